@@ -1,0 +1,1 @@
+//! BTF bytes to types and back.

@@ -1,0 +1,1 @@
+//! Typed program to SSA to BPF bytecode: an Artifact.

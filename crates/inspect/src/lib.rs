@@ -1,0 +1,1 @@
+//! The inspector of BPF objects: collect, model, plain text or JSON.

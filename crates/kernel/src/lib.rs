@@ -1,0 +1,1 @@
+//! Every system call and kernel text interface, and nothing else.

@@ -1,0 +1,1 @@
+//! Script text to a typed, resolved program.

@@ -1,0 +1,3 @@
+//! The skep executable: argv to a face.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The ready-made tools: a script, its flags, its view.

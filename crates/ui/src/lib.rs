@@ -1,0 +1,1 @@
+//! Diagnostics with source spans, tables, histograms and JSON forms.

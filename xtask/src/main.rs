@@ -1,0 +1,3 @@
+//! The project's chores: test, vm, bench.
+
+fn main() {}
