@@ -1,1 +1,3 @@
 //! Script text to a typed, resolved program.
+
+pub mod syntax;
