@@ -1,0 +1,585 @@
+//! The typed program: every name resolved, every expression typed, every probe
+//! matched to what it attaches to. This is what the compiler lowers.
+//!
+//! Nothing here can be wrong in a way a user could cause: errors were reported
+//! on the way. Values are pure except where a node says so; evaluation order is
+//! left to right.
+
+use skep_ui::Span;
+
+use crate::ty::{Agg, Ty, Types};
+
+/// Index into [`Program::maps`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct MapId(pub u32);
+
+/// Index into [`Probe::locals`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct LocalId(pub u32);
+
+/// Index into [`Program::targets`]. Also the attach cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct TargetId(pub u32);
+
+/// A whole script, ready to be compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The types all others refer to.
+    pub types: Types,
+    /// The script's maps, in order of appearance.
+    pub maps: Vec<Map>,
+    /// Everything that is attached to, over all probes, in script order.
+    pub targets: Vec<Target>,
+    /// The programs: one per clause and per shape of context within it.
+    pub probes: Vec<Probe>,
+    /// Settings, from the defaults, the environment and the script's `config`.
+    pub config: Config,
+}
+
+/// Settings that shape the generated code and the output (reference 1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Capacity of `str()` without a length, in bytes, NUL included.
+    pub max_strlen: u32,
+    /// Number of keys a map without a declaration can hold.
+    pub max_map_keys: u32,
+    /// Whether maps are printed at the end.
+    pub print_maps_on_exit: bool,
+    /// The programs' licence, as told to the kernel.
+    pub license: String,
+    /// What is put after a text that did not fit.
+    pub str_trunc_trailer: String,
+    /// How many programs one script may load.
+    pub max_bpf_progs: u32,
+    /// How many places one script may attach to.
+    pub max_probes: u32,
+    /// What happens to a probe that cannot be attached.
+    pub missing_probes: MissingProbes,
+}
+
+/// See [`Config::missing_probes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingProbes {
+    /// The script fails.
+    Error,
+    /// A warning names it.
+    Warn,
+    /// Nothing is said.
+    Ignore,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_strlen: 1024,
+            max_map_keys: 4096,
+            print_maps_on_exit: true,
+            license: "GPL".into(),
+            str_trunc_trailer: "..".into(),
+            max_bpf_progs: 1024,
+            max_probes: 1024,
+            missing_probes: MissingProbes::Error,
+        }
+    }
+}
+
+/// A map of the script.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// With its `@`: `@`, `@start`.
+    pub name: String,
+    /// [`Ty::VOID`] for a map without keys, the key's type for one, a tuple for several.
+    pub key: Ty,
+    /// A plain type, or [`crate::ty::TyKind::Agg`].
+    pub value: Ty,
+    /// How many keys it holds.
+    pub max_entries: u32,
+    /// Where it was first used.
+    pub span: Span,
+}
+
+/// One place a probe is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The full name, as `probe` prints it: `tracepoint:syscalls:sys_enter_openat`.
+    pub name: String,
+    /// What to attach to.
+    pub attach: Attach,
+}
+
+/// What a [`Target`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// Run once before everything else is attached.
+    Begin,
+    /// Run once after everything else is detached.
+    End,
+    /// A kernel tracepoint.
+    Tracepoint {
+        /// `syscalls`
+        category: String,
+        /// `sys_enter_openat`
+        event: String,
+    },
+    /// A timer on one CPU.
+    Interval(Rate),
+    /// A timer on every CPU.
+    Profile(Rate),
+}
+
+/// How often a timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// Once every so many nanoseconds, at least 1,000.
+    PeriodNs(u64),
+    /// So many times a second.
+    Hertz(u64),
+}
+
+/// The kind of program the kernel runs, which decides what its context is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeKind {
+    /// `BEGIN` and `END`: a raw tracepoint program, run by BPF_PROG_TEST_RUN.
+    RawTestRun,
+    /// BPF_PROG_TYPE_TRACEPOINT: the context is the tracepoint's record.
+    Tracepoint,
+    /// BPF_PROG_TYPE_PERF_EVENT: the context is `struct bpf_perf_event_data`.
+    PerfEvent,
+}
+
+/// One program: a clause of the script, for those of its targets whose contexts
+/// have the same shape as far as the clause looks at them.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// What the kernel runs.
+    pub kind: ProbeKind,
+    /// Where it is attached; never empty.
+    pub targets: Vec<TargetId>,
+    /// The clause's variables, parameters of blocks included.
+    pub locals: Vec<Local>,
+    /// What it does. A predicate is an `If` around the rest.
+    pub body: Block,
+    /// The clause's attach points in the script.
+    pub span: Span,
+    /// The index of the clause in the script: several probes may share one.
+    pub clause: u32,
+}
+
+/// A scratch variable. It is zero (or empty) at the start of its block.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// With its `$`.
+    pub name: String,
+    /// Never `VOID`.
+    pub ty: Ty,
+    /// Where it was first assigned.
+    pub span: Span,
+}
+
+/// Statements in order.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// Run from first to last.
+    pub stmts: Vec<Stmt>,
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    /// What it does.
+    pub kind: StmtKind,
+    /// Its text in the script.
+    pub span: Span,
+}
+
+/// What a statement does.
+#[derive(Clone, Debug)]
+pub enum StmtKind {
+    /// Evaluate for the effects (`$x++`, `delete(@m, 1)`).
+    Expr(Expr),
+    /// `$x = e`; the types are equal.
+    SetLocal {
+        /// Which.
+        local: LocalId,
+        /// The new value.
+        value: Expr,
+    },
+    /// `@x[k] = e`; the types are the map's.
+    SetMap {
+        /// Which.
+        map: MapId,
+        /// The key; `None` for a map without keys.
+        key: Option<Expr>,
+        /// The new value.
+        value: Expr,
+    },
+    /// `@x[k] = count()` and its like.
+    Aggregate {
+        /// Which; its value type tells the aggregation.
+        map: MapId,
+        /// The key; `None` for a map without keys.
+        key: Option<Expr>,
+        /// The sample as a 64-bit integer; `None` for `count()`.
+        sample: Option<Expr>,
+    },
+    /// `if (c) { } else { }`
+    If {
+        /// Of type `bool`.
+        cond: Expr,
+        /// When true.
+        then: Block,
+        /// When false.
+        otherwise: Block,
+    },
+    /// A nested block.
+    Block(Block),
+    /// Leave the probe.
+    Return,
+    /// `printf`, `errorf`, `warnf`: the values travel, user space formats.
+    Printf {
+        /// Where the text goes.
+        to: PrintTo,
+        /// The parsed format.
+        format: Format,
+        /// One value for each conversion that takes one, of the type that
+        /// travels: integers are 64 bits wide here.
+        args: Vec<Expr>,
+    },
+    /// `print(@m)`, `print(@m, top, div)`: user space reads the map.
+    PrintMap {
+        /// Which.
+        map: MapId,
+        /// How many entries at most; 0 for all.
+        top: u32,
+        /// What values are divided by; 0 or 1 for nothing.
+        div: u32,
+    },
+    /// `print(e)`, also of one entry of an aggregating map when the expression is an [`ExprKind::AggEntry`].
+    PrintValue(Expr),
+    /// `clear(@m)`: user space removes all entries.
+    Clear(MapId),
+    /// `zero(@m)`: user space sets all values to zero.
+    Zero(MapId),
+    /// `time(fmt)`: user space prints the wall clock.
+    Time {
+        /// strftime format.
+        format: String,
+    },
+    /// `exit(code)`: the end, after this run of this probe returned here.
+    Exit {
+        /// Exit status of the process.
+        code: Expr,
+    },
+}
+
+/// Where a formatted text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrintTo {
+    /// Standard output (or `-o`).
+    Output,
+    /// Standard error, with the place in the script: `errorf`.
+    Error,
+    /// Standard error, with the place in the script: `warnf`.
+    Warning,
+}
+
+/// A `printf` format, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Format {
+    /// In order.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of a format.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Piece {
+    /// Printed as it is (escapes and `%%` are already resolved).
+    Text(String),
+    /// One value.
+    Conversion(Conversion),
+}
+
+/// `%-5lld` and its like.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Conversion {
+    /// `-`: to the left.
+    pub left: bool,
+    /// `+`: a sign always.
+    pub plus: bool,
+    /// A space where a plus would stand.
+    pub space: bool,
+    /// `0`: filled with zeroes.
+    pub zero: bool,
+    /// `#`: with 0x or 0.
+    pub alternate: bool,
+    /// At least so many characters.
+    pub width: Option<u32>,
+    /// At most so many characters, at least so many digits.
+    pub precision: Option<u32>,
+    /// `h hh l ll z j t` narrow the value to 8, 16, 32 or 64 bits.
+    pub bits: Option<u8>,
+    /// The letter: one of `d i u o x X c s p r`, or `h`/`x` variants of `r`.
+    pub spec: Spec,
+}
+
+/// The letter of a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Spec {
+    /// `%d %i`
+    #[default]
+    Signed,
+    /// `%u`
+    Unsigned,
+    /// `%o`
+    Octal,
+    /// `%x`
+    Hex,
+    /// `%X`
+    HexUpper,
+    /// `%c`
+    Char,
+    /// `%s`
+    Str,
+    /// `%p`
+    Pointer,
+    /// `%r`: bytes, those that cannot be printed as `\x00`
+    Raw,
+    /// `%rx`: bytes in hex with spaces
+    RawHex,
+    /// `%rh`: bytes in hex without `\x`
+    RawHexPlain,
+}
+
+/// A typed expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Type of its value.
+    pub ty: Ty,
+    /// Its text in the script.
+    pub span: Span,
+}
+
+/// What an expression is.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// An integer or boolean, as the 64 bits of its two's complement.
+    Int(u64),
+    /// A literal text, without the NUL; shorter than the type's capacity.
+    Str(String),
+    /// `$x`
+    Local(LocalId),
+    /// `@x[k]`: zero or empty when there is no such key. Not of aggregations.
+    MapGet {
+        /// Which.
+        map: MapId,
+        /// The key; `None` for a map without keys.
+        key: Option<Box<Expr>>,
+    },
+    /// `@x[k]` of an aggregation, reduced over the CPUs in user space: only as
+    /// the argument of [`StmtKind::PrintValue`] and of `printf`.
+    AggEntry {
+        /// Which.
+        map: MapId,
+        /// The key; `None` for a map without keys.
+        key: Option<Box<Expr>>,
+    },
+    /// `@x[k]++`, `@x[k] += e` and their like on a 64-bit plain value: an
+    /// atomic addition in place, creating the entry where there is none.
+    MapAdd {
+        /// Which.
+        map: MapId,
+        /// The key; `None` for a map without keys.
+        key: Option<Box<Expr>>,
+        /// Added, of the map's value type (a subtraction adds the negative).
+        by: Box<Expr>,
+        /// The value before (`x++`) instead of the one after.
+        old: bool,
+    },
+    /// `$x++` and its like, as a value.
+    LocalAdd {
+        /// Which.
+        local: LocalId,
+        /// Added, of the variable's type.
+        by: Box<Expr>,
+        /// The value before (`x++`) instead of the one after.
+        old: bool,
+    },
+    /// `delete(@m, k)`: whether there was one.
+    Delete {
+        /// Which.
+        map: MapId,
+        /// The key; `None` for a map without keys (its value becomes zero).
+        key: Option<Box<Expr>>,
+    },
+    /// `has_key(@m, k)`
+    HasKey {
+        /// Which.
+        map: MapId,
+        /// The key.
+        key: Box<Expr>,
+    },
+    /// Arithmetic and bits, on operands of the same type as the result. The
+    /// second operand of a shift may have another integer type.
+    Binary {
+        /// Which.
+        op: BinaryOp,
+        /// Left.
+        lhs: Box<Expr>,
+        /// Right.
+        rhs: Box<Expr>,
+    },
+    /// A comparison of two integers, pointers, strings or tuples of one type
+    /// (strings may differ in capacity); the result is `bool`.
+    Compare {
+        /// Which; strings and tuples only know `Eq` and `Ne`.
+        op: CompareOp,
+        /// Left.
+        lhs: Box<Expr>,
+        /// Right.
+        rhs: Box<Expr>,
+    },
+    /// `&&` (or `||` when `or`), of `bool`; the right side may not be reached.
+    Logic {
+        /// `||` instead of `&&`.
+        or: bool,
+        /// Left.
+        lhs: Box<Expr>,
+        /// Right.
+        rhs: Box<Expr>,
+    },
+    /// `!e` of `bool`.
+    Not(Box<Expr>),
+    /// `-e`
+    Neg(Box<Expr>),
+    /// `~e`
+    BitNot(Box<Expr>),
+    /// `c ? a : b`
+    Cond {
+        /// Of type `bool`.
+        cond: Box<Expr>,
+        /// When true.
+        then: Box<Expr>,
+        /// When false.
+        otherwise: Box<Expr>,
+    },
+    /// To another integer type (also to and from `bool` and pointers: a `bool`
+    /// is whether the value is not zero), or to a string of another capacity.
+    Cast(Box<Expr>),
+    /// `(a, b)`
+    Tuple(Vec<Expr>),
+    /// `t.N`
+    Element {
+        /// A tuple or record.
+        base: Box<Expr>,
+        /// Counted from 0.
+        index: u32,
+    },
+    /// A kernel helper whose arguments are all integers (`bpf_ktime_get_ns`).
+    /// Calls with the same arguments within one run of a probe may be merged
+    /// when the helper's [`Helper::once`] is set.
+    Helper(Helper),
+    /// A value that is known when the script is started.
+    Runtime(Runtime),
+    /// `comm`: the current thread's name, a string.
+    Comm,
+    /// `probe`: of type [`Ty::PROBE`].
+    Probe,
+    /// An integer, boolean or pointer, or a text or array of the type's size,
+    /// directly in the context at this byte offset.
+    Context {
+        /// From the start of the context.
+        offset: u32,
+    },
+    /// A text or array which the 32 bits at `offset` in the context point to
+    /// (`__data_loc`, `__rel_loc`).
+    DataLoc {
+        /// From the start of the context.
+        offset: u32,
+        /// Whether the place is counted from the end of those 32 bits.
+        relative: bool,
+    },
+    /// `str(p, n)`: a text at a pointer; its space tells how it is read. When
+    /// it can't be read, it is empty.
+    ReadStr {
+        /// Of pointer type.
+        pointer: Box<Expr>,
+        /// At most so many bytes, NUL included; `None`: the type's capacity.
+        length: Option<Box<Expr>>,
+    },
+    /// `buf(p, n)`
+    ReadBuf {
+        /// Of pointer type.
+        pointer: Box<Expr>,
+        /// At most so many bytes.
+        length: Option<Box<Expr>>,
+    },
+}
+
+/// See [`ExprKind::Helper`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Helper {
+    /// Number in the kernel's table (`skep_isa::helpers`).
+    pub id: u32,
+    /// Whether all calls in one run of a probe give the same answer.
+    pub once: bool,
+}
+
+/// Values that are known when the script is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// `bpf_ktime_get_ns` at the start, for `elapsed`.
+    StartTime,
+    /// Process id of the command of `-c`, or 0.
+    CommandPid,
+    /// The process `-p` or `-c` narrows the script to.
+    FilterPid,
+}
+
+/// Arithmetic and bit operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// Wraps.
+    Add,
+    /// Wraps.
+    Sub,
+    /// Wraps.
+    Mul,
+    /// Signed or not by the type, towards zero; by zero gives 0.
+    Div,
+    /// The sign of the left side; by zero gives the left side.
+    Mod,
+    /// Bits.
+    And,
+    /// Bits.
+    Or,
+    /// Bits.
+    Xor,
+    /// The amount is taken modulo the width of the type.
+    Shl,
+    /// Arithmetic when the type is signed; the amount is taken modulo the width.
+    Shr,
+}
+
+/// Comparison operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum CompareOp {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+impl Map {
+    /// The aggregation, if it is an aggregating map.
+    pub fn agg(&self, types: &Types) -> Option<Agg> {
+        match types.kind(self.value) {
+            crate::ty::TyKind::Agg(agg) => Some(*agg),
+            _ => None,
+        }
+    }
+}

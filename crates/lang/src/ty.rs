@@ -1,0 +1,380 @@
+//! Types: what a value is, how many bytes it takes and where its parts lie.
+//!
+//! A [`Ty`] is a small index into [`Types`], the interner, so types compare and
+//! copy as integers. The layout rules here are the only ones in the house: the
+//! compiler writes by them and the decoder of events and map values reads by them.
+
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
+
+/// An interned type; cheap to copy, compare and hash. Only meaningful together
+/// with the [`Types`] that made it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Ty(u32);
+
+/// Where a pointer points to, which decides how it may be read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Space {
+    /// Kernel memory: read by `bpf_probe_read_kernel`.
+    Kernel,
+    /// The current task's user memory: read by `bpf_probe_read_user`.
+    User,
+    /// The program's context: direct loads at constant offsets.
+    Context,
+}
+
+/// What an aggregation keeps, per key and per CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Agg {
+    /// `count()`: one 64-bit counter.
+    Count,
+    /// `sum(n)`: one 64-bit sum.
+    Sum {
+        /// Whether the sum is of signed values.
+        signed: bool,
+    },
+    /// `min(n)`: the value, then 1 once there is one.
+    Min {
+        /// Whether values compare as signed.
+        signed: bool,
+    },
+    /// `max(n)`: the value, then 1 once there is one.
+    Max {
+        /// Whether values compare as signed.
+        signed: bool,
+    },
+    /// `avg(n)`: the sum, then the count.
+    Avg {
+        /// Whether the sum is of signed values.
+        signed: bool,
+    },
+    /// `stats(n)`: the sum, then the count.
+    Stats {
+        /// Whether the sum is of signed values.
+        signed: bool,
+    },
+    /// `hist(n, bits)`: one 64-bit counter a bucket, see [`Agg::buckets`].
+    Hist {
+        /// Each power of two is split into 2^bits buckets (0 to 5).
+        bits: u8,
+    },
+    /// `lhist(n, min, max, step)`: underflow, then (max-min)/step buckets
+    /// rounded up, then overflow; one 64-bit counter each.
+    Lhist {
+        /// Lower end of the first bucket.
+        min: i64,
+        /// Upper end of the last bucket.
+        max: i64,
+        /// Width of one bucket, above 0.
+        step: i64,
+    },
+}
+
+impl Agg {
+    /// Number of 64-bit words the kernel keeps for one key on one CPU.
+    pub fn words(self) -> u32 {
+        match self {
+            Agg::Count | Agg::Sum { .. } => 1,
+            Agg::Min { .. } | Agg::Max { .. } | Agg::Avg { .. } | Agg::Stats { .. } => 2,
+            Agg::Hist { .. } | Agg::Lhist { .. } => self.buckets(),
+        }
+    }
+
+    /// Number of buckets of a histogram; 0 for the others.
+    ///
+    /// `hist`: bucket 0 holds negative values. With s = 2^bits, a value v in
+    /// 0..s has bucket 1 + v. A larger value, with e = floor(log2 v), has bucket
+    /// 1 + s + (e - bits) * s + (the `bits` bits below v's highest set bit).
+    pub fn buckets(self) -> u32 {
+        match self {
+            Agg::Hist { bits } => {
+                let split = 1u32 << bits;
+                1 + split + (64 - u32::from(bits)) * split
+            }
+            Agg::Lhist { min, max, step } => {
+                let range = (i128::from(max) - i128::from(min)).max(0);
+                let step = i128::from(step.max(1));
+                u32::try_from((range + step - 1) / step).unwrap_or(u32::MAX - 2).saturating_add(2)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// The shape of a type.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum TyKind {
+    /// An error was already reported here; compatible with everything, so that
+    /// one mistake gives one message.
+    Error,
+    /// No value: the result of `printf`, the key of a map without keys.
+    Void,
+    /// `true` or `false`, one byte.
+    Bool,
+    /// An integer of 8, 16, 32 or 64 bits.
+    Int {
+        /// Width in bits.
+        bits: u8,
+        /// Two's complement if set.
+        signed: bool,
+    },
+    /// Text of at most this many bytes including the closing NUL. In memory:
+    /// exactly that many bytes, zeroes after the text.
+    Str(u32),
+    /// Raw bytes: a 32-bit length, then this many bytes.
+    Buf(u32),
+    /// A pointer, 8 bytes.
+    Ptr {
+        /// What it points to.
+        to: Ty,
+        /// In which memory.
+        space: Space,
+    },
+    /// A fixed number of elements one after the other.
+    Array {
+        /// Type of an element.
+        elem: Ty,
+        /// How many.
+        len: u32,
+    },
+    /// Values side by side, each at its natural alignment, as in a C struct.
+    Tuple(Box<[Ty]>),
+    /// Named values side by side, laid out as a tuple.
+    Record(Box<[(Box<str>, Ty)]>),
+    /// An attach point of this script: 8 bytes in memory, the index into the
+    /// artifact's targets, which is also the attach cookie. Printed as the name
+    /// of the probe; never spelled out by the kernel side.
+    Probe,
+    /// The value of an aggregating map.
+    Agg(Agg),
+}
+
+/// The interner of types. The common ones are there from the start.
+#[derive(Clone, Debug)]
+pub struct Types {
+    kinds: IndexSet<TyKind, FxBuildHasher>,
+}
+
+macro_rules! common_types {
+    ($($(#[$doc:meta])* $name:ident = $kind:expr;)*) => {
+        #[expect(non_camel_case_types, reason = "only counts the constants below")]
+        #[expect(clippy::upper_case_acronyms, reason = "only counts the constants below")]
+        enum Common { $($name),* }
+        impl Ty { $($(#[$doc])* pub const $name: Ty = Ty(Common::$name as u32);)* }
+        impl Default for Types {
+            fn default() -> Self {
+                let mut types = Types { kinds: IndexSet::default() };
+                $(let made = types.intern($kind); debug_assert_eq!(made, Ty::$name);)*
+                types
+            }
+        }
+    };
+}
+
+common_types! {
+    /// See [`TyKind::Error`].
+    ERROR = TyKind::Error;
+    /// See [`TyKind::Void`].
+    VOID = TyKind::Void;
+    /// `bool`
+    BOOL = TyKind::Bool;
+    /// `int8`
+    I8 = TyKind::Int { bits: 8, signed: true };
+    /// `int16`
+    I16 = TyKind::Int { bits: 16, signed: true };
+    /// `int32`
+    I32 = TyKind::Int { bits: 32, signed: true };
+    /// `int64`
+    I64 = TyKind::Int { bits: 64, signed: true };
+    /// `uint8`
+    U8 = TyKind::Int { bits: 8, signed: false };
+    /// `uint16`
+    U16 = TyKind::Int { bits: 16, signed: false };
+    /// `uint32`
+    U32 = TyKind::Int { bits: 32, signed: false };
+    /// `uint64`
+    U64 = TyKind::Int { bits: 64, signed: false };
+    /// See [`TyKind::Probe`].
+    PROBE = TyKind::Probe;
+}
+
+impl Types {
+    /// The one index for this shape.
+    pub fn intern(&mut self, kind: TyKind) -> Ty {
+        // A script with 2^32 distinct types does not fit in memory.
+        Ty(self.kinds.insert_full(kind).0 as u32)
+    }
+
+    /// The shape of a type.
+    pub fn kind(&self, ty: Ty) -> &TyKind {
+        self.kinds.get_index(ty.0 as usize).unwrap_or(&TyKind::Error)
+    }
+
+    /// `int8` to `uint64`.
+    pub fn int(&mut self, bits: u8, signed: bool) -> Ty {
+        self.intern(TyKind::Int { bits, signed })
+    }
+
+    /// A string of that many bytes including the NUL.
+    pub fn str(&mut self, capacity: u32) -> Ty {
+        self.intern(TyKind::Str(capacity))
+    }
+
+    /// A tuple; of no elements it is [`Ty::VOID`].
+    pub fn tuple(&mut self, elems: impl Into<Box<[Ty]>>) -> Ty {
+        let elems = elems.into();
+        if elems.is_empty() { Ty::VOID } else { self.intern(TyKind::Tuple(elems)) }
+    }
+
+    /// A pointer.
+    pub fn ptr(&mut self, to: Ty, space: Space) -> Ty {
+        self.intern(TyKind::Ptr { to, space })
+    }
+
+    /// Bytes a value takes in an event, a map key or a map value.
+    pub fn size(&self, ty: Ty) -> u32 {
+        self.layout(ty).0
+    }
+
+    /// Alignment in bytes, at most 8.
+    pub fn align(&self, ty: Ty) -> u32 {
+        self.layout(ty).1
+    }
+
+    /// Byte offset of each element of a tuple or record, in order; empty for other types.
+    pub fn offsets(&self, ty: Ty) -> Vec<u32> {
+        let mut at = 0;
+        self.elems(ty)
+            .into_iter()
+            .map(|elem| {
+                let (size, align) = self.layout(elem);
+                let offset = round_up(at, align);
+                at = offset.saturating_add(size);
+                offset
+            })
+            .collect()
+    }
+
+    /// The element types of a tuple or record, in order; empty for other types.
+    pub fn elems(&self, ty: Ty) -> Vec<Ty> {
+        match self.kind(ty) {
+            TyKind::Tuple(elems) => elems.to_vec(),
+            TyKind::Record(fields) => fields.iter().map(|(_, ty)| *ty).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Width and sign, for what computes as an integer (`bool` is an unsigned byte).
+    pub fn as_int(&self, ty: Ty) -> Option<(u8, bool)> {
+        match self.kind(ty) {
+            TyKind::Int { bits, signed } => Some((*bits, *signed)),
+            TyKind::Bool => Some((8, false)),
+            _ => None,
+        }
+    }
+
+    /// Whether values of the type live in memory rather than in one register.
+    pub fn is_memory(&self, ty: Ty) -> bool {
+        matches!(
+            self.kind(ty),
+            TyKind::Str(_) | TyKind::Buf(_) | TyKind::Array { .. } | TyKind::Tuple(_) | TyKind::Record(_)
+        )
+    }
+
+    fn layout(&self, ty: Ty) -> (u32, u32) {
+        match self.kind(ty) {
+            TyKind::Error | TyKind::Void => (0, 1),
+            TyKind::Bool => (1, 1),
+            TyKind::Int { bits, .. } => (u32::from(*bits) / 8, u32::from(*bits) / 8),
+            TyKind::Str(capacity) => (*capacity, 1),
+            TyKind::Buf(capacity) => (capacity.saturating_add(4).next_multiple_of(4), 4),
+            TyKind::Ptr { .. } | TyKind::Probe => (8, 8),
+            TyKind::Array { elem, len } => {
+                let (size, align) = self.layout(*elem);
+                (size.saturating_mul(*len), align)
+            }
+            TyKind::Tuple(_) | TyKind::Record(_) => {
+                let mut end = 0u32;
+                let mut align = 1;
+                for elem in self.elems(ty) {
+                    let (elem_size, elem_align) = self.layout(elem);
+                    end = round_up(end, elem_align).saturating_add(elem_size);
+                    align = align.max(elem_align);
+                }
+                (round_up(end, align), align)
+            }
+            TyKind::Agg(agg) => (agg.words().saturating_mul(8), 8),
+        }
+    }
+
+    /// The type as a user writes it or reads it in a message: `int64`,
+    /// `string[16]`, `(uint32,string[16])`, `char *`, `count_t`.
+    pub fn name(&self, ty: Ty) -> String {
+        match self.kind(ty) {
+            TyKind::Error => "unknown".into(),
+            TyKind::Void => "void".into(),
+            TyKind::Bool => "bool".into(),
+            TyKind::Int { bits, signed } => format!("{}int{bits}", if *signed { "" } else { "u" }),
+            TyKind::Str(capacity) => format!("string[{capacity}]"),
+            TyKind::Buf(capacity) => format!("buffer[{capacity}]"),
+            TyKind::Ptr { to, .. } => format!("{} *", self.name(*to)),
+            TyKind::Array { elem, len } => format!("{}[{len}]", self.name(*elem)),
+            TyKind::Tuple(elems) => {
+                let names: Vec<_> = elems.iter().map(|elem| self.name(*elem)).collect();
+                format!("({})", names.join(","))
+            }
+            TyKind::Record(fields) => {
+                let names: Vec<_> =
+                    fields.iter().map(|(name, ty)| format!(".{name} = {}", self.name(*ty))).collect();
+                format!("({})", names.join(","))
+            }
+            TyKind::Probe => "string".into(),
+            TyKind::Agg(agg) => {
+                let sign = |signed: bool, name: &str| format!("{}{name}_t", if signed { "" } else { "u" });
+                match agg {
+                    Agg::Count => "count_t".into(),
+                    Agg::Sum { signed } => sign(*signed, "sum"),
+                    Agg::Min { signed } => sign(*signed, "min"),
+                    Agg::Max { signed } => sign(*signed, "max"),
+                    Agg::Avg { signed } => sign(*signed, "avg"),
+                    Agg::Stats { signed } => sign(*signed, "stats"),
+                    Agg::Hist { .. } => "hist_t".into(),
+                    Agg::Lhist { .. } => "lhist_t".into(),
+                }
+            }
+        }
+    }
+}
+
+fn round_up(at: u32, align: u32) -> u32 {
+    at.saturating_add(align - 1) / align * align
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_types_are_where_their_constants_say() {
+        let mut types = Types::default();
+        assert_eq!(types.int(64, false), Ty::U64);
+        assert_eq!(types.intern(TyKind::Probe), Ty::PROBE);
+    }
+
+    #[test]
+    fn a_tuple_is_laid_out_as_a_c_struct() {
+        let mut types = Types::default();
+        let name = types.str(3);
+        let tuple = types.tuple([Ty::U8, Ty::U32, name, Ty::U64]);
+        assert_eq!(types.offsets(tuple), [0, 4, 8, 16]);
+        assert_eq!((types.size(tuple), types.align(tuple)), (24, 8));
+        assert_eq!(types.name(tuple), "(uint8,uint32,string[3],uint64)");
+    }
+
+    #[test]
+    fn histograms_have_a_bucket_for_every_value() {
+        assert_eq!(Agg::Hist { bits: 0 }.buckets(), 1 + 1 + 64);
+        assert_eq!(Agg::Lhist { min: 0, max: 10, step: 3 }.buckets(), 4 + 2);
+        assert_eq!(Agg::Lhist { min: i64::MIN, max: i64::MAX, step: 1 }.buckets(), u32::MAX);
+    }
+}

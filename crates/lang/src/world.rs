@@ -1,0 +1,87 @@
+//! What the compiler asks about the kernel it compiles for.
+//!
+//! The language crate never touches the kernel: everything it must know comes
+//! through [`World`]. The runtime answers from the running kernel, tests answer
+//! from fixtures.
+
+use std::sync::Arc;
+
+/// One field of a tracepoint's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name as a script spells it after `args.`.
+    pub name: String,
+    /// Type as the kernel spells it, for listings: `const char *`.
+    pub ctype: String,
+    /// Byte offset from the start of the context.
+    pub offset: u32,
+    /// Size in bytes in the record.
+    pub size: u32,
+    /// What the bytes mean.
+    pub kind: FieldKind,
+}
+
+/// What the bytes of a [`Field`] mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// An integer of the field's size.
+    Int {
+        /// Two's complement if set.
+        signed: bool,
+    },
+    /// `bool`, one byte.
+    Bool,
+    /// A pointer.
+    Ptr {
+        /// Whether it points to characters, so that `str()` reads a text.
+        text: bool,
+    },
+    /// Characters in the record itself: a text that may lack its NUL.
+    Chars,
+    /// Elements in the record itself.
+    Array {
+        /// Size of one element in bytes.
+        elem_size: u32,
+        /// Two's complement if set.
+        signed: bool,
+    },
+    /// 32 bits that tell where the data is: offset in the low half, length in
+    /// the high half.
+    DataLoc {
+        /// Whether the offset counts from the end of this field (`__rel_loc`)
+        /// instead of the start of the record.
+        relative: bool,
+        /// Whether the data is a text.
+        text: bool,
+        /// Size of one element in bytes.
+        elem_size: u32,
+        /// Two's complement if set.
+        signed: bool,
+    },
+    /// Something of the field's size that the language has no type for.
+    Opaque,
+}
+
+/// The record of a tracepoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointFormat {
+    /// The fields a script may name: those all events share are left out.
+    pub fields: Vec<Field>,
+}
+
+/// Why the world could not answer: already a sentence for the user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WorldError(pub String);
+
+/// The kernel, as the compiler sees it.
+pub trait World {
+    /// All tracepoints as (category, event), sorted.
+    fn tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError>;
+
+    /// Whether a tracepoint exists; cheaper than listing them all.
+    fn has_tracepoint(&self, category: &str, event: &str) -> Result<bool, WorldError>;
+
+    /// The record of one tracepoint that exists.
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, WorldError>;
+}
