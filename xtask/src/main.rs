@@ -1,3 +1,37 @@
-//! The project's chores: test, vm, bench.
+//! The project's chores: `cargo xtask vm` runs a command in a guest, `cargo xtask test` runs every test
+//! there is and sums up, `cargo xtask bench` measures.
+//!
+//! The same executable is also what runs inside a guest: process 1 (`vm::guest`), the runner of the test
+//! executables (`test::runner`), and the process that benchmarks trace (`bench::workload`). It is linked
+//! statically, so it runs wherever the kernel does.
 
-fn main() {}
+mod debian;
+mod error;
+mod process;
+mod project;
+mod table;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores.")]
+enum Chore {
+    /// Run a command as root in a throw-away guest with a stock Debian kernel.
+    Vm(vm::Args),
+}
+
+fn main() -> ExitCode {
+    if vm::guest::is_process_one() {
+        vm::guest::init();
+    }
+    let outcome = match Chore::parse() {
+        Chore::Vm(args) => vm::main(args),
+    };
+    outcome.unwrap_or_else(|(error, status)| {
+        eprintln!("xtask: {error}");
+        ExitCode::from(status)
+    })
+}
