@@ -1,6 +1,7 @@
 //! The decoded view: what an instruction means, for disassembler, CFG, interpreter and other consumers.
 
-use super::{AluOp, AtomicOp, Endian, Error, Insn, JmpOp, Reg, Size, Width, opcode};
+use super::{AluOp, AtomicOp, Endian, Insn, JmpOp, Reg, Size, Width, opcode};
+use crate::Error;
 
 /// The second operand of an arithmetic operation, comparison or store.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -9,6 +9,8 @@ mod kind;
 pub mod opcode;
 mod ops;
 
+use crate::Error;
+
 pub use kind::{Op, Operand, walk};
 pub use ops::{AluOp, AtomicOp, Endian, Imm64, JmpOp, Reg, Size, Width};
 
@@ -28,23 +30,6 @@ pub struct Insn {
     pub off: i16,
     /// Signed immediate.
     pub imm: i32,
-}
-
-/// Why bytes or an instruction cannot be read as BPF.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Error {
-    /// The byte string is not a whole number of instructions.
-    #[error("a program of {0} bytes is not a whole number of 8-byte instructions; is it truncated?")]
-    Length(usize),
-    /// No instruction of this encoding is defined.
-    #[error(
-        "undefined instruction: code {:#04x}, dst {}, src {}, off {}, imm {:#x}",
-        .0.code, .0.dst, .0.src, .0.off, .0.imm
-    )]
-    Undefined(Insn),
-    /// A 64-bit immediate load that is the last instruction, or whose next slot is not its second half.
-    #[error("the 64-bit load of r{} is not followed by its second half", .0.dst)]
-    HalfLoad(Insn),
 }
 
 impl Insn {

@@ -1,6 +1,7 @@
 //! The vocabulary of instructions: registers, widths, operators, 64-bit immediates.
 
-use super::{Error, Insn, opcode};
+use super::{Insn, opcode};
+use crate::Error;
 use std::fmt;
 
 /// A BPF register, r0 to r10.
@@ -501,7 +502,8 @@ impl Imm64 {
             (opcode::PSEUDO_MAP_FD, 0) => Self::MapFd(lo),
             (opcode::PSEUDO_MAP_VALUE, _) => Self::MapValue { fd: lo, off: hi as u32 },
             (opcode::PSEUDO_BTF_ID, _) => Self::BtfId { id: lo as u32, btf_fd: hi },
-            (opcode::PSEUDO_FUNC, 0) => Self::Func(lo),
+            // A program read back holds the function's number in the second half.
+            (opcode::PSEUDO_FUNC, _) => Self::Func(lo),
             (opcode::PSEUDO_MAP_IDX, 0) => Self::MapIdx(lo),
             (opcode::PSEUDO_MAP_IDX_VALUE, _) => Self::MapIdxValue { idx: lo, off: hi as u32 },
             _ => return Err(Error::Undefined(first)),
