@@ -1,1 +1,13 @@
-//! Typed program to SSA to BPF bytecode: an Artifact.
+//! Typed program to SSA to BPF bytecode: an [`artifact::Artifact`].
+//!
+//! The road, top to bottom: `lower` (HIR to IR), `ir` (what it is, its verifier,
+//! text form and interpreter), `passes` (optimisation), `backend` (frame layout,
+//! selection, register allocation, emission).
+
+pub mod artifact;
+mod error;
+pub mod ir;
+mod lower;
+
+pub use error::Error;
+pub use lower::lower;

@@ -157,7 +157,6 @@ pub struct Types {
 
 macro_rules! common_types {
     ($($(#[$doc:meta])* $name:ident = $kind:expr;)*) => {
-        #[expect(non_camel_case_types, reason = "only counts the constants below")]
         #[expect(clippy::upper_case_acronyms, reason = "only counts the constants below")]
         enum Common { $($name),* }
         impl Ty { $($(#[$doc])* pub const $name: Ty = Ty(Common::$name as u32);)* }

@@ -1,0 +1,199 @@
+//! Maps that aggregate: each CPU keeps its own part, user space puts them together.
+//!
+//! What the words of an entry mean is told by [`Agg`].
+
+use skep_lang::hir::{self, Expr};
+use skep_lang::ty::Agg;
+
+use super::Lower;
+use super::func::Place;
+use super::shared::last_bucket;
+use crate::error::Error;
+use crate::ir::{BinOp, BlockId, CmpOp, Value, ValueTy, Width};
+
+impl Lower<'_> {
+    pub(super) fn aggregate(
+        &mut self,
+        map: hir::MapId,
+        key: Option<&Expr>,
+        sample: Option<&Expr>,
+    ) -> Result<(), Error> {
+        let decl = self.map_decl(map);
+        let Some(agg) = decl.agg(self.types) else {
+            return Err(Error::Internal {
+                what: format!("{} does not aggregate", decl.name),
+                span: self.func.span(),
+            });
+        };
+        let signed = sample.is_some_and(|s| self.types.as_int(s.ty).is_some_and(|(_, signed)| signed));
+        let sample = match sample {
+            Some(sample) => self.scalar(sample)?,
+            None => self.func.int(1),
+        };
+        let key = self.key(map, key)?;
+        let after = self.func.new_block();
+        let entry = self.entry_or_new(map, key, after);
+        match agg {
+            Agg::Count | Agg::Sum { .. } => self.add_word(entry, sample),
+            Agg::Avg { .. } | Agg::Stats { .. } => {
+                self.add_word(entry, sample);
+                let one = self.func.int(1);
+                self.add_word(entry.at(8), one);
+            }
+            Agg::Min { signed } => {
+                self.keep_extreme(entry, sample, if signed { CmpOp::SLt } else { CmpOp::ULt })
+            }
+            Agg::Max { signed } => {
+                self.keep_extreme(entry, sample, if signed { CmpOp::SGt } else { CmpOp::UGt })
+            }
+            Agg::Hist { bits } => {
+                let bucket = self.hist_bucket(sample, signed, bits);
+                self.count_bucket(entry, bucket, agg, after);
+            }
+            Agg::Lhist { min, max, step } => {
+                let bucket = self.lhist_bucket(sample, (min, max, step), last_bucket(agg));
+                self.count_bucket(entry, bucket, agg, after);
+            }
+        }
+        self.func.jump(after, &[]);
+        self.func.enter(after);
+        Ok(())
+    }
+
+    fn add_word(&mut self, place: Place, more: Value) {
+        let before = self.func.load(Width::W64, false, place);
+        let after = self.func.bin(BinOp::Add, before, more);
+        self.func.store(Width::W64, place, after);
+    }
+
+    /// Stores the sample if there is none yet or it compares so with the one there.
+    fn keep_extreme(&mut self, entry: Place, sample: Value, op: CmpOp) {
+        let compare = self.func.new_block();
+        let store = self.func.new_block();
+        let after = self.func.new_block();
+        let set = self.func.load(Width::W64, false, entry.at(8));
+        let zero = self.func.int(0);
+        self.func.branch(CmpOp::Eq, set, zero, store, compare);
+        self.func.enter(compare);
+        let best = self.func.load(Width::W64, false, entry);
+        self.func.branch(op, sample, best, store, after);
+        self.func.enter(store);
+        self.func.store(Width::W64, entry, sample);
+        let one = self.func.int(1);
+        self.func.store(Width::W64, entry.at(8), one);
+        self.func.jump(after, &[]);
+        self.func.enter(after);
+    }
+
+    /// Adds 1 to a bucket. The check is for the kernel's verifier: a bucket out
+    /// of range cannot be.
+    fn count_bucket(&mut self, entry: Place, bucket: Value, agg: Agg, otherwise: BlockId) {
+        let last = self.func.int(i64::from(last_bucket(agg)));
+        self.require(CmpOp::ULe, bucket, last, otherwise);
+        let offset = self.func.bin_imm(BinOp::Shl, bucket, 3);
+        let place = self.func.add_bytes(entry, offset);
+        let one = self.func.int(1);
+        self.add_word(place, one);
+    }
+
+    /// The bucket of a value as [`Agg::buckets`] numbers them.
+    fn hist_bucket(&mut self, sample: Value, signed: bool, bits: u8) -> Value {
+        let (after, bucket) = self.func.new_join(ValueTy::Int);
+        if signed {
+            let negative = self.func.new_block();
+            let counted = self.func.new_block();
+            let zero = self.func.int(0);
+            self.func.branch(CmpOp::SLt, sample, zero, negative, counted);
+            self.func.enter(negative);
+            let first = self.func.int(0);
+            self.func.jump(after, &[first]);
+            self.func.enter(counted);
+        }
+        if bits == 0 {
+            // 0 is in bucket 1, a larger value in 2 + its highest bit.
+            let highest = self.highest_bit(sample);
+            let some = self.is_not_zero(sample);
+            let bucket = self.func.bin(BinOp::Add, highest, some);
+            let bucket = self.add_imm(bucket, 1);
+            self.func.jump(after, &[bucket]);
+        } else {
+            let split = 1i64 << bits;
+            let small = self.func.new_block();
+            let large = self.func.new_block();
+            let limit = self.func.int(split);
+            self.func.branch(CmpOp::ULt, sample, limit, small, large);
+            self.func.enter(small);
+            let bucket = self.add_imm(sample, 1);
+            self.func.jump(after, &[bucket]);
+            self.func.enter(large);
+            let highest = self.highest_bit(sample);
+            let power = self.add_imm(highest, -i64::from(bits));
+            let fraction = self.func.bin(BinOp::LShr, sample, power);
+            let fraction = self.func.bin_imm(BinOp::And, fraction, split - 1);
+            let first = self.func.bin_imm(BinOp::Shl, power, i64::from(bits));
+            let bucket = self.func.bin(BinOp::Add, first, fraction);
+            let bucket = self.add_imm(bucket, 1 + split);
+            self.func.jump(after, &[bucket]);
+        }
+        self.func.enter(after);
+        bucket
+    }
+
+    /// 1 for any value but 0, which gives 0; without a branch.
+    fn is_not_zero(&mut self, value: Value) -> Value {
+        let zero = self.func.int(0);
+        let negative = self.func.bin(BinOp::Sub, zero, value);
+        let either = self.func.bin(BinOp::Or, value, negative);
+        self.func.bin_imm(BinOp::LShr, either, 63)
+    }
+
+    /// The number of the highest bit that is set, 0 for none; without a branch,
+    /// so that neither the processor nor the verifier has to guess.
+    fn highest_bit(&mut self, value: Value) -> Value {
+        let mut rest = value;
+        let mut result: Option<Value> = None;
+        for power in (0..6).rev() {
+            // 1 if anything is set at or above this bit: the negative of what
+            // stands there has its sign bit set, unless it is zero.
+            let above = self.func.bin_imm(BinOp::LShr, rest, 1 << power);
+            let zero = self.func.int(0);
+            let negative = self.func.bin(BinOp::Sub, zero, above);
+            let some = self.func.bin_imm(BinOp::LShr, negative, 63);
+            let shift = if power == 0 { some } else { self.func.bin_imm(BinOp::Shl, some, power) };
+            rest = self.func.bin(BinOp::LShr, rest, shift);
+            result = Some(match result {
+                Some(sum) => self.func.bin(BinOp::Or, sum, shift),
+                None => shift,
+            });
+        }
+        result.unwrap_or(value)
+    }
+
+    fn lhist_bucket(&mut self, sample: Value, (min, max, step): (i64, i64, i64), last: u32) -> Value {
+        let (after, bucket) = self.func.new_join(ValueTy::Int);
+        let under = self.func.new_block();
+        let not_under = self.func.new_block();
+        let over = self.func.new_block();
+        let within = self.func.new_block();
+        let lowest = self.func.int(min);
+        self.func.branch(CmpOp::SLt, sample, lowest, under, not_under);
+        self.func.enter(under);
+        let first = self.func.int(0);
+        self.func.jump(after, &[first]);
+        self.func.enter(not_under);
+        let highest = self.func.int(max);
+        self.func.branch(CmpOp::SGe, sample, highest, over, within);
+        self.func.enter(over);
+        let last = self.func.int(i64::from(last));
+        self.func.jump(after, &[last]);
+        self.func.enter(within);
+        let lowest = self.func.int(min);
+        let above = self.func.bin(BinOp::Sub, sample, lowest);
+        let step = self.func.int(step);
+        let index = self.func.bin(BinOp::UDiv, above, step);
+        let index = self.add_imm(index, 1);
+        self.func.jump(after, &[index]);
+        self.func.enter(after);
+        bucket
+    }
+}

@@ -1,0 +1,234 @@
+//! Expressions whose value fits a register.
+
+use skep_isa::helpers::id;
+use skep_lang::hir::{self, BinaryOp, Expr, ExprKind};
+use skep_lang::ty::{Space, Ty, TyKind};
+
+use super::func::Place;
+use super::{Lower, Slot};
+use crate::error::Error;
+use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
+
+impl Lower<'_> {
+    /// The value, extended to 64 bits by the sign of its type.
+    pub(super) fn scalar(&mut self, expr: &Expr) -> Result<Value, Error> {
+        let outer = self.func.set_span(expr.span);
+        let value = self.scalar_here(expr);
+        self.func.set_span(outer);
+        value
+    }
+
+    fn scalar_here(&mut self, expr: &Expr) -> Result<Value, Error> {
+        Ok(match &expr.kind {
+            ExprKind::Int(bits) => {
+                let value = self.in_range(expr.ty, *bits);
+                self.func.int(value)
+            }
+            ExprKind::Local(local) => match self.slot(*local) {
+                Slot::Value(var) => self.func.read(var),
+                Slot::Object(_) => return Err(self.not_scalar(expr)),
+            },
+            ExprKind::MapGet { map, key } => self.map_get(*map, key.as_deref())?,
+            ExprKind::MapAdd { map, key, by, old } => {
+                let before = self.map_get(*map, key.as_deref())?;
+                let ty = self.map_decl(*map).value;
+                let by_value = self.scalar(by)?;
+                self.map_add_value(*map, key.as_deref(), by_value)?;
+                if *old {
+                    before
+                } else {
+                    let after = self.func.bin(BinOp::Add, before, by_value);
+                    self.wrap(ty, after)
+                }
+            }
+            ExprKind::LocalAdd { local, by, old } => {
+                let by = self.scalar(by)?;
+                let Slot::Value(var) = self.slot(*local) else { return Err(self.not_scalar(expr)) };
+                let before = self.func.read(var);
+                let after = self.func.bin(BinOp::Add, before, by);
+                let after = self.wrap(self.local(*local).ty, after);
+                self.func.assign(var, after);
+                if *old { before } else { after }
+            }
+            ExprKind::Delete { map, key } => self.delete(*map, key.as_deref())?,
+            ExprKind::HasKey { map, key } => self.has_key(*map, key)?,
+            ExprKind::Binary { op, lhs, rhs } => self.binary(*op, expr.ty, lhs, rhs)?,
+            ExprKind::Compare { op, lhs, rhs } if !self.types.is_memory(lhs.ty) => {
+                let op = self.compare_op(*op, lhs.ty);
+                let lhs = self.scalar(lhs)?;
+                let rhs = self.scalar(rhs)?;
+                self.func.cmp(op, lhs, rhs)
+            }
+            ExprKind::Compare { .. } | ExprKind::Logic { .. } => self.truth_of(expr)?,
+            ExprKind::Not(inner) => {
+                let value = self.scalar(inner)?;
+                self.func.bin_imm(BinOp::Xor, value, 1)
+            }
+            ExprKind::Neg(inner) => {
+                let value = self.scalar(inner)?;
+                let zero = self.func.int(0);
+                let negative = self.func.bin(BinOp::Sub, zero, value);
+                self.wrap(expr.ty, negative)
+            }
+            ExprKind::BitNot(inner) => {
+                let value = self.scalar(inner)?;
+                let flipped = self.func.bin_imm(BinOp::Xor, value, -1);
+                self.wrap(expr.ty, flipped)
+            }
+            ExprKind::Cond { cond, then, otherwise } => {
+                let then_block = self.func.new_block();
+                let else_block = self.func.new_block();
+                let (after, value) = self.func.new_join(ValueTy::Int);
+                self.branch_on(cond, then_block, else_block)?;
+                self.func.enter(then_block);
+                let then = self.scalar(then)?;
+                self.func.jump(after, &[then]);
+                self.func.enter(else_block);
+                let otherwise = self.scalar(otherwise)?;
+                self.func.jump(after, &[otherwise]);
+                self.func.enter(after);
+                value
+            }
+            ExprKind::Cast(inner) => self.cast(expr.ty, inner)?,
+            ExprKind::Element { base, index } => {
+                let place = self.element(base, *index)?;
+                self.load(expr.ty, place)
+            }
+            ExprKind::Helper(helper) => {
+                if helper.once {
+                    self.func.call_pure(helper.id, &[])
+                } else {
+                    self.func.call(helper.id, &[], ValueTy::Int)
+                }
+            }
+            ExprKind::Runtime(what) => self.func.runtime(*what),
+            ExprKind::Probe => match self.probe.targets[..] {
+                [only] => self.func.int(i64::from(only.0)),
+                _ => self.func.cookie(),
+            },
+            ExprKind::Context { offset } => {
+                let ctx = self.func.ctx();
+                self.load(expr.ty, Place::aligned(ctx).at(*offset))
+            }
+            ExprKind::DataLoc { offset, relative } => self.data_loc(*offset, *relative),
+            ExprKind::AggEntry { .. } => {
+                return Err(Error::Unsupported {
+                    what: "The value of an aggregation inside an expression".into(),
+                    span: expr.span,
+                });
+            }
+            ExprKind::Str(_)
+            | ExprKind::Comm
+            | ExprKind::Tuple(_)
+            | ExprKind::ReadStr { .. }
+            | ExprKind::ReadBuf { .. } => return Err(self.not_scalar(expr)),
+        })
+    }
+
+    fn not_scalar(&self, expr: &Expr) -> Error {
+        Error::Internal {
+            what: format!("a value of type {} was taken for a number", self.types.name(expr.ty)),
+            span: expr.span,
+        }
+    }
+
+    /// A constant as the 64 bits that stand for it in its type.
+    fn in_range(&self, ty: Ty, bits: u64) -> i64 {
+        match self.types.as_int(ty) {
+            Some((8, true)) => i64::from(bits as i8),
+            Some((16, true)) => i64::from(bits as i16),
+            Some((32, true)) => i64::from(bits as i32),
+            Some((8, false)) => i64::from(bits as u8),
+            Some((16, false)) => i64::from(bits as u16),
+            Some((32, false)) => i64::from(bits as u32),
+            _ => bits as i64,
+        }
+    }
+
+    /// Reads a scalar of that type from memory.
+    pub(super) fn load(&mut self, ty: Ty, place: Place) -> Value {
+        let (width, signed) = self.access(ty);
+        self.func.load(width, signed, place)
+    }
+
+    fn binary(&mut self, op: BinaryOp, ty: Ty, lhs: &Expr, rhs: &Expr) -> Result<Value, Error> {
+        let (width, signed) = self.access(ty);
+        let bits = i64::from(width.bytes()) * 8;
+        let lhs = self.scalar(lhs)?;
+        let mut rhs = self.scalar(rhs)?;
+        if matches!(op, BinaryOp::Shl | BinaryOp::Shr) && width != Width::W64 {
+            rhs = self.func.bin_imm(BinOp::And, rhs, bits - 1);
+        }
+        let (op, stays_in_range) = match op {
+            BinaryOp::Add => (BinOp::Add, false),
+            BinaryOp::Sub => (BinOp::Sub, false),
+            BinaryOp::Mul => (BinOp::Mul, false),
+            // The smallest value divided by -1 is out of range.
+            BinaryOp::Div if signed => (BinOp::SDiv, false),
+            BinaryOp::Div => (BinOp::UDiv, true),
+            BinaryOp::Mod if signed => (BinOp::SMod, true),
+            BinaryOp::Mod => (BinOp::UMod, true),
+            BinaryOp::And => (BinOp::And, true),
+            BinaryOp::Or => (BinOp::Or, true),
+            BinaryOp::Xor => (BinOp::Xor, true),
+            BinaryOp::Shl => (BinOp::Shl, false),
+            BinaryOp::Shr if signed => (BinOp::AShr, true),
+            BinaryOp::Shr => (BinOp::LShr, true),
+        };
+        let value = self.func.bin(op, lhs, rhs);
+        Ok(if stays_in_range { value } else { self.func.extend(width, signed, value) })
+    }
+
+    fn cast(&mut self, to: Ty, inner: &Expr) -> Result<Value, Error> {
+        let value = self.scalar(inner)?;
+        if to == Ty::BOOL {
+            return Ok(if inner.ty == Ty::BOOL { value } else { self.truth(value) });
+        }
+        let (to_width, to_signed) = self.access(to);
+        let (from_width, from_signed) = self.access(inner.ty);
+        // A wider type of the same sign, or a wider signed one, holds the value as it is.
+        let fits = from_width == to_width && from_signed == to_signed
+            || from_width < to_width && (to_signed || !from_signed)
+            || to_width == Width::W64;
+        Ok(if fits { value } else { self.func.extend(to_width, to_signed, value) })
+    }
+
+    /// The comparison of two scalars of a type.
+    pub(super) fn compare_op(&self, op: hir::CompareOp, ty: Ty) -> CmpOp {
+        use hir::CompareOp::*;
+        let signed = self.types.as_int(ty).is_some_and(|(_, signed)| signed);
+        match (op, signed) {
+            (Eq, _) => CmpOp::Eq,
+            (Ne, _) => CmpOp::Ne,
+            (Lt, false) => CmpOp::ULt,
+            (Le, false) => CmpOp::ULe,
+            (Gt, false) => CmpOp::UGt,
+            (Ge, false) => CmpOp::UGe,
+            (Lt, true) => CmpOp::SLt,
+            (Le, true) => CmpOp::SLe,
+            (Gt, true) => CmpOp::SGt,
+            (Ge, true) => CmpOp::SGe,
+        }
+    }
+
+    /// The address of what a `__data_loc` field points to, as an integer.
+    pub(super) fn data_loc(&mut self, offset: u32, relative: bool) -> Value {
+        let ctx = self.func.ctx();
+        let loc = self.func.load(Width::W32, false, Place::aligned(ctx).at(offset));
+        let start = self.func.bin_imm(BinOp::And, loc, 0xffff);
+        let start = if relative { self.add_imm(start, i64::from(offset) + 4) } else { start };
+        let place = self.func.add_bytes(Place::aligned(ctx), start);
+        place.base
+    }
+
+    /// The helper that copies bytes from a kind of memory.
+    pub(super) fn reader(&self, pointer: Ty, text: bool) -> u32 {
+        let user = matches!(self.types.kind(pointer), TyKind::Ptr { space: Space::User, .. });
+        match (user, text) {
+            (true, true) => id::PROBE_READ_USER_STR,
+            (true, false) => id::PROBE_READ_USER,
+            (false, true) => id::PROBE_READ_KERNEL_STR,
+            (false, false) => id::PROBE_READ_KERNEL,
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! Expressions whose value lives in memory: texts, bytes, tuples, arrays.
+//!
+//! A value is either read where it already is ([`Lower::memory`]) or written
+//! straight to where it is wanted ([`Lower::write`]), so that nothing is copied
+//! without need.
+
+use rustc_hash::FxHashSet;
+use skep_isa::helpers::id;
+use skep_lang::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
+use skep_lang::ty::{Ty, TyKind};
+
+use super::cond::chunk;
+use super::func::Place;
+use super::{Lower, Slot};
+use crate::error::Error;
+use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
+
+/// Literal texts up to this many bytes are written by instructions, longer ones
+/// are copied from the constants.
+const INLINE_TEXT: usize = 64;
+
+impl Lower<'_> {
+    /// A place that holds the value now. It may be the place of a variable or of
+    /// a map's entry, so it is to be used before anything else is run.
+    pub(super) fn memory(&mut self, expr: &Expr) -> Result<Place, Error> {
+        let outer = self.func.set_span(expr.span);
+        let place = match &expr.kind {
+            ExprKind::Local(local) => match self.slot(*local) {
+                Slot::Object(object) => self.func.object_place(object),
+                Slot::Value(_) => return Err(self.not_memory(expr)),
+            },
+            ExprKind::MapGet { map, key } => self.map_get_place(*map, key.as_deref())?,
+            ExprKind::Element { base, index } => self.element(base, *index)?,
+            ExprKind::Context { offset } => {
+                let ctx = self.func.ctx();
+                Place::aligned(ctx).at(*offset)
+            }
+            _ => {
+                let size = self.types.size(expr.ty);
+                let object = self.func.object(describe(&expr.kind), size, 8);
+                let place = self.func.object_place(object);
+                self.write(expr, place, expr.ty)?;
+                place
+            }
+        };
+        self.func.set_span(outer);
+        Ok(place)
+    }
+
+    fn not_memory(&self, expr: &Expr) -> Error {
+        Error::Internal {
+            what: format!("a value of type {} was looked for in memory", self.types.name(expr.ty)),
+            span: expr.span,
+        }
+    }
+
+    /// The place of one element of a tuple.
+    pub(super) fn element(&mut self, base: &Expr, index: u32) -> Result<Place, Error> {
+        let offset = self.types.offsets(base.ty).get(index as usize).copied().unwrap_or(0);
+        Ok(self.memory(base)?.at(offset))
+    }
+
+    /// Writes the value as a value of type `ty`: the expression's own type, or a
+    /// text of another capacity. Every byte of the place is written.
+    pub(super) fn write(&mut self, expr: &Expr, dst: Place, ty: Ty) -> Result<(), Error> {
+        let outer = self.func.set_span(expr.span);
+        self.write_here(expr, dst, ty)?;
+        self.func.set_span(outer);
+        Ok(())
+    }
+
+    fn write_here(&mut self, expr: &Expr, dst: Place, ty: Ty) -> Result<(), Error> {
+        if !self.types.is_memory(ty) {
+            let value = self.scalar(expr)?;
+            let (width, _) = self.access(ty);
+            self.func.store(width, dst, value);
+            return Ok(());
+        }
+        let size = self.types.size(ty);
+        match &expr.kind {
+            ExprKind::Str(text) => self.write_text(text, dst, size),
+            ExprKind::Comm => {
+                let addr = self.func.addr(dst);
+                let len = self.func.int(i64::from(size.min(16)));
+                if size > 16 {
+                    self.func.zero(dst.at(16), size - 16);
+                }
+                self.func.call(id::GET_CURRENT_COMM, &[addr, len], ValueTy::Int);
+            }
+            ExprKind::Tuple(elems) => {
+                let elem_types = self.types.elems(ty);
+                let offsets = self.types.offsets(ty);
+                let mut end = 0;
+                for ((elem, elem_ty), offset) in elems.iter().zip(elem_types).zip(offsets) {
+                    // Gaps are part of a key as the kernel compares it.
+                    self.func.zero(dst.at(end), offset - end);
+                    self.write(elem, dst.at(offset), elem_ty)?;
+                    end = offset + self.types.size(elem_ty);
+                }
+                self.func.zero(dst.at(end), size - end);
+            }
+            ExprKind::Cond { cond, then, otherwise } => {
+                let then_block = self.func.new_block();
+                let else_block = self.func.new_block();
+                let after = self.func.new_block();
+                self.branch_on(cond, then_block, else_block)?;
+                for (block, value) in [(then_block, then), (else_block, otherwise)] {
+                    self.func.enter(block);
+                    self.write(value, dst, ty)?;
+                    self.func.jump(after, &[]);
+                }
+                self.func.enter(after);
+            }
+            ExprKind::Cast(inner) => self.write(inner, dst, ty)?,
+            ExprKind::ReadStr { .. } | ExprKind::DataLoc { .. }
+                if matches!(self.types.kind(ty), TyKind::Str(_)) =>
+            {
+                // A reader leaves alone what follows the NUL.
+                self.func.zero(dst, size);
+                self.read_text(expr, dst, size)?;
+            }
+            ExprKind::DataLoc { offset, relative } => {
+                let src = self.data_loc(*offset, *relative);
+                self.read_bytes(id::PROBE_READ_KERNEL, dst, size, src);
+            }
+            ExprKind::ReadBuf { pointer, length } => {
+                self.func.zero(dst, size);
+                let helper = self.reader(pointer.ty, false);
+                let src = self.scalar(pointer)?;
+                let len = self.bounded_length(length.as_deref(), size.saturating_sub(4))?;
+                self.func.store(Width::W32, dst, len);
+                let addr = self.func.addr(dst.at(4));
+                self.func.call(helper, &[addr, len, src], ValueTy::Int);
+            }
+            _ => {
+                let src = self.memory(expr)?;
+                let src_size = self.types.size(expr.ty);
+                if src_size < size {
+                    self.func.copy(dst, src, src_size);
+                    self.func.zero(dst.at(src_size), size - src_size);
+                } else {
+                    self.func.copy(dst, src, size);
+                    if src_size > size && matches!(self.types.kind(ty), TyKind::Str(_)) {
+                        let nul = self.func.int(0);
+                        self.func.store(Width::W8, dst.at(size - 1), nul);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_text(&mut self, text: &str, dst: Place, size: u32) {
+        let bytes = &text.as_bytes()[..text.len().min(size.saturating_sub(1) as usize)];
+        let written = if bytes.len() > INLINE_TEXT {
+            let src = self.shared.text(bytes);
+            let src = self.func.map_value(src.0, src.1);
+            self.func.copy(dst, src, bytes.len() as u32);
+            bytes.len() as u32
+        } else {
+            let mut at = 0;
+            while at < bytes.len() {
+                let here = dst.at(at as u32);
+                // The last word takes the NUL and zeroes after it with it.
+                let width = chunk(here, size - at as u32);
+                let len = (bytes.len() - at).min(width.bytes() as usize);
+                let mut word = [0; 8];
+                word[..len].copy_from_slice(&bytes[at..at + len]);
+                let value = self.func.int(i64::from_le_bytes(word));
+                self.func.store(width, here, value);
+                at += width.bytes() as usize;
+            }
+            at as u32
+        };
+        self.func.zero(dst.at(written), size - written);
+    }
+
+    /// Reads a text of at most `capacity` bytes, NUL included, from a pointer or
+    /// a data location. The result is what the reading helper gave: the length
+    /// with the NUL, or a negative error (and then the text is empty).
+    pub(super) fn read_text(&mut self, expr: &Expr, dst: Place, capacity: u32) -> Result<Value, Error> {
+        let (helper, src, len) = match &expr.kind {
+            ExprKind::ReadStr { pointer, length } => {
+                let src = self.scalar(pointer)?;
+                let len = self.bounded_length(length.as_deref(), capacity)?;
+                (self.reader(pointer.ty, true), src, len)
+            }
+            ExprKind::DataLoc { offset, relative } => {
+                let src = self.data_loc(*offset, *relative);
+                (id::PROBE_READ_KERNEL_STR, src, self.func.int(i64::from(capacity)))
+            }
+            // Our own memory is kernel memory too; reading tells the length.
+            _ => {
+                let place = self.memory(expr)?;
+                let capacity = capacity.min(self.types.size(expr.ty));
+                let src = self.func.addr(place);
+                (id::PROBE_READ_KERNEL_STR, src, self.func.int(i64::from(capacity)))
+            }
+        };
+        let addr = self.func.addr(dst);
+        Ok(self.func.call(helper, &[addr, len, src], ValueTy::Int))
+    }
+
+    fn read_bytes(&mut self, helper: u32, dst: Place, size: u32, src: Value) {
+        let addr = self.func.addr(dst);
+        let len = self.func.int(i64::from(size));
+        self.func.call(helper, &[addr, len, src], ValueTy::Int);
+    }
+
+    /// A length that is at most `capacity`, in a way the kernel can follow.
+    fn bounded_length(&mut self, length: Option<&Expr>, capacity: u32) -> Result<Value, Error> {
+        let Some(length) = length else { return Ok(self.func.int(i64::from(capacity))) };
+        if let ExprKind::Int(length) = length.kind {
+            return Ok(self.func.int(length.min(u64::from(capacity)) as i64));
+        }
+        let wanted = self.scalar(length)?;
+        let limit = self.func.int(i64::from(capacity));
+        let fits = self.func.new_block();
+        let exceeds = self.func.new_block();
+        let (after, result) = self.func.new_join(ValueTy::Int);
+        self.func.branch(CmpOp::ULe, wanted, limit, fits, exceeds);
+        self.func.enter(fits);
+        self.func.jump(after, &[wanted]);
+        self.func.enter(exceeds);
+        let limit = self.func.int(i64::from(capacity));
+        self.func.jump(after, &[limit]);
+        self.func.enter(after);
+        Ok(result)
+    }
+
+    /// Adds lengths of packed texts in a way the kernel can follow: never more than `limit`.
+    pub(super) fn bounded_sum(
+        &mut self,
+        sum: Option<Value>,
+        more: Value,
+        limit: u32,
+        otherwise: crate::ir::BlockId,
+    ) -> Value {
+        let sum = match sum {
+            Some(sum) => self.func.bin(BinOp::Add, sum, more),
+            None => more,
+        };
+        let limit = self.func.int(i64::from(limit));
+        self.require(CmpOp::ULe, sum, limit, otherwise);
+        sum
+    }
+}
+
+/// What an object for an expression's value is called in listings.
+fn describe(kind: &ExprKind) -> &'static str {
+    match kind {
+        ExprKind::Str(_) => "literal",
+        ExprKind::Comm => "comm",
+        ExprKind::Tuple(_) => "tuple",
+        ExprKind::ReadStr { .. } | ExprKind::DataLoc { .. } => "text",
+        ExprKind::ReadBuf { .. } => "bytes",
+        _ => "value",
+    }
+}
+
+/// Whether an expression reads or changes a variable.
+pub(super) fn mentions(expr: &Expr, local: LocalId) -> bool {
+    let mut found = false;
+    walk_expr(expr, &mut |expr| match &expr.kind {
+        ExprKind::Local(other) | ExprKind::LocalAdd { local: other, .. } => found |= *other == local,
+        _ => {}
+    });
+    found
+}
+
+/// Whether an expression reads a map.
+pub(super) fn reads_map(expr: &Expr, map: skep_lang::hir::MapId) -> bool {
+    let mut found = false;
+    walk_expr(expr, &mut |expr| {
+        found |= matches!(&expr.kind, ExprKind::MapGet { map: other, .. } if *other == map);
+    });
+    found
+}
+
+/// Whether evaluating an expression changes a map or a variable.
+pub(super) fn has_effects(expr: &Expr) -> bool {
+    let mut found = false;
+    walk_expr(expr, &mut |expr| {
+        found |= matches!(
+            expr.kind,
+            ExprKind::MapAdd { .. } | ExprKind::LocalAdd { .. } | ExprKind::Delete { .. }
+        );
+    });
+    found
+}
+
+/// The variables that may be read before anything was written to them.
+///
+/// A variable is safe when the first statement that mentions it assigns it
+/// without reading it, and every other mention is in the same block or in one
+/// inside that block.
+pub(super) fn read_before_written(body: &Block) -> FxHashSet<LocalId> {
+    /// Which blocks stand around each variable's first assignment.
+    struct Walk {
+        path: Vec<u32>,
+        next_block: u32,
+        assigned: rustc_hash::FxHashMap<LocalId, Vec<u32>>,
+        unsafe_reads: FxHashSet<LocalId>,
+    }
+    impl Walk {
+        fn mention(&mut self, local: LocalId) {
+            match self.assigned.get(&local) {
+                Some(path) if self.path.starts_with(path) => {}
+                _ => {
+                    self.unsafe_reads.insert(local);
+                }
+            }
+        }
+
+        fn exprs(&mut self, stmt: &Stmt) {
+            walk_stmt_exprs(stmt, &mut |expr| {
+                if let ExprKind::Local(local) | ExprKind::LocalAdd { local, .. } = &expr.kind {
+                    self.mention(*local);
+                }
+            });
+        }
+
+        fn block(&mut self, block: &Block) {
+            self.next_block += 1;
+            self.path.push(self.next_block);
+            for stmt in &block.stmts {
+                self.exprs(stmt);
+                match &stmt.kind {
+                    StmtKind::SetLocal { local, .. } => {
+                        if self.assigned.contains_key(local) {
+                            self.mention(*local);
+                        } else {
+                            self.assigned.insert(*local, self.path.clone());
+                        }
+                    }
+                    StmtKind::If { then, otherwise, .. } => {
+                        self.block(then);
+                        self.block(otherwise);
+                    }
+                    StmtKind::Block(inner) => self.block(inner),
+                    _ => {}
+                }
+            }
+            self.path.pop();
+        }
+    }
+    let mut walk = Walk {
+        path: Vec::new(),
+        next_block: 0,
+        assigned: Default::default(),
+        unsafe_reads: FxHashSet::default(),
+    };
+    walk.block(body);
+    walk.unsafe_reads
+}
+
+/// Visits the expressions that stand in a statement itself, not in its blocks.
+fn walk_stmt_exprs(stmt: &Stmt, visit: &mut dyn FnMut(&Expr)) {
+    match &stmt.kind {
+        StmtKind::Expr(expr)
+        | StmtKind::SetLocal { value: expr, .. }
+        | StmtKind::If { cond: expr, .. }
+        | StmtKind::PrintValue(expr)
+        | StmtKind::Exit { code: expr } => walk_expr(expr, visit),
+        StmtKind::SetMap { key, value, .. } => {
+            key.iter().for_each(|key| walk_expr(key, visit));
+            walk_expr(value, visit);
+        }
+        StmtKind::Aggregate { key, sample, .. } => {
+            key.iter().for_each(|key| walk_expr(key, visit));
+            sample.iter().for_each(|sample| walk_expr(sample, visit));
+        }
+        StmtKind::Printf { args, .. } => args.iter().for_each(|arg| walk_expr(arg, visit)),
+        StmtKind::Block(_)
+        | StmtKind::Return
+        | StmtKind::PrintMap { .. }
+        | StmtKind::Clear(_)
+        | StmtKind::Zero(_)
+        | StmtKind::Time { .. } => {}
+    }
+}
+
+/// Visits an expression and all within it.
+pub(super) fn walk_expr(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
+    visit(expr);
+    match &expr.kind {
+        ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Local(_)
+        | ExprKind::Helper(_)
+        | ExprKind::Runtime(_)
+        | ExprKind::Comm
+        | ExprKind::Probe
+        | ExprKind::Context { .. }
+        | ExprKind::DataLoc { .. } => {}
+        ExprKind::MapGet { key, .. } | ExprKind::AggEntry { key, .. } | ExprKind::Delete { key, .. } => {
+            key.iter().for_each(|key| walk_expr(key, visit));
+        }
+        ExprKind::MapAdd { key, by, .. } => {
+            key.iter().for_each(|key| walk_expr(key, visit));
+            walk_expr(by, visit);
+        }
+        ExprKind::HasKey { key: inner, .. }
+        | ExprKind::LocalAdd { by: inner, .. }
+        | ExprKind::Not(inner)
+        | ExprKind::Neg(inner)
+        | ExprKind::BitNot(inner)
+        | ExprKind::Cast(inner)
+        | ExprKind::Element { base: inner, .. } => walk_expr(inner, visit),
+        ExprKind::Binary { lhs, rhs, .. }
+        | ExprKind::Compare { lhs, rhs, .. }
+        | ExprKind::Logic { lhs, rhs, .. } => {
+            walk_expr(lhs, visit);
+            walk_expr(rhs, visit);
+        }
+        ExprKind::Cond { cond, then, otherwise } => {
+            for part in [cond, then, otherwise] {
+                walk_expr(part, visit);
+            }
+        }
+        ExprKind::Tuple(elems) => elems.iter().for_each(|elem| walk_expr(elem, visit)),
+        ExprKind::ReadStr { pointer, length } | ExprKind::ReadBuf { pointer, length } => {
+            walk_expr(pointer, visit);
+            length.iter().for_each(|length| walk_expr(length, visit));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What all programs of a script share: maps, layouts of records, constants.
+
+use rustc_hash::FxHashMap;
+use skep_lang::hir;
+use skep_lang::ty::{Agg, Ty, TyKind, Types};
+
+use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
+use crate::ir::{Func, MapRef, Module};
+
+/// Maps, records and constants under construction. Maps of our own exist once
+/// a program needs them.
+pub(super) struct Shared {
+    maps: Vec<MapSpec>,
+    events: Vec<EventLayout>,
+    own: FxHashMap<MapRole, MapRef>,
+    /// Number of programs: entries of the map of lost records.
+    programs: u32,
+    /// As many zeroes as the largest value of a map has bytes, then texts.
+    constants: Vec<u8>,
+    texts: FxHashMap<Vec<u8>, u32>,
+}
+
+impl Shared {
+    pub fn new(program: &hir::Program) -> Self {
+        let maps: Vec<_> = program.maps.iter().map(|map| user_map(map, &program.types)).collect();
+        let largest = maps.iter().map(|map: &MapSpec| map.value_size).max().unwrap_or(0);
+        Shared {
+            maps,
+            events: Vec::new(),
+            own: FxHashMap::default(),
+            programs: program.probes.len() as u32,
+            constants: vec![0; largest.next_multiple_of(8) as usize],
+            texts: FxHashMap::default(),
+        }
+    }
+
+    pub fn finish(mut self, funcs: Vec<Func>) -> Module {
+        if let Some(constants) = self.own.get(&MapRole::Constants) {
+            let spec = &mut self.maps[constants.0 as usize];
+            spec.value_size = self.constants.len() as u32;
+            spec.init = self.constants;
+        }
+        Module { funcs, maps: self.maps, events: self.events }
+    }
+
+    /// The next layout's index, which its records carry.
+    pub fn layout(&mut self, layout: EventLayout) -> u32 {
+        self.events.push(layout);
+        self.events.len() as u32 - 1
+    }
+
+    /// The storage of a map of the script.
+    pub fn user(&self, map: hir::MapId) -> (MapRef, &MapSpec) {
+        (MapRef(map.0), &self.maps[map.0 as usize])
+    }
+
+    pub fn events_ring(&mut self) -> MapRef {
+        self.own_map(MapRole::Events, "events", Storage::RingBuf, 0, 0)
+    }
+
+    pub fn control_ring(&mut self) -> MapRef {
+        self.own_map(MapRole::Control, "control", Storage::RingBuf, 0, 0)
+    }
+
+    pub fn lost(&mut self) -> MapRef {
+        self.own_map(MapRole::Lost, "lost", Storage::PerCpuArray, 8, self.programs)
+    }
+
+    /// Zeroes: as many as any value of a map has bytes.
+    pub fn zeroes(&mut self) -> (MapRef, u32) {
+        (self.constants_map(), 0)
+    }
+
+    /// Where a constant text stands, without a NUL.
+    pub fn text(&mut self, bytes: &[u8]) -> (MapRef, u32) {
+        let map = self.constants_map();
+        if let Some(&offset) = self.texts.get(bytes) {
+            return (map, offset);
+        }
+        let offset = self.constants.len() as u32;
+        self.constants.extend(bytes);
+        self.constants.resize(self.constants.len().next_multiple_of(8), 0);
+        self.texts.insert(bytes.to_vec(), offset);
+        (map, offset)
+    }
+
+    fn constants_map(&mut self) -> MapRef {
+        // The size is known at the end.
+        self.own_map(MapRole::Constants, "constants", Storage::Array, 0, 1)
+    }
+
+    fn own_map(
+        &mut self,
+        role: MapRole,
+        name: &str,
+        storage: Storage,
+        value_size: u32,
+        max_entries: u32,
+    ) -> MapRef {
+        *self.own.entry(role).or_insert_with(|| {
+            self.maps.push(MapSpec {
+                name: name.into(),
+                role,
+                storage,
+                key_size: if storage == Storage::RingBuf { 0 } else { 4 },
+                value_size,
+                max_entries,
+                btf: (0, 0),
+                init: Vec::new(),
+                read_only: role == MapRole::Constants,
+            });
+            MapRef(self.maps.len() as u32 - 1)
+        })
+    }
+}
+
+fn user_map(map: &hir::Map, types: &Types) -> MapSpec {
+    let aggregates = matches!(types.kind(map.value), TyKind::Agg(_));
+    let keyless = map.key == Ty::VOID;
+    MapSpec {
+        name: map.name.clone(),
+        role: MapRole::User { key: map.key, value: map.value },
+        storage: match (keyless, aggregates) {
+            (true, true) => Storage::PerCpuArray,
+            (true, false) => Storage::Array,
+            (false, true) => Storage::PerCpuHash,
+            (false, false) => Storage::Hash,
+        },
+        key_size: if keyless { 4 } else { types.size(map.key).max(1) },
+        value_size: types.size(map.value).max(1),
+        max_entries: if keyless { 1 } else { map.max_entries },
+        btf: (0, 0),
+        init: Vec::new(),
+        read_only: false,
+    }
+}
+
+/// The number of the last bucket of a histogram.
+pub(super) fn last_bucket(agg: Agg) -> u32 {
+    agg.buckets().saturating_sub(1)
+}
