@@ -284,3 +284,56 @@ impl BtfBuilder {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Type;
+
+    #[test]
+    fn equal_types_and_strings_are_there_once() {
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        assert_eq!(b.int("int", 4, IntEncoding::SIGNED), int);
+        assert_ne!(b.int("int", 8, IntEncoding::SIGNED), int);
+        let ptr = b.ptr(int);
+        assert_eq!(b.ptr(int), ptr);
+        let offset = b.add_string("int");
+        assert_eq!(b.add_string("int"), offset);
+        assert_eq!(b.add_string(""), 0);
+        let btf = Btf::parse(b.finish()).unwrap();
+        assert_eq!(btf.len(), 3);
+        assert_eq!(btf.string(offset), Some("int"));
+    }
+
+    #[test]
+    fn declarations_stay_apart() {
+        let mut b = BtfBuilder::new();
+        let proto = b.func_proto(TypeId::VOID, &[]);
+        assert_ne!(b.func("f", proto, Linkage::Static), b.func("f", proto, Linkage::Static));
+        assert_ne!(b.var("v", proto, Linkage::Static), b.var("v", proto, Linkage::Static));
+        assert_ne!(b.declare_struct("s"), b.declare_struct("s"));
+    }
+
+    #[test]
+    fn a_string_ends_at_its_nul() {
+        let mut b = BtfBuilder::new();
+        let offset = b.add_string("line\0more");
+        assert_eq!(b.add_string("line"), offset);
+        let btf = Btf::parse(b.finish()).unwrap();
+        assert_eq!(btf.string(offset), Some("line"));
+    }
+
+    #[test]
+    fn a_struct_refers_to_itself() {
+        let mut b = BtfBuilder::new();
+        let list = b.declare_struct("list");
+        let next = b.ptr(list);
+        let member = Member { name: "next", ty: next, bit_offset: 0, bitfield_size: 0 };
+        b.define_struct(list, 8, &[member]);
+        let btf = Btf::parse(b.finish()).unwrap();
+        let Some(Type::Struct(of)) = btf.get(list) else { panic!("not a struct") };
+        assert_eq!((of.name, of.size), ("list", 8));
+        assert_eq!(of.members().collect::<Vec<_>>(), [member]);
+    }
+}

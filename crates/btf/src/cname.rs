@@ -144,3 +144,98 @@ fn specifier(qualifiers: &str, keyword: &str, name: &str, inner: &str) -> String
     let gap = if inner.is_empty() || inner.starts_with('[') { "" } else { " " };
     format!("{qualifiers}{keyword}{name}{gap}{inner}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::BtfBuilder;
+    use crate::format::{IntEncoding, Linkage};
+    use crate::types::Param;
+
+    #[test]
+    fn names_and_declarations() {
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        let char = b.int("char", 1, IntEncoding::SIGNED);
+        let const_char = b.const_(char);
+        let string = b.ptr(const_char);
+        let const_string = b.const_(string);
+        let pointed = b.ptr(const_string);
+        let restrict = b.restrict(pointed);
+        let row = b.array(int, int, 4);
+        let rows = b.array(row, int, 2);
+        let row_ptr = b.ptr(row);
+        let const_row = b.const_(row);
+        let ptrs = b.array(string, int, 3);
+        let anonymous = b.union_("", 0, &[]);
+        let task = b.fwd("task_struct", false);
+        let task = b.ptr(task);
+        let volatile = b.volatile(int);
+        let both = b.const_(volatile);
+        let nothing = b.func_proto(TypeId::VOID, &[]);
+        let handler =
+            b.func_proto(int, &[Param { name: "t", ty: task }, Param { name: "", ty: TypeId::VOID }]);
+        let handler = b.ptr(handler);
+        let handlers = b.array(handler, int, 8);
+        let signal = b.func_proto(handler, &[Param { name: "n", ty: int }, Param { name: "h", ty: handler }]);
+        let function = b.func("signal", signal, Linkage::Global);
+        let btf = Btf::parse(b.finish()).unwrap();
+
+        let all = [
+            TypeId::VOID,
+            int,
+            string,
+            const_string,
+            pointed,
+            restrict,
+            rows,
+            row_ptr,
+            const_row,
+            ptrs,
+            anonymous,
+            task,
+            both,
+            nothing,
+            handler,
+            handlers,
+            signal,
+            function,
+        ];
+        let lines = all.map(|id| format!("{} | {}", btf.c_name(id), btf.c_declaration(id, "x")));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        void | void x
+        int | int x
+        const char * | const char *x
+        const char *const | const char *const x
+        const char *const * | const char *const *x
+        const char *const *restrict | const char *const *restrict x
+        int[2][4] | int x[2][4]
+        int (*)[4] | int (*x)[4]
+        const int[4] | const int x[4]
+        const char *[3] | const char *x[3]
+        union (anon) | union (anon) x
+        struct task_struct * | struct task_struct *x
+        const volatile int | const volatile int x
+        void (void) | void x(void)
+        int (*)(struct task_struct *, ...) | int (*x)(struct task_struct *, ...)
+        int (*[8])(struct task_struct *, ...) | int (*x[8])(struct task_struct *, ...)
+        int (*(int, int (*)(struct task_struct *, ...)))(struct task_struct *, ...) | int (*x(int, int (*)(struct task_struct *, ...)))(struct task_struct *, ...)
+        int (*signal(int, int (*)(struct task_struct *, ...)))(struct task_struct *, ...) | int (*x(int, int (*)(struct task_struct *, ...)))(struct task_struct *, ...)
+        ");
+        assert_eq!(format!("{:>5}|{:<5}", btf.c_name(int), btf.c_name(int)), "  int|int  ");
+    }
+
+    #[test]
+    fn circles_have_names() {
+        let mut b = BtfBuilder::new();
+        b.ptr(TypeId(1));
+        // A prototype whose two parameters are itself: without a limit this would double at each level.
+        b.func_proto(TypeId(2), &[Param { name: "", ty: TypeId(2) }, Param { name: "", ty: TypeId(2) }]);
+        b.const_(TypeId(3));
+        let btf = Btf::parse(b.finish()).unwrap();
+        for id in btf.ids() {
+            let name = btf.c_name(id).to_string();
+            assert!(name.contains("...") && name.len() < 10_000, "{name}");
+        }
+    }
+}

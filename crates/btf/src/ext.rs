@@ -108,3 +108,59 @@ pub fn decode<R: Record>(bytes: &[u8], size: usize) -> Result<Vec<R>, Error> {
     });
     Ok(records.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_share_a_word() {
+        let info = |line, column| LineInfo {
+            insn_off: 0,
+            file_name_off: 0,
+            line_off: 0,
+            line_col: LineInfo::pack(line, column),
+        };
+        assert_eq!((info(12, 34).line(), info(12, 34).column()), (12, 34));
+        let largest = info(u32::MAX, u32::MAX);
+        assert_eq!((largest.line(), largest.column()), (LineInfo::MAX_LINE, LineInfo::MAX_COLUMN));
+    }
+
+    #[test]
+    fn odd_sizes_are_errors() {
+        assert_eq!(
+            decode::<FuncInfo>(&[0; 12], 8).unwrap_err().to_string(),
+            "12 bytes of func_info are not a whole number of 8-byte records of at least 8 bytes"
+        );
+        assert!(decode::<LineInfo>(&[0; 24], 8).is_err());
+        assert!(decode::<LineInfo>(&[], 0).is_err());
+        assert_eq!(decode::<LineInfo>(&[], 16), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_a_newer_kernel_appends_is_skipped() {
+        let words = [1u32, 2, 99, 3, 4, 99];
+        let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let records = decode::<FuncInfo>(&bytes, 12).unwrap();
+        assert_eq!(
+            records,
+            [FuncInfo { insn_off: 1, type_id: TypeId(2) }, FuncInfo { insn_off: 3, type_id: TypeId(4) }]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(words in prop::collection::vec(any::<[u32; 4]>(), 0..20)) {
+            let lines: Vec<_> = words
+                .iter()
+                .map(|&[insn_off, file_name_off, line_off, line_col]| LineInfo { insn_off, file_name_off, line_off, line_col })
+                .collect();
+            prop_assert_eq!(decode::<LineInfo>(&encode(&lines), LineInfo::SIZE).unwrap(), lines);
+            let functions: Vec<_> =
+                words.iter().map(|word| FuncInfo { insn_off: word[0], type_id: TypeId(word[1]) }).collect();
+            prop_assert_eq!(decode::<FuncInfo>(&encode(&functions), FuncInfo::SIZE).unwrap(), functions);
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Types by name, without sorting names.
 //!
-//! A script asks for a handful of names among some 70,000. The first few are found
-//! by looking at every type, which is cheaper than any preparation; who keeps asking
-//! gets a hash table, made once: per name hash the first type, per type the next one
-//! of the same hash.
+//! A script asks for a handful of names among some 70,000. The first few are found by
+//! looking for the name in the string section and then for its offset in every type,
+//! which is cheaper than any preparation; who keeps asking gets a hash table, made once:
+//! per name hash the first type, per type the next one of the same hash.
 
 use std::hash::Hasher;
 use std::sync::OnceLock;
@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustc_hash::FxHasher;
 
 use crate::format::{Kind, TypeId};
-use crate::reader::Btf;
+use crate::reader::{Btf, Record};
 
-/// How many look-ups go by looking at every type before the table is worth making.
-const LOOKUPS_WITHOUT_TABLE: u32 = 4;
+/// How many look-ups go by looking at every type before the table is made: as many as take
+/// the time that making it takes.
+const LOOKUPS_WITHOUT_TABLE: u32 = 16;
 
 /// No (further) type in a chain.
 const END: u32 = u32::MAX;
@@ -46,40 +47,46 @@ impl Btf {
     }
 
     fn find_where(&self, name: &str, wanted: impl Fn(Kind) -> bool + Copy) -> Option<TypeId> {
-        if name.is_empty() {
+        if name.is_empty() || name.contains('\0') {
             return None;
         }
         if let Some(id) = self.base().and_then(|base| base.find_where(name, wanted)) {
             return Some(id);
         }
-        let is_it = |id: &TypeId| {
-            self.record(*id).is_some_and(|record| {
-                wanted(Kind::from_number(record.info().kind)) && self.is_string(record.word(0), name)
-            })
-        };
+        let is_wanted = |record: Record<'_>| wanted(Kind::from_number(record.info().kind));
         if self.names.table.get().is_none()
             && self.names.lookups.fetch_add(1, Ordering::Relaxed) < LOOKUPS_WITHOUT_TABLE
         {
-            return self.own_ids().find(is_it);
+            let offsets = self.string_offsets(name);
+            let is_it = |record: Record<'_>| is_named(record, &offsets) && is_wanted(record);
+            return self.own_ids().find(|&id| self.record(id).is_some_and(is_it));
         }
-        self.names.table.get_or_init(|| Table::of(self)).chain(name).map(|own| self.own_id(own)).find(is_it)
+        let table = self.names.table.get_or_init(|| Table::of(self));
+        let is_it = |record: Record<'_>| is_wanted(record) && record.name() == name;
+        table.chain(name).map(|own| self.own_id(own)).find(|&id| self.record(id).is_some_and(is_it))
+    }
+
+    /// All offsets that stand for `name`, ascending: the string may be there more than once,
+    /// and may be the end of another.
+    fn string_offsets(&self, name: &str) -> Vec<u32> {
+        let mut offsets = self.base().map_or_else(Vec::new, |base| base.string_offsets(name));
+        let first = self.end_string() - self.strings().len() as u32;
+        let terminated = [name.as_bytes(), b"\0"].concat();
+        let places = memchr::memmem::find_iter(self.strings(), &terminated);
+        offsets.extend(places.map(|place| first + place as u32));
+        offsets
     }
 
     fn own_id(&self, own: u32) -> TypeId {
         TypeId(self.end_id() - self.own_ids().len() as u32 + own)
     }
+}
 
-    /// Whether the string at `offset` is `name`, without looking for its end.
-    fn is_string(&self, offset: u32, name: &str) -> bool {
-        let first = self.end_string() - self.strings().len() as u32;
-        match offset.checked_sub(first) {
-            Some(own) => self
-                .strings()
-                .get(own as usize..)
-                .and_then(|rest| rest.strip_prefix(name.as_bytes()))
-                .is_some_and(|rest| rest.first() == Some(&0)),
-            None => self.base().is_some_and(|base| base.is_string(offset, name)),
-        }
+/// Whether the record's name is at one of `offsets`.
+fn is_named(record: Record<'_>, offsets: &[u32]) -> bool {
+    match offsets {
+        [offset] => record.word(0) == *offset,
+        offsets => offsets.binary_search(&record.word(0)).is_ok(),
     }
 }
 

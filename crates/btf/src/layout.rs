@@ -298,3 +298,142 @@ fn qualified(ty: &Type<'_>) -> Option<TypeId> {
 fn natural_alignment(size: u32) -> u32 {
     if size.is_power_of_two() { size.min(16) } else { 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::BtfBuilder;
+    use crate::format::IntEncoding;
+
+    fn member(name: &str, ty: TypeId, byte_offset: u32) -> Member<'_> {
+        Member { name, ty, bit_offset: 8 * byte_offset, bitfield_size: 0 }
+    }
+
+    fn read(b: BtfBuilder) -> Btf {
+        Btf::parse(b.finish()).unwrap()
+    }
+
+    #[test]
+    fn members_within_anonymous_ones() {
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        let inner = b.struct_("", 8, &[member("a", int, 0), member("b", int, 4)]);
+        let inner = b.const_(inner);
+        let either = b.union_("", 8, &[member("whole", int, 0), member("", inner, 0)]);
+        let named = b.struct_("named", 4, &[member("hidden", int, 0)]);
+        let outer = b.struct_("outer", 16, &[member("n", named, 0), member("", either, 8)]);
+        let outer = b.typedef("outer_t", outer);
+        let btf = read(b);
+
+        let found = btf.find_member(outer, "b").unwrap().unwrap();
+        assert_eq!((found.ty, found.byte_offset(), found.bitfield_size), (int, Some(12), None));
+        assert_eq!(btf.find_member(outer, "hidden"), Ok(None));
+        let names: Vec<_> = btf.fields(outer).unwrap().iter().map(|field| field.name).collect();
+        assert_eq!(names, ["n", "whole", "a", "b"]);
+        assert_eq!(
+            btf.find_member(int, "b").unwrap_err().to_string(),
+            "`int` (BTF type 1) is not a struct or union and has no members"
+        );
+    }
+
+    #[test]
+    fn bitfields_of_old_and_new_compilers_are_the_same() {
+        let bit = |name, ty, bit_offset, bitfield_size| Member { name, ty, bit_offset, bitfield_size };
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        b.struct_("new", 4, &[bit("low", int, 0, 3), bit("high", int, 3, 29)]);
+        let btf = read(b);
+        let new = btf.fields(TypeId(2)).unwrap();
+        assert_eq!(new.iter().map(|field| field.bitfield_size).collect::<Vec<_>>(), [Some(3), Some(29)]);
+        assert_eq!(new[1].byte_offset(), None);
+
+        // An integer of its own for the bitfield: 4 bytes, but 29 bits that start at bit 3.
+        let mut b = BtfBuilder::new();
+        b.int("int", 4, IntEncoding::SIGNED);
+        let narrow = b.int("narrow", 4, IntEncoding::SIGNED);
+        b.struct_("old", 4, &[member("high", narrow, 0)]);
+        let mut bytes = b.finish();
+        let bits = 24 + 16 + 12;
+        bytes[bits..bits + 4].copy_from_slice(&(1u32 << 24 | 3 << 16 | 29).to_ne_bytes());
+        let btf = Btf::parse(bytes).unwrap();
+        let old = btf.fields(TypeId(3)).unwrap();
+        assert_eq!((old[0].bit_offset, old[0].bitfield_size), (new[1].bit_offset, new[1].bitfield_size));
+    }
+
+    #[test]
+    fn sizes_and_dimensions_of_arrays() {
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        let row = b.array(int, int, 3);
+        let rows = b.typedef("row_t", row);
+        let table = b.array(rows, int, 5);
+        let flexible = b.array(table, int, 0);
+        let btf = read(b);
+        assert_eq!(btf.size_of(table), Ok(60));
+        assert_eq!(btf.size_of(flexible), Ok(0));
+        assert_eq!(btf.array_dims(flexible), Ok((vec![0, 5, 3], int)));
+        assert_eq!(btf.array_dims(int), Ok((vec![], int)));
+        assert_eq!(btf.align_of(table), Ok(4));
+    }
+
+    #[test]
+    fn alignment_of_packed_structs() {
+        let mut b = BtfBuilder::new();
+        let char = b.int("char", 1, IntEncoding::SIGNED);
+        let long = b.int("long", 8, IntEncoding::SIGNED);
+        let plain = b.struct_("plain", 16, &[member("c", char, 0), member("l", long, 8)]);
+        let misplaced = b.struct_("misplaced", 9, &[member("c", char, 0), member("l", long, 1)]);
+        let short = b.struct_("short", 9, &[member("l", long, 0), member("c", char, 8)]);
+        let holds = b.struct_("holds", 10, &[member("c", char, 0), member("m", misplaced, 1)]);
+        let btf = read(b);
+        let aligns = [plain, misplaced, short, holds].map(|id| btf.align_of(id).unwrap());
+        assert_eq!(aligns, [8, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_has_no_size() {
+        let mut b = BtfBuilder::new();
+        let opaque = b.fwd("opaque", false);
+        let proto = b.func_proto(TypeId::VOID, &[]);
+        let array = b.array(opaque, opaque, 2);
+        let btf = read(b);
+        assert_eq!(btf.size_of(TypeId::VOID).unwrap_err().to_string(), "`void` (BTF type 0) has no size");
+        assert_eq!(btf.size_of(array).unwrap_err().to_string(), "`struct opaque` (BTF type 1) has no size");
+        assert!(btf.size_of(proto).is_err());
+        assert_eq!(btf.size_of(TypeId(99)), Err(Error::NoSuchType(TypeId(99))));
+    }
+
+    #[test]
+    fn circles_end() {
+        let (first, second, third) = (TypeId(1), TypeId(2), TypeId(3));
+        let mut b = BtfBuilder::new();
+        // Two typedefs that name each other, and an array of itself.
+        b.typedef("a", second);
+        b.typedef("b", first);
+        b.array(third, third, 1);
+        // A struct that is its own anonymous member, twice.
+        let own = b.declare_struct("own");
+        b.define_struct(own, 8, &[member("", own, 0), member("", own, 4), member("x", TypeId(5), 0)]);
+        b.int("int", 4, IntEncoding::SIGNED);
+        let btf = read(b);
+        assert_eq!(btf.strip(first), Err(Error::TooDeep(first)));
+        assert_eq!(btf.size_of(third), Err(Error::TooDeep(third)));
+        assert_eq!(btf.array_dims(third), Err(Error::TooDeep(third)));
+        assert!(btf.align_of(third).is_err());
+        assert_eq!(btf.c_name(third).to_string().matches('[').count(), 256);
+        assert_eq!(btf.fields(own).unwrap().len(), 1);
+        assert_eq!(btf.align_of(own), Ok(4));
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error() {
+        let mut b = BtfBuilder::new();
+        let mut inner = b.int("int", 4, IntEncoding::SIGNED);
+        for _ in 0..10_000 {
+            inner = b.struct_("", 4, &[member("", inner, 0)]);
+        }
+        let btf = read(b);
+        assert!(matches!(btf.fields(inner), Err(Error::TooDeep(_))));
+        assert!(matches!(btf.align_of(inner), Err(Error::TooDeep(_))));
+    }
+}

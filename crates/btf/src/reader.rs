@@ -270,7 +270,7 @@ fn check_strings(strings: &[u8], split: bool) -> Result<(), Error> {
         (_, Some(0)) => {}
         _ => return Err(Error::BadStrings("its last string has no end")),
     }
-    if std::str::from_utf8(strings).is_err() {
+    if !strings.is_ascii() && std::str::from_utf8(strings).is_err() {
         return Err(Error::BadStrings("it is not UTF-8"));
     }
     Ok(())
@@ -300,23 +300,40 @@ impl Bounds<'_> {
 
 /// Finds where each record starts, and checks each.
 fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>) -> Result<Vec<u32>, Error> {
-    let words = Words { bytes: &bytes[..header.types.end], endian: header.endian };
-    let mut places = Vec::with_capacity(header.types.len() / 24);
-    let mut furthest = Furthest::default();
+    let (mut rest, odd) = bytes[header.types.clone()].as_chunks::<4>();
+    let mut places = Vec::with_capacity(rest.len() / 8);
     let mut place = header.types.start;
-    while place < header.types.end {
+    let mut furthest = Furthest::default();
+    while let Some(head) = rest.first_chunk::<3>() {
         let id = TypeId(
             u32::try_from(places.len())
                 .ok()
                 .and_then(|nth| nth.checked_add(bounds.first_id))
                 .ok_or(Error::BadHeader("there are more than 4,294,967,295 types"))?,
         );
-        let len = record_len(bytes, words, header, place, id)?;
-        let record = &bytes[place..place + len];
-        check_record(Words { bytes: record, endian: header.endian }, id, bounds, &mut furthest)?;
+        let head = head.map(|word| header.endian.u32(word));
+        let info = Info::decode(head[1]);
+        let kind = Kind::from_number(info.kind);
+        let extra = match kind {
+            Kind::Void | Kind::Unknown => {
+                layout_words(bytes, header, info).ok_or(Error::UnknownKind { id, kind: info.kind })?
+            }
+            kind => kind.extra_words(info.vlen),
+        };
+        let Some((record, next)) = rest.split_at_checked(3 + extra as usize) else {
+            let (need, have) = (TYPE_LEN as u64 + 4 * extra, 4 * rest.len() as u64);
+            return Err(Error::Truncated { what: "a type record", need, have });
+        };
+        let check = Check { bounds, endian: header.endian, id, list: &record[3..] };
+        check.record(kind, head, &mut furthest)?;
         // The header has checked that all bytes together are fewer than 4 GiB.
         places.push(place as u32);
-        place += len;
+        place += 4 * record.len();
+        rest = next;
+    }
+    if !rest.is_empty() || !odd.is_empty() {
+        let have = (header.types.end - place) as u64;
+        return Err(Error::Truncated { what: "a type record", need: TYPE_LEN as u64, have });
     }
     let end = bounds.first_id.saturating_add(places.len() as u32);
     if furthest.target >= end {
@@ -325,35 +342,9 @@ fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>) -> Result<Vec<u32>,
     Ok(places)
 }
 
-/// The bytes of the record at `place`, all of which are within the type section.
-#[inline]
-fn record_len(
-    bytes: &[u8],
-    words: Words<'_>,
-    header: &Header,
-    place: usize,
-    id: TypeId,
-) -> Result<usize, Error> {
-    let have = (header.types.end - place) as u64;
-    let info = match words.get(place + 4) {
-        Some(info) if have >= TYPE_LEN as u64 => Info::decode(info),
-        _ => return Err(Error::Truncated { what: "a type record", need: TYPE_LEN as u64, have }),
-    };
-    let extra = match Kind::from_number(info.kind) {
-        Kind::Void | Kind::Unknown => {
-            layout_extra(bytes, header, info).ok_or(Error::UnknownKind { id, kind: info.kind })?
-        }
-        kind => 4 * kind.extra_words(info.vlen),
-    };
-    let need = TYPE_LEN as u64 + extra;
-    if need > have {
-        return Err(Error::Truncated { what: "a type record", need, have });
-    }
-    Ok(need as usize)
-}
-
-/// The bytes that the layout section gives a record of an unknown kind past the common three words.
-fn layout_extra(bytes: &[u8], header: &Header, info: Info) -> Option<u64> {
+/// The words that the layout section gives a record of an unknown kind past the common three.
+#[cold]
+fn layout_words(bytes: &[u8], header: &Header, info: Info) -> Option<u64> {
     if info.kind == Kind::Void as u32 {
         return None;
     }
@@ -361,7 +352,7 @@ fn layout_extra(bytes: &[u8], header: &Header, info: Info) -> Option<u64> {
     let layout = layouts.get(4 * info.kind as usize..)?.first_chunk::<4>()?;
     let extra = u64::from(layout[0]) + u64::from(layout[1]) * u64::from(info.vlen);
     // All records consist of words, or the next one would be misplaced.
-    extra.is_multiple_of(4).then_some(extra)
+    extra.is_multiple_of(4).then_some(extra / 4)
 }
 
 /// The largest type id referred to, and by which type.
@@ -371,71 +362,217 @@ struct Furthest {
     holder: TypeId,
 }
 
-/// Checks that all names that a record refers to exist, and notes which types it refers to.
-#[inline]
-fn check_record(
-    record: Words<'_>,
-    id: TypeId,
-    bounds: &Bounds<'_>,
-    furthest: &mut Furthest,
-) -> Result<(), Error> {
-    // The record is as long as its kind and vlen say, so the 0 is never seen.
-    let word = |index: usize| record.get(4 * index).unwrap_or(0);
-    let name = |index: usize| {
-        let offset = word(index);
-        if bounds.has_string(offset) { Ok(()) } else { Err(Error::BadName { id, offset }) }
-    };
-    let mut target = |index: usize| {
-        if word(index) > furthest.target {
-            *furthest = Furthest { target: word(index), holder: id };
+impl Furthest {
+    #[inline]
+    fn note(&mut self, target: u32, holder: TypeId) {
+        if target > self.target {
+            *self = Furthest { target, holder };
         }
-    };
-    let info = Info::decode(word(1));
-    let entries = info.vlen as usize;
-    name(0)?;
-    match Kind::from_number(info.kind) {
-        Kind::Ptr
-        | Kind::Typedef
-        | Kind::Volatile
-        | Kind::Const
-        | Kind::Restrict
-        | Kind::Func
-        | Kind::Var
-        | Kind::DeclTag
-        | Kind::TypeTag => target(2),
-        Kind::Array => {
-            target(3);
-            target(4);
-        }
-        Kind::Struct | Kind::Union => {
-            for at in (0..entries).map(|entry| 3 + 3 * entry) {
-                name(at)?;
-                target(at + 1);
-            }
-        }
-        Kind::Enum => {
-            for at in (0..entries).map(|entry| 3 + 2 * entry) {
-                name(at)?;
-            }
-        }
-        Kind::Enum64 => {
-            for at in (0..entries).map(|entry| 3 + 3 * entry) {
-                name(at)?;
-            }
-        }
-        Kind::FuncProto => {
-            target(2);
-            for at in (0..entries).map(|entry| 3 + 2 * entry) {
-                name(at)?;
-                target(at + 1);
-            }
-        }
-        Kind::DataSec => {
-            for at in (0..entries).map(|entry| 3 + 3 * entry) {
-                target(at);
-            }
-        }
-        Kind::Void | Kind::Int | Kind::Fwd | Kind::Float | Kind::Unknown => {}
     }
-    Ok(())
+}
+
+/// The check of one record: that the names it refers to exist. The types are only noted,
+/// as they may follow later.
+struct Check<'a> {
+    bounds: &'a Bounds<'a>,
+    endian: Endian,
+    id: TypeId,
+    /// The words past the common three.
+    list: &'a [[u8; 4]],
+}
+
+impl Check<'_> {
+    #[inline]
+    fn record(&self, kind: Kind, head: [u32; 3], furthest: &mut Furthest) -> Result<(), Error> {
+        let [name, _, target] = head;
+        self.name(name)?;
+        match kind {
+            Kind::Ptr
+            | Kind::Typedef
+            | Kind::Volatile
+            | Kind::Const
+            | Kind::Restrict
+            | Kind::Func
+            | Kind::Var
+            | Kind::DeclTag
+            | Kind::TypeTag => furthest.note(target, self.id),
+            Kind::Array => {
+                for [element, index, _] in self.entries() {
+                    furthest.note(element, self.id);
+                    furthest.note(index, self.id);
+                }
+            }
+            Kind::Struct | Kind::Union => {
+                for [name, target, _] in self.entries() {
+                    self.name(name)?;
+                    furthest.note(target, self.id);
+                }
+            }
+            Kind::FuncProto => {
+                furthest.note(target, self.id);
+                for [name, target] in self.entries() {
+                    self.name(name)?;
+                    furthest.note(target, self.id);
+                }
+            }
+            Kind::Enum => {
+                for [name, _] in self.entries() {
+                    self.name(name)?;
+                }
+            }
+            Kind::Enum64 => {
+                for [name, _, _] in self.entries() {
+                    self.name(name)?;
+                }
+            }
+            Kind::DataSec => {
+                for [target, _, _] in self.entries() {
+                    furthest.note(target, self.id);
+                }
+            }
+            Kind::Void | Kind::Int | Kind::Fwd | Kind::Float | Kind::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// The list, in entries of `N` words.
+    #[inline]
+    fn entries<const N: usize>(&self) -> impl Iterator<Item = [u32; N]> {
+        let (entries, _) = self.list.as_chunks::<N>();
+        entries.iter().map(|entry| entry.map(|word| self.endian.u32(word)))
+    }
+
+    #[inline]
+    fn name(&self, offset: u32) -> Result<(), Error> {
+        if self.bounds.has_string(offset) { Ok(()) } else { Err(Error::BadName { id: self.id, offset }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::BtfBuilder;
+    use crate::format::IntEncoding;
+
+    /// Little-endian BTF of `types` and `strings`, with what else is to be in the header.
+    fn bytes(types: &[u32], strings: &[u8], layouts: &[u8]) -> Vec<u8> {
+        let types_len = 4 * types.len();
+        let ends = types_len + strings.len();
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        let fields = [32, 0, types_len, types_len, strings.len(), ends, layouts.len()];
+        let words = fields.into_iter().map(|field| field as u32).chain(types.iter().copied());
+        bytes.extend(words.flat_map(u32::to_le_bytes));
+        bytes.extend_from_slice(strings);
+        bytes.extend_from_slice(layouts);
+        bytes
+    }
+
+    fn error(bytes: Vec<u8>) -> String {
+        Btf::parse(bytes).unwrap_err().to_string()
+    }
+
+    const INT: u32 = 1 << 24;
+    const PTR: u32 = 2 << 24;
+
+    #[test]
+    fn nothing_but_void() {
+        let btf = Btf::parse(BtfBuilder::new().finish()).unwrap();
+        assert!(btf.is_empty());
+        assert!(matches!(btf.get(TypeId::VOID), Some(Type::Void)));
+        assert!(btf.get(TypeId(1)).is_none());
+        assert_eq!(btf.find(Kind::Int, "int"), None);
+        assert_eq!((btf.string(0), btf.string(1)), (Some(""), None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mut wrong_magic = BtfBuilder::new().finish();
+        wrong_magic[0] = 0;
+        let mut wrong_version = BtfBuilder::new().finish();
+        wrong_version[2] = 9;
+        let cases = [
+            error(Vec::new()),
+            error(wrong_magic),
+            error(wrong_version),
+            error(bytes(&[], b"", &[])),
+            error(bytes(&[], b"a\0", &[])),
+            error(bytes(&[], b"\0a", &[])),
+            error(bytes(&[], b"\0\xff\0", &[])),
+            error(bytes(&[1, INT, 4], b"\0a\0", &[])),
+            error(bytes(&[0, PTR], b"\0", &[])),
+            error(bytes(&[9, PTR, 0], b"\0", &[])),
+            error(bytes(&[0, PTR, 5], b"\0", &[])),
+            error(bytes(&[2, PTR, 0], "\0é\0".as_bytes(), &[])),
+            error(bytes(&[0, 99 << 24, 0], b"\0", &[])),
+        ];
+        insta::assert_snapshot!(cases.join("\n"), @r"
+        BTF is cut short: the header needs 24 bytes, only 0 are there
+        this is not BTF: it starts with 0xeb00 and not with 0xeb9f
+        BTF version 9 is not known, only version 1 is
+        the BTF string section is wrong: it is empty
+        the BTF string section is wrong: it does not start with the empty string
+        the BTF string section is wrong: its last string has no end
+        the BTF string section is wrong: it is not UTF-8
+        BTF is cut short: a type record needs 16 bytes, only 12 are there
+        BTF is cut short: a type record needs 12 bytes, only 8 are there
+        BTF type 1 names string 9, which is not in the string section
+        BTF type 1 refers to type 5, which does not exist
+        BTF type 1 names string 2, which is not in the string section
+        BTF type 1 has the unknown kind 99; it was probably made for a newer kernel
+        ");
+    }
+
+    #[test]
+    fn a_section_past_the_end_is_an_error() {
+        let mut bytes = bytes(&[0, PTR, 0], b"\0", &[]);
+        bytes[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(matches!(Btf::parse(bytes), Err(Error::Truncated { what: "the type section", .. })));
+    }
+
+    #[test]
+    fn a_newer_kind_is_stepped_over_if_the_layout_tells_how() {
+        // Kind 30: one word and then two more for each of two entries.
+        let types = [1, 30 << 24 | 2, 0, 7, 1, 2, 3, 4, 0, PTR, 1];
+        let mut layouts = vec![0; 31 * 4];
+        layouts[30 * 4] = 4;
+        layouts[30 * 4 + 1] = 8;
+        let btf = Btf::parse(bytes(&types, b"\0new\0", &layouts)).unwrap();
+        assert!(matches!(btf.get(TypeId(1)), Some(Type::Unknown { kind: 30, name: "new" })));
+        assert!(matches!(btf.get(TypeId(2)), Some(Type::Ptr { target: TypeId(1) })));
+        assert_eq!(btf.c_name(TypeId(2)).to_string(), "new *");
+
+        // Where it says nothing of the kind, there is no going on.
+        layouts.truncate(30 * 4);
+        assert!(Btf::parse(bytes(&types, b"\0new\0", &layouts)).is_err());
+    }
+
+    #[test]
+    fn more_entries_than_16_bits_count() {
+        let mut types = vec![0, 13 << 24 | 70_000, 0];
+        types.resize(3 + 2 * 70_000, 0);
+        let btf = Btf::parse(bytes(&types, b"\0", &[])).unwrap();
+        let Some(Type::FuncProto(proto)) = btf.get(TypeId(1)) else { panic!("not a prototype") };
+        assert_eq!(proto.params().len(), 70_000);
+    }
+
+    #[test]
+    fn split_and_base_agree_on_byte_order() {
+        let base = Arc::new(Btf::parse(BtfBuilder::new().finish_as(Endian::Little)).unwrap());
+        let split = BtfBuilder::split(&base).finish_as(Endian::Big);
+        assert_eq!(Btf::parse_split(split, base).unwrap_err(), Error::MixedEndian);
+    }
+
+    #[test]
+    fn split_shares_the_strings_of_its_base() {
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        let base = Arc::new(Btf::parse(b.finish()).unwrap());
+        let mut b = BtfBuilder::split(&base);
+        let alias = b.typedef("alias", int);
+        let split = Btf::parse_split(b.finish(), base).unwrap();
+        assert_eq!(split.find(Kind::Int, "int"), Some(int));
+        assert_eq!(split.find(Kind::Typedef, "alias"), Some(alias));
+        assert_eq!(split.size_of(alias), Ok(4));
+        assert_eq!(split.own_ids().collect::<Vec<_>>(), [alias]);
+    }
 }

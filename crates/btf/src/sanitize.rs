@@ -139,3 +139,54 @@ impl<'a> Patch<'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::BtfBuilder;
+    use crate::types::Enumerator;
+
+    fn newer_kinds() -> Vec<u8> {
+        let mut b = BtfBuilder::new();
+        let double = b.float("double", 8);
+        b.type_tag("rcu", double);
+        b.decl_tag("tag", double, None);
+        b.enum_("sign", 4, true, &[Enumerator { name: "MINUS", value: -1 }]);
+        b.enum64("wide", 8, false, &[Enumerator { name: "HIGH", value: 1 << 40 }]);
+        b.finish()
+    }
+
+    fn kinds(bytes: Vec<u8>) -> Vec<(Kind, String)> {
+        let btf = Btf::parse(bytes).unwrap();
+        btf.types().map(|(_, ty)| (ty.kind(), ty.name().to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_known_stays() {
+        assert_eq!(sanitize(newer_kinds(), Support::ALL).unwrap(), newer_kinds());
+        let support = Support { enum64: true, ..Support::NONE };
+        let kept = kinds(sanitize(newer_kinds(), support).unwrap());
+        assert_eq!(kept[3..], kinds(newer_kinds())[3..]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_replaced() {
+        let text = |kind: Kind, name: &str| (kind, name.to_owned());
+        let expected = [
+            text(Kind::Struct, ""),
+            text(Kind::Const, ""),
+            text(Kind::Int, ""),
+            text(Kind::Enum, "sign"),
+            text(Kind::Union, "wide"),
+            text(Kind::Int, ""),
+        ];
+        assert_eq!(kinds(sanitize(newer_kinds(), Support::NONE).unwrap()), expected);
+    }
+
+    #[test]
+    fn versions_know_more_and_more() {
+        assert_eq!(Support::of_version(5, 10), Support::NONE);
+        assert_eq!(Support::of_version(5, 16), Support { float: true, decl_tag: true, ..Support::NONE });
+        assert_eq!(Support::of_version(6, 0), Support::ALL);
+    }
+}

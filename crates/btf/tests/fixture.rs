@@ -4,6 +4,8 @@
 //! functions, the types of some tracepoints. Run this test with `UPDATE_FIXTURES=1` to write
 //! it anew after a change.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

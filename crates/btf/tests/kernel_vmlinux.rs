@@ -1,5 +1,7 @@
 //! The reader on the BTF of the running kernel.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 
 use skep_btf::{Btf, Kind, Type};

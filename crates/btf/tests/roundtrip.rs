@@ -1,5 +1,7 @@
 //! What the builder writes, the reader reads; what anybody writes, the reader survives.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
