@@ -1,1 +1,35 @@
 //! Every system call and kernel text interface, and nothing else.
+//!
+//! This crate says *how* to ask the kernel, never *what* to ask: it has no policy, prints nothing and
+//! knows neither the language nor the tools. All bpf(2) calls go through [`bpf::gate`], which logs them
+//! and which a test can replace for its own thread.
+//!
+//! | module | the interface behind it |
+//! | --- | --- |
+//! | [`bpf`] | bpf(2): maps, programs, links, BTF objects, pins, ids, infos |
+//! | [`perf`] | perf_event_open(2): tracepoints and software events as attach points |
+//! | [`ringbuf`] | the memory of `BPF_MAP_TYPE_RINGBUF`, read in place |
+//! | [`tracefs`] | tracepoint names, ids and formats, mounted or not |
+//! | [`mounts`], [`bpffs`] | /proc/self/mounts, and the pinned objects below each bpffs |
+//! | [`kallsyms`], [`btf_file`], [`proc`] | kernel symbols, kernel types, /proc |
+//! | [`child`], [`signals`], [`poll`] | a command that waits for its release, signals and readiness as descriptors |
+//! | [`features`], [`limits`], [`clock`] | what this kernel can do, resource limits, clocks |
+
+pub mod bpf;
+pub mod bpffs;
+pub mod btf_file;
+pub mod child;
+pub mod clock;
+mod error;
+pub mod features;
+pub mod kallsyms;
+pub mod limits;
+pub mod mounts;
+pub mod perf;
+pub mod poll;
+pub mod proc;
+pub mod ringbuf;
+pub mod signals;
+pub mod tracefs;
+
+pub use error::{Errno, Error, Result};

@@ -1,0 +1,114 @@
+//! bpf(2), typed: maps, programs, links, BTF objects, pins, ids and infos.
+//!
+//! Descriptors are owned values; everything closes when dropped. Every call passes [`gate()`].
+
+mod attr;
+mod btf;
+mod gate;
+mod info;
+mod link;
+mod map;
+mod object;
+mod prog;
+mod types;
+
+pub use attr::{NAME_LEN, Plain};
+pub use btf::{BtfInfo, btf_info, btf_load, btf_name};
+pub use gate::{Fake, FakeGuard, gate, install_fake};
+pub use info::{LinkDetails, LinkInfo, MapInfo};
+pub use info::{ProgInfo, ProgInfoExtra, link_info, map_info, prog_info, prog_info_with};
+pub use link::{
+    KprobeMulti, UprobeMulti, has_multi_link, has_perf_event_link, link_create_kprobe_multi,
+    link_create_perf_event, link_create_tracing, link_create_uprobe_multi, link_detach, raw_tracepoint_open,
+};
+pub use map::{BatchPage, Map, MapBtf, MapSpec, UpdateFlag, map_create, map_flags};
+pub use object::{
+    IdIter, ObjectKind, enable_run_time_stats, get_fd_by_id, ids, next_id, obj_get, obj_get_readonly, obj_pin,
+};
+pub use prog::{
+    LoadError, Loaded, ProgSpec, TestRun, TestRunOutcome, prog_flags, prog_load, prog_load_logged, test_run,
+};
+pub use types::{AttachType, Cmd, LinkType, MapType, ProgType};
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::{Errno, Error};
+
+/// The address of a buffer, as bpf(2) wants it.
+fn address<T>(slice: &[T]) -> u64 {
+    if slice.is_empty() { 0 } else { slice.as_ptr() as u64 }
+}
+
+/// The address of a buffer the kernel writes into.
+fn address_mut<T>(slice: &mut [T]) -> u64 {
+    if slice.is_empty() { 0 } else { slice.as_mut_ptr() as u64 }
+}
+
+/// A descriptor as the unsigned number the structures hold.
+fn raw(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd() as u32
+}
+
+/// A length as the structures hold it; no buffer of this crate comes near 4 GiB.
+fn len32(len: usize) -> Result<u32, Error> {
+    u32::try_from(len).map_err(|_| Error::Invalid(format!("a buffer of {len} bytes is too long for bpf(2)")))
+}
+
+/// Takes ownership of the descriptor that a call returned.
+///
+/// # Safety
+///
+/// `ret` is the result of a bpf(2) command that returns a new descriptor.
+unsafe fn owned(ret: i64) -> OwnedFd {
+    // SAFETY: the kernel made this descriptor for the caller and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(ret as RawFd) }
+}
+
+/// An object name in its fixed field: at most 15 bytes, and only the bytes the kernel accepts.
+fn name_field(name: &str) -> [u8; NAME_LEN] {
+    let mut field = [0; NAME_LEN];
+    for (slot, byte) in field.iter_mut().take(NAME_LEN - 1).zip(name.bytes()) {
+        *slot = if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.' { byte } else { b'_' };
+    }
+    field
+}
+
+/// The text of a fixed field that ends at its first zero.
+fn field_text(field: &[u8]) -> String {
+    let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
+/// The error of a refused command, with a hint where errno and command together tell the cause.
+fn refused(cmd: Cmd, errno: Errno) -> Error {
+    Error::Call { call: cmd.to_string(), errno, hint: hint(cmd, errno) }
+}
+
+fn hint(cmd: Cmd, errno: Errno) -> Option<&'static str> {
+    match (cmd, errno.0) {
+        (_, libc::ENOSYS) => Some("this kernel is built without bpf(2) (CONFIG_BPF_SYSCALL)"),
+        (Cmd::MAP_LOOKUP_ELEM | Cmd::MAP_UPDATE_ELEM | Cmd::MAP_DELETE_ELEM, libc::EPERM) => {
+            Some("the map is frozen, or was opened with fewer rights")
+        }
+        (Cmd::PROG_LOAD, libc::EPERM) => Some(
+            "run as root or with CAP_BPF and CAP_PERFMON; kernel lockdown (see /sys/kernel/security/lockdown) \
+             and kernels that forbid this program type refuse it too",
+        ),
+        (_, libc::EPERM) => Some("run as root or with CAP_BPF (and CAP_PERFMON for tracing)"),
+        (Cmd::MAP_CREATE, libc::E2BIG) => {
+            Some("max_entries or the value size is above what this map type allows")
+        }
+        (Cmd::PROG_LOAD, libc::E2BIG) => {
+            Some("the program has more instructions than this kernel's verifier accepts")
+        }
+        (Cmd::MAP_CREATE, libc::ENOMEM) => Some("not enough memory for the map; make it smaller"),
+        (Cmd::MAP_CREATE | Cmd::PROG_LOAD, libc::EINVAL) => {
+            Some("this kernel may not know the map or program type, or a flag of it")
+        }
+        (Cmd::RAW_TRACEPOINT_OPEN, libc::ENOENT) => Some("this kernel has no raw tracepoint of that name"),
+        (Cmd::LINK_CREATE, libc::EOPNOTSUPP) => Some("this kernel is built without what the link needs"),
+        (Cmd::OBJ_PIN | Cmd::OBJ_GET, libc::EACCES) => Some("directory not in bpf file system (bpffs)"),
+        (_, libc::EMFILE) => Some("too many open files; raise the limit with `ulimit -n`"),
+        _ => None,
+    }
+}

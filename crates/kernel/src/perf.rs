@@ -1,0 +1,321 @@
+//! perf_event_open(2): tracepoints and software events as places to attach programs to.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::{Errno, Error, Result, bpf};
+
+/// What to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A tracepoint by its id (the file `id` in tracefs).
+    Tracepoint(u64),
+    /// A software event.
+    Software(Software, Sampling),
+    /// A hardware event (`PERF_TYPE_HARDWARE` and its number).
+    Hardware(u64, Sampling),
+    /// Any other: the type from /sys/bus/event_source/devices/*/type and `config`.
+    Raw {
+        /// `type` of the attributes.
+        kind: u32,
+        /// `config` of the attributes.
+        config: u64,
+        /// How often.
+        sampling: Sampling,
+    },
+}
+
+/// Software events (`enum perf_sw_ids`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the kernel's own names, described in perf_event_open(2)")]
+pub enum Software {
+    CpuClock = 0,
+    TaskClock = 1,
+    PageFaults = 2,
+    ContextSwitches = 3,
+    CpuMigrations = 4,
+    PageFaultsMin = 5,
+    PageFaultsMaj = 6,
+    AlignmentFaults = 7,
+    EmulationFaults = 8,
+    Dummy = 9,
+    BpfOutput = 10,
+    CgroupSwitches = 11,
+}
+
+/// How often an event fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Each time its count grows by this much; for clocks in nanoseconds.
+    Period(u64),
+    /// This often a second.
+    Frequency(u64),
+}
+
+/// Whose events: a process and a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Only this process; `None` is all.
+    pub pid: Option<i32>,
+    /// Only this CPU; `None` is all, which needs a process.
+    pub cpu: Option<u32>,
+}
+
+impl Scope {
+    /// Everything on one CPU.
+    pub fn cpu(cpu: u32) -> Self {
+        Self { pid: None, cpu: Some(cpu) }
+    }
+
+    /// One process wherever it runs.
+    pub fn pid(pid: i32) -> Self {
+        Self { pid: Some(pid), cpu: None }
+    }
+}
+
+/// `struct perf_event_attr` up to the fields of Linux 4.8 (`PERF_ATTR_SIZE_VER5`).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Attr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period_or_freq: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup: u32,
+    bp_type: u32,
+    config1: u64,
+    config2: u64,
+    branch_sample_type: u64,
+    sample_regs_user: u64,
+    sample_stack_user: u32,
+    clockid: i32,
+    sample_regs_intr: u64,
+    aux_watermark: u32,
+    sample_max_stack: u16,
+    reserved: u16,
+}
+
+const _: () = assert!(size_of::<Attr>() == 112);
+
+const FLAG_DISABLED: u64 = 1 << 0;
+const FLAG_FREQ: u64 = 1 << 10;
+const TYPE_HARDWARE: u32 = 0;
+const TYPE_SOFTWARE: u32 = 1;
+const TYPE_TRACEPOINT: u32 = 2;
+const SAMPLE_RAW: u64 = 1 << 10;
+/// The descriptor closes when another program is executed.
+const FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
+
+/// Opens an event, not yet enabled.
+///
+/// # Errors
+///
+/// `EACCES` and `EPERM` without CAP_PERFMON or under a strict `kernel.perf_event_paranoid`; `ESRCH` if the process
+/// is gone; `ENOENT` or `EOPNOTSUPP` if the machine has no such event; `ENODEV` if the CPU is offline.
+pub fn open(event: Event, scope: Scope) -> Result<OwnedFd> {
+    let (kind, config, sampling) = match event {
+        Event::Tracepoint(id) => (TYPE_TRACEPOINT, id, Sampling::Period(1)),
+        Event::Software(software, sampling) => (TYPE_SOFTWARE, software as u64, sampling),
+        Event::Hardware(number, sampling) => (TYPE_HARDWARE, number, sampling),
+        Event::Raw { kind, config, sampling } => (kind, config, sampling),
+    };
+    let mut attr = Attr {
+        kind,
+        size: size_of::<Attr>() as u32,
+        config,
+        flags: FLAG_DISABLED,
+        sample_type: if kind == TYPE_TRACEPOINT { SAMPLE_RAW } else { 0 },
+        wakeup: 1,
+        ..Attr::default()
+    };
+    match sampling {
+        Sampling::Period(period) => attr.sample_period_or_freq = period,
+        Sampling::Frequency(frequency) => {
+            attr.sample_period_or_freq = frequency;
+            attr.flags |= FLAG_FREQ;
+        }
+    }
+    let pid = scope.pid.unwrap_or(-1);
+    let cpu = scope.cpu.map_or(-1, |cpu| cpu as i32);
+    // SAFETY: the structure is as long as its own size field says and the kernel only reads it.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            pid,
+            cpu,
+            -1, // no group
+            FLAG_FD_CLOEXEC,
+        )
+    };
+    if ret < 0 {
+        return Err(refused(Errno::last()));
+    }
+    tracing::trace!(target: "skep::perf", ?event, ?scope, "perf_event_open = {ret}");
+    // SAFETY: a new descriptor that nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(ret as i32) })
+}
+
+fn refused(errno: Errno) -> Error {
+    let error = Error::call("perf_event_open", errno);
+    match errno.0 {
+        libc::EPERM | libc::EACCES => error.with_hint(
+            "run as root or with CAP_PERFMON; sysctl kernel.perf_event_paranoid decides what others may do",
+        ),
+        libc::ENOENT | libc::EOPNOTSUPP => error.with_hint("this machine has no such event"),
+        libc::ENODEV => error.with_hint("the CPU is offline"),
+        libc::EINVAL => {
+            error.with_hint("the frequency may be above /proc/sys/kernel/perf_event_max_sample_rate")
+        }
+        libc::EMFILE => error.with_hint("too many open files; raise the limit with `ulimit -n`"),
+        _ => error,
+    }
+}
+
+/// Opens an event once for each online CPU; CPUs that go offline meanwhile are left out.
+pub fn open_on_all_cpus(event: Event) -> Result<Vec<OwnedFd>> {
+    let mut events = Vec::new();
+    for cpu in online_cpus()? {
+        match open(event, Scope::cpu(cpu)) {
+            Ok(fd) => events.push(fd),
+            Err(error) if error.errno() == Some(Errno(libc::ENODEV)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(events)
+}
+
+/// Attaches a program to an event in the way of kernels before 5.15: no cookie, and it lasts as long as the event.
+pub fn set_bpf(event: BorrowedFd<'_>, prog: BorrowedFd<'_>) -> Result<()> {
+    const PERF_EVENT_IOC_SET_BPF: libc::Ioctl = 0x4004_2408u32 as libc::Ioctl;
+    ioctl("ioctl(PERF_EVENT_IOC_SET_BPF)", event, PERF_EVENT_IOC_SET_BPF, prog.as_raw_fd())
+}
+
+/// Lets an event fire.
+pub fn enable(event: BorrowedFd<'_>) -> Result<()> {
+    const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
+    ioctl("ioctl(PERF_EVENT_IOC_ENABLE)", event, PERF_EVENT_IOC_ENABLE, 0)
+}
+
+/// Stops an event from firing.
+pub fn disable(event: BorrowedFd<'_>) -> Result<()> {
+    const PERF_EVENT_IOC_DISABLE: libc::Ioctl = 0x2401;
+    ioctl("ioctl(PERF_EVENT_IOC_DISABLE)", event, PERF_EVENT_IOC_DISABLE, 0)
+}
+
+/// A program on an event: what keeps both alive.
+#[derive(Debug)]
+pub struct Attachment {
+    // Fields drop in this order: the link goes before its event.
+    /// The link, where the kernel has one for perf events.
+    pub link: Option<OwnedFd>,
+    /// The event.
+    pub event: OwnedFd,
+}
+
+/// Attaches `prog` to `event` and enables it: by a link with `cookie`, or by ioctl if there is no cookie.
+pub fn attach(event: OwnedFd, prog: BorrowedFd<'_>, cookie: Option<u64>) -> Result<Attachment> {
+    let link = match cookie {
+        Some(cookie) => Some(bpf::link_create_perf_event(prog, event.as_fd(), cookie)?),
+        None => {
+            set_bpf(event.as_fd(), prog)?;
+            None
+        }
+    };
+    enable(event.as_fd())?;
+    Ok(Attachment { link, event })
+}
+
+fn ioctl(name: &str, fd: BorrowedFd<'_>, request: libc::Ioctl, arg: i32) -> Result<()> {
+    // SAFETY: these requests take a number, not a pointer.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), request, arg as libc::c_long) };
+    if ret < 0 {
+        let errno = Errno::last();
+        let error = Error::call(name, errno);
+        return Err(match errno.0 {
+            libc::EPERM | libc::EACCES => error.with_hint("the program reads beyond what the event offers"),
+            libc::EEXIST => error.with_hint("the event already has a program"),
+            _ => error,
+        });
+    }
+    Ok(())
+}
+
+/// The CPUs that run now.
+pub fn online_cpus() -> Result<Vec<u32>> {
+    read_cpus("/sys/devices/system/cpu/online")
+}
+
+/// The CPUs that may ever run under this boot; per-CPU maps hold a value for each.
+pub fn possible_cpus() -> Result<Vec<u32>> {
+    read_cpus("/sys/devices/system/cpu/possible")
+}
+
+/// How many CPUs are possible: the number of values in a per-CPU map.
+///
+/// The kernel counts up to the highest number, and it does not change while it runs.
+pub fn possible_cpu_count() -> Result<usize> {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    if let Some(count) = COUNT.get() {
+        return Ok(*count);
+    }
+    let count = possible_cpus()?.len();
+    Ok(*COUNT.get_or_init(|| count))
+}
+
+fn read_cpus(path: &str) -> Result<Vec<u32>> {
+    let path = Path::new(path);
+    let text = File::open(path)
+        .and_then(std::io::read_to_string)
+        .map_err(|e| Error::file(path, e).with_hint("is /sys mounted?"))?;
+    parse_cpu_list(text.trim())
+}
+
+/// Parses a list such as `0-3,8,10-11`.
+///
+/// # Errors
+///
+/// [`Error::Format`] for anything else, including ranges that run backwards or beyond any machine.
+pub fn parse_cpu_list(text: &str) -> Result<Vec<u32>> {
+    const MOST: u32 = 1 << 16;
+    let wrong = || Error::Format { what: "a list of CPUs", text: text.to_owned() };
+    let mut cpus = Vec::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: u32 = first.trim().parse().map_err(|_| wrong())?;
+        let last: u32 = last.trim().parse().map_err(|_| wrong())?;
+        if first > last || last >= MOST {
+            return Err(wrong());
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn cpu_lists() {
+        assert_eq!(parse_cpu_list("0-1,4,6-7").unwrap(), [0, 1, 4, 6, 7]);
+        assert_eq!(parse_cpu_list("").unwrap(), [] as [u32; 0]);
+        assert!(parse_cpu_list("3-1").is_err());
+        assert!(parse_cpu_list("0-4294967295").is_err());
+        assert!(parse_cpu_list("x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in "[0-9,\\- x]*") {
+            let _ = parse_cpu_list(&text);
+        }
+    }
+}

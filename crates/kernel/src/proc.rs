@@ -1,0 +1,189 @@
+//! /proc: names of processes, what their descriptors are, and who holds BPF objects.
+
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use crate::bpf::ObjectKind;
+use crate::{Error, Result};
+
+/// The name of a process or thread, at most 15 bytes.
+pub fn comm(pid: i32) -> Result<String> {
+    let bytes = read(&process_file(pid, "comm"))?;
+    Ok(String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into_owned())
+}
+
+/// The executable of a process.
+pub fn exe(pid: i32) -> Result<PathBuf> {
+    let path = process_file(pid, "exe");
+    std::fs::read_link(&path).map_err(|e| Error::file(&path, e))
+}
+
+/// All processes, ascending.
+pub fn pids() -> Result<Vec<i32>> {
+    numbers(Path::new("/proc"))
+}
+
+/// When the kernel booted, in seconds since 1970.
+pub fn boot_time() -> Result<i64> {
+    let path = Path::new("/proc/stat");
+    let bytes = read(path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().find_map(|line| line.strip_prefix("btime "));
+    line.and_then(|value| value.trim().parse().ok())
+        .ok_or_else(|| Error::Format { what: "/proc/stat", text: "no btime line".to_owned() })
+}
+
+/// What the kernel says about an open file: `key: value` lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FdInfo {
+    entries: Vec<(String, String)>,
+}
+
+impl FdInfo {
+    /// Reads what the kernel says about a descriptor of another process.
+    pub fn of_process(pid: i32, fd: i32) -> Result<Self> {
+        let bytes = read(&process_file(pid, &format!("fdinfo/{fd}")))?;
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// Reads what the kernel says about a descriptor of this process.
+    pub fn of(fd: BorrowedFd<'_>) -> Result<Self> {
+        let bytes = read(Path::new(&format!("/proc/self/fdinfo/{}", fd.as_raw_fd())))?;
+        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// Parses the lines; those without a colon are left out.
+    pub fn parse(text: &str) -> Self {
+        let entry = |line: &str| {
+            let (key, value) = line.split_once(':')?;
+            Some((key.trim().to_owned(), value.trim().to_owned()))
+        };
+        Self { entries: text.lines().filter_map(entry).collect() }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a key as a number.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.parse().ok()
+    }
+}
+
+/// A process that has an object open.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// The process.
+    pub pid: i32,
+    /// Its name.
+    pub comm: String,
+}
+
+/// Who has BPF objects open.
+#[derive(Clone, Debug, Default)]
+pub struct Holders {
+    by_object: HashMap<(ObjectKind, u32), Vec<Holder>>,
+}
+
+impl Holders {
+    /// Looks through the descriptors of all processes that this one may look into.
+    ///
+    /// Processes that end meanwhile and those of other users, without the right to see them, are left out.
+    pub fn scan() -> Result<Self> {
+        let mut holders = Self::default();
+        for pid in pids()? {
+            holders.scan_process(pid);
+        }
+        Ok(holders)
+    }
+
+    /// The processes that have an object open, by ascending pid.
+    pub fn of(&self, kind: ObjectKind, id: u32) -> &[Holder] {
+        self.by_object.get(&(kind, id)).map_or(&[], Vec::as_slice)
+    }
+
+    fn scan_process(&mut self, pid: i32) {
+        let Ok(fds) = numbers(&process_file(pid, "fd")) else { return };
+        let mut name: Option<String> = None;
+        for fd in fds {
+            // The link tells BPF objects from the many others without the cost of reading their info.
+            let Ok(target) = std::fs::read_link(process_file(pid, &format!("fd/{fd}"))) else { continue };
+            let Some(kind) = target.to_str().and_then(object_kind) else { continue };
+            let Ok(info) = FdInfo::of_process(pid, fd) else { continue };
+            let key = match kind {
+                ObjectKind::Prog => "prog_id",
+                ObjectKind::Map => "map_id",
+                ObjectKind::Link => "link_id",
+                ObjectKind::Btf => "btf_id",
+            };
+            let Some(id) = info.number(key).and_then(|id| u32::try_from(id).ok()) else { continue };
+            let comm = name.get_or_insert_with(|| comm(pid).unwrap_or_default());
+            let of_object = self.by_object.entry((kind, id)).or_default();
+            if of_object.last().is_none_or(|last| last.pid != pid) {
+                of_object.push(Holder { pid, comm: comm.clone() });
+            }
+        }
+    }
+}
+
+/// The kind of BPF object whose descriptor links to `target`.
+pub(crate) fn object_kind(target: &str) -> Option<ObjectKind> {
+    // Links have an underscore where the older kinds have a dash.
+    match target {
+        "anon_inode:bpf-prog" => Some(ObjectKind::Prog),
+        "anon_inode:bpf-map" => Some(ObjectKind::Map),
+        "anon_inode:bpf_link" | "anon_inode:bpf-link" => Some(ObjectKind::Link),
+        "anon_inode:btf" => Some(ObjectKind::Btf),
+        _ => None,
+    }
+}
+
+fn process_file(pid: i32, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{file}"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::file(path, e))
+}
+
+fn numbers(directory: &Path) -> Result<Vec<i32>> {
+    let entries = std::fs::read_dir(directory).map_err(|e| Error::file(directory, e))?;
+    let mut numbers: Vec<i32> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn fdinfo_of_a_program() {
+        let info = FdInfo::parse("pos:\t0\nflags:\t02000002\nprog_type:\t1\nmemlock:\t4096\nprog_id:\t77\n");
+        assert_eq!(info.number("prog_id"), Some(77));
+        assert_eq!(info.get("memlock"), Some("4096"));
+        assert_eq!(info.get("map_id"), None);
+    }
+
+    #[test]
+    fn this_process() {
+        let pid = std::process::id() as i32;
+        assert!(!comm(pid).unwrap().is_empty());
+        assert!(exe(pid).unwrap().is_absolute());
+        assert!(pids().unwrap().contains(&pid));
+        assert!(boot_time().unwrap() > 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_fdinfo_is_survived(text in "\\PC*") {
+            FdInfo::parse(&text);
+        }
+    }
+}
