@@ -5,6 +5,7 @@
 //! selection, register allocation, emission).
 
 pub mod artifact;
+pub mod backend;
 mod error;
 pub mod ir;
 mod lower;

@@ -60,12 +60,12 @@ fn threads(func: &MFunc, output: &Output) -> Vec<Block> {
     (0..func.blocks.len())
         .map(|at| {
             let mut block = Block::new(at);
-            // A ring of empty blocks is an endless loop; any of them will do as the target.
             for _ in 0..func.blocks.len() {
-                let Some(next) = onward[block.index()] else { break };
+                let Some(next) = onward[block.index()] else { return block };
                 block = next;
             }
-            block
+            // A ring of empty blocks: an endless loop, which must stay one.
+            Block::new(at)
         })
         .collect()
 }

@@ -73,6 +73,11 @@ impl Frame {
         self.slots.get(object.0 as usize).copied().unwrap_or(Slot::Unused)
     }
 
+    /// Whether a smaller budget would free stack.
+    pub fn has_objects_on_stack(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Stack(_)))
+    }
+
     /// The distance of a spill slot from the frame pointer: below all objects.
     pub fn spill(&self, index: usize) -> i16 {
         -((self.stack_size + 8 * (index as u32 + 1)) as i16)

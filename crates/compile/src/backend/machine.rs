@@ -1,6 +1,6 @@
 //! BPF instructions on virtual registers: what selection makes, register allocation reads, emission writes out.
 
-use regalloc2::{Inst, InstRange, Operand, PReg, PRegSet, RegClass, VReg};
+use regalloc2::{InstRange, Operand, PReg, PRegSet, RegClass, VReg};
 use skep_isa::{AluOp, JmpOp, Reg, Size, Width};
 use skep_lang::hir::Runtime;
 use skep_ui::Span;
@@ -113,13 +113,6 @@ impl MInst {
     /// Whether it ends a block by going to another.
     pub fn is_branch(&self) -> bool {
         matches!(self.op, MOp::Branch(_) | MOp::BranchImm(..) | MOp::Jump)
-    }
-}
-
-impl MBlock {
-    /// Its last instruction.
-    pub fn terminator(&self) -> Inst {
-        self.range.last()
     }
 }
 

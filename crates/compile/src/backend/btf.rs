@@ -1,0 +1,164 @@
+//! The artifact's BTF: a function for each program, its script lines, and the types of the script's maps, so
+//! that listings of the kernel's objects by any tool show names, lines and typed values.
+
+use rustc_hash::FxHashMap;
+use skep_btf::ext::{FuncInfo, LineInfo};
+use skep_btf::{BtfBuilder, IntEncoding, Linkage, Member, Param, TypeId};
+use skep_lang::ty::{Agg, Ty, TyKind, Types};
+use skep_ui::{SourceMap, Span};
+
+use super::emit::Code;
+use crate::artifact::{MapRole, MapSpec};
+
+/// Collects the types of one artifact.
+pub struct TypeInfo<'a> {
+    types: &'a Types,
+    sources: &'a SourceMap,
+    builder: BtfBuilder,
+    made: FxHashMap<Ty, TypeId>,
+}
+
+impl<'a> TypeInfo<'a> {
+    /// Without any types yet.
+    pub fn new(types: &'a Types, sources: &'a SourceMap) -> TypeInfo<'a> {
+        TypeInfo { types, sources, builder: BtfBuilder::new(), made: FxHashMap::default() }
+    }
+
+    /// The bytes.
+    pub fn finish(self) -> Vec<u8> {
+        self.builder.finish()
+    }
+
+    /// Declares a program: `int name(void *ctx)`.
+    pub fn program(&mut self, name: &str) -> Vec<FuncInfo> {
+        let result = self.builder.int("int", 4, IntEncoding::SIGNED);
+        let ctx = self.builder.ptr(TypeId::VOID);
+        let proto = self.builder.func_proto(result, &[Param { name: "ctx", ty: ctx }]);
+        let type_id = self.builder.func(name, proto, Linkage::Global);
+        vec![FuncInfo { insn_off: 0, type_id }]
+    }
+
+    /// The script lines behind the instructions. The kernel wants the first to stand at the first instruction,
+    /// so what stands before the first known place is counted to `probe`; nothing if that has no place either.
+    pub fn lines(&mut self, code: &Code, probe: Span) -> Vec<LineInfo> {
+        let mut lines: Vec<LineInfo> = Vec::new();
+        let mut second_half = false;
+        for (at, (insn, span)) in code.insns.iter().zip(&code.spans).enumerate() {
+            let is_second_half = std::mem::replace(&mut second_half, insn.is_ld_imm64());
+            let span = if at == 0 && !self.sources.has(span.file) { probe } else { *span };
+            if is_second_half || !self.sources.has(span.file) {
+                continue;
+            }
+            let place = self.sources.line_col(span.file, span.start);
+            let line = LineInfo {
+                insn_off: at as u32,
+                file_name_off: self.builder.add_string(self.sources.name(span.file)),
+                line_off: self.builder.add_string(self.sources.line(span.file, place.line).unwrap_or("")),
+                line_col: LineInfo::pack(place.line, place.col),
+            };
+            let same = lines.last().is_some_and(|last| LineInfo { insn_off: line.insn_off, ..*last } == line);
+            if !same && (at == 0 || !lines.is_empty()) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// Types of a map's key and value; zeroes for maps that are not the script's.
+    pub fn map(&mut self, spec: &MapSpec) -> (u32, u32) {
+        let MapRole::User { key, value } = spec.role else { return (0, 0) };
+        // A map without keys has 4 zero bytes for a key.
+        let key = if key == Ty::VOID { Ty::U32 } else { key };
+        // The kernel refuses types that do not have the map's sizes.
+        if self.types.size(key) != spec.key_size || self.types.size(value) != spec.value_size {
+            tracing::debug!(map = spec.name, "the map's sizes are not those of its types; it gets no BTF");
+            return (0, 0);
+        }
+        (self.ty(key).0, self.ty(value).0)
+    }
+
+    fn ty(&mut self, ty: Ty) -> TypeId {
+        if let Some(made) = self.made.get(&ty) {
+            return *made;
+        }
+        let made = self.make(ty);
+        self.made.insert(ty, made);
+        made
+    }
+
+    fn make(&mut self, ty: Ty) -> TypeId {
+        match self.types.kind(ty).clone() {
+            TyKind::Error | TyKind::Void => TypeId::VOID,
+            TyKind::Bool => self.builder.int("bool", 1, IntEncoding::BOOL),
+            TyKind::Int { bits, signed } => {
+                let encoding = if signed { IntEncoding::SIGNED } else { IntEncoding::empty() };
+                self.builder.int(&self.types.name(ty), u32::from(bits) / 8, encoding)
+            }
+            TyKind::Str(capacity) => {
+                let char = self.builder.int("char", 1, IntEncoding::SIGNED);
+                self.array(char, capacity)
+            }
+            TyKind::Buf(_) => {
+                let size = self.types.size(ty);
+                let (len, byte) = (self.ty(Ty::U32), self.ty(Ty::U8));
+                let data = self.array(byte, size - 4);
+                self.builder.struct_("buffer", size, &[member("len", len, 0), member("data", data, 4)])
+            }
+            // What it points to is the kernel's or a process's business.
+            TyKind::Ptr { .. } => self.builder.ptr(TypeId::VOID),
+            TyKind::Array { elem, len } => {
+                let elem = self.ty(elem);
+                self.array(elem, len)
+            }
+            TyKind::Tuple(elems) => {
+                let names: Vec<String> = (0..elems.len()).map(|at| format!("_{at}")).collect();
+                self.composite(ty, "", &names)
+            }
+            TyKind::Record(fields) => {
+                let names: Vec<String> = fields.iter().map(|(name, _)| name.to_string()).collect();
+                self.composite(ty, "", &names)
+            }
+            TyKind::Probe => self.ty(Ty::U64),
+            TyKind::Agg(agg) => self.aggregation(ty, agg),
+        }
+    }
+
+    fn aggregation(&mut self, ty: Ty, agg: Agg) -> TypeId {
+        let count = self.ty(Ty::U64);
+        let number = |signed: bool| if signed { Ty::I64 } else { Ty::U64 };
+        let mut pair = |signed: bool, first: &str, second: &str| {
+            let sample = self.ty(number(signed));
+            let members = [member(first, sample, 0), member(second, count, 8)];
+            self.builder.struct_(&self.types.name(ty), 16, &members)
+        };
+        match agg {
+            Agg::Count => count,
+            Agg::Sum { signed } => self.ty(number(signed)),
+            Agg::Min { signed } => pair(signed, "min", "is_set"),
+            Agg::Max { signed } => pair(signed, "max", "is_set"),
+            Agg::Avg { signed } | Agg::Stats { signed } => pair(signed, "sum", "count"),
+            Agg::Hist { .. } | Agg::Lhist { .. } => self.array(count, agg.buckets()),
+        }
+    }
+
+    fn composite(&mut self, ty: Ty, name: &str, names: &[String]) -> TypeId {
+        let elems: Vec<TypeId> = self.types.elems(ty).into_iter().map(|elem| self.ty(elem)).collect();
+        let offsets = self.types.offsets(ty);
+        let members: Vec<Member<'_>> = names
+            .iter()
+            .zip(elems)
+            .zip(offsets)
+            .map(|((name, elem), offset)| member(name, elem, offset))
+            .collect();
+        self.builder.struct_(name, self.types.size(ty), &members)
+    }
+
+    fn array(&mut self, elem: TypeId, len: u32) -> TypeId {
+        let index = self.ty(Ty::U32);
+        self.builder.array(elem, index, len)
+    }
+}
+
+fn member(name: &str, ty: TypeId, offset: u32) -> Member<'_> {
+    Member { name, ty, bit_offset: offset * 8, bitfield_size: 0 }
+}
