@@ -9,6 +9,8 @@ pub mod backend;
 mod error;
 pub mod ir;
 mod lower;
+mod passes;
 
 pub use error::Error;
 pub use lower::lower;
+pub use passes::optimise;

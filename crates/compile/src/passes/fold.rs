@@ -1,0 +1,202 @@
+//! What is known now is not computed later: constants, neutral operands,
+//! branches that always go one way, parameters that always get the same value.
+
+use super::Replacements;
+use crate::ir::{BinOp, CmpOp, Edge, Func, Op, Term, Value, ValueTy, Width};
+
+pub(super) fn run(func: &mut Func) -> bool {
+    let mut changed = false;
+    let mut consts: Vec<Option<i64>> = vec![None; func.values.len()];
+    let mut replace = Replacements::new(func);
+    for block in &func.blocks {
+        for inst in &block.insts {
+            if let (Some(result), Op::Const(value)) = (inst.result, &inst.op) {
+                consts[result.0 as usize] = Some(*value);
+            }
+        }
+    }
+    let values = &func.values;
+    // Blocks stand before what they dominate or not, so one walk may miss a
+    // chain; the next round finds the rest.
+    for block in &mut func.blocks {
+        for inst in &mut block.insts {
+            let Some(result) = inst.result else { continue };
+            let known = |value: Value| consts[replace.get(value).0 as usize];
+            match simplify(&inst.op, known, |value| values[value.0 as usize].ty) {
+                Simplified::Const(value) => {
+                    inst.op = Op::Const(value);
+                    consts[result.0 as usize] = Some(value);
+                    changed = true;
+                }
+                Simplified::Same(value) => replace.set(result, value),
+                Simplified::No => {}
+            }
+        }
+        if let Term::Branch { op, lhs, rhs, then, otherwise } = &block.term {
+            let known = |value: &Value| consts[replace.get(*value).0 as usize];
+            let taken = match (known(lhs), known(rhs)) {
+                (Some(lhs), Some(rhs)) => Some(compare(*op, lhs, rhs)),
+                _ if then == otherwise => Some(true),
+                _ => None,
+            };
+            if let Some(taken) = taken {
+                block.term = Term::Jump(if taken { then.clone() } else { otherwise.clone() });
+                changed = true;
+            }
+        }
+    }
+    changed |= same_arguments(func, &mut replace);
+    replace.apply(func) | changed
+}
+
+/// Parameters that get one value from all ways in (or themselves, in a loop).
+fn same_arguments(func: &mut Func, replace: &mut Replacements) -> bool {
+    let mut incoming: Vec<Vec<Option<Option<Value>>>> =
+        func.blocks.iter().map(|block| vec![None; block.params.len()]).collect();
+    for block in &func.blocks {
+        for Edge { to, args } in block.term.edges() {
+            for (index, arg) in args.iter().enumerate() {
+                let arg = replace.get(*arg);
+                let param = func.blocks[to.0 as usize].params[index];
+                let seen = &mut incoming[to.0 as usize][index];
+                *seen = match *seen {
+                    _ if arg == param => *seen,
+                    None => Some(Some(arg)),
+                    Some(Some(other)) if other == arg => Some(Some(arg)),
+                    Some(_) => Some(None),
+                };
+            }
+        }
+    }
+    let mut removed: Vec<Vec<bool>> = Vec::with_capacity(func.blocks.len());
+    for (block, incoming) in func.blocks.iter().zip(incoming) {
+        let mut flags = Vec::with_capacity(incoming.len());
+        for (param, seen) in block.params.iter().zip(incoming) {
+            let same = match seen {
+                Some(Some(value)) if replace.get(value) != *param => {
+                    replace.set(*param, value);
+                    true
+                }
+                _ => false,
+            };
+            flags.push(same);
+        }
+        removed.push(flags);
+    }
+    remove_params(func, &removed)
+}
+
+/// Takes away the flagged parameters of blocks, and what is handed to them.
+pub(super) fn remove_params(func: &mut Func, removed: &[Vec<bool>]) -> bool {
+    if !removed.iter().flatten().any(|flag| *flag) {
+        return false;
+    }
+    for (block, flags) in func.blocks.iter_mut().zip(removed) {
+        keep(&mut block.params, flags);
+        for edge in block.term.edges_mut() {
+            keep(&mut edge.args, &removed[edge.to.0 as usize]);
+        }
+    }
+    true
+}
+
+fn keep(list: &mut Vec<Value>, removed: &[bool]) {
+    let mut flags = removed.iter();
+    list.retain(|_| !flags.next().copied().unwrap_or(false));
+}
+
+enum Simplified {
+    /// The result is this constant.
+    Const(i64),
+    /// The result is this value.
+    Same(Value),
+    No,
+}
+
+fn simplify(op: &Op, known: impl Fn(Value) -> Option<i64>, ty: impl Fn(Value) -> ValueTy) -> Simplified {
+    match *op {
+        Op::Bin(op, lhs, rhs) => match (known(lhs), known(rhs)) {
+            (Some(lhs), Some(rhs)) => Simplified::Const(compute(op, lhs, rhs)),
+            (_, Some(0)) if matches!(op, BinOp::Mul | BinOp::And) => Simplified::Const(0),
+            (_, Some(0)) if !matches!(op, BinOp::UDiv | BinOp::SDiv) => Simplified::Same(lhs),
+            (_, Some(1)) if matches!(op, BinOp::Mul | BinOp::UDiv | BinOp::SDiv) => Simplified::Same(lhs),
+            (_, Some(-1)) if op == BinOp::And => Simplified::Same(lhs),
+            (Some(0), _) if matches!(op, BinOp::Add | BinOp::Or | BinOp::Xor) => Simplified::Same(rhs),
+            (Some(1), _) if op == BinOp::Mul => Simplified::Same(rhs),
+            _ => Simplified::No,
+        },
+        Op::Cmp(op, lhs, rhs) => match (known(lhs), known(rhs)) {
+            (Some(lhs), Some(rhs)) => Simplified::Const(i64::from(compare(op, lhs, rhs))),
+            // Addresses compare equal to themselves as well.
+            _ if lhs == rhs && ty(lhs) == ValueTy::Int => Simplified::Const(i64::from(compare(op, 0, 0))),
+            _ => Simplified::No,
+        },
+        Op::Extend { from, signed, value } => match known(value) {
+            Some(value) => Simplified::Const(extend(from, signed, value)),
+            None => Simplified::No,
+        },
+        Op::ByteSwap(width, value) => match known(value) {
+            Some(value) => Simplified::Const(match width {
+                Width::W8 => value & 0xff,
+                Width::W16 => i64::from((value as u16).swap_bytes()),
+                Width::W32 => i64::from((value as u32).swap_bytes()),
+                Width::W64 => value.swap_bytes(),
+            }),
+            None => Simplified::No,
+        },
+        _ => Simplified::No,
+    }
+}
+
+/// Arithmetic as [`BinOp`] defines it.
+pub(crate) fn compute(op: BinOp, lhs: i64, rhs: i64) -> i64 {
+    let (ul, ur) = (lhs as u64, rhs as u64);
+    let amount = (ur & 63) as u32;
+    match op {
+        BinOp::Add => lhs.wrapping_add(rhs),
+        BinOp::Sub => lhs.wrapping_sub(rhs),
+        BinOp::Mul => lhs.wrapping_mul(rhs),
+        BinOp::UDiv => ul.checked_div(ur).unwrap_or(0) as i64,
+        BinOp::UMod => ul.checked_rem(ur).unwrap_or(ul) as i64,
+        BinOp::SDiv if rhs == 0 => 0,
+        BinOp::SDiv => lhs.wrapping_div(rhs),
+        BinOp::SMod if rhs == 0 => lhs,
+        BinOp::SMod => lhs.wrapping_rem(rhs),
+        BinOp::And => lhs & rhs,
+        BinOp::Or => lhs | rhs,
+        BinOp::Xor => lhs ^ rhs,
+        BinOp::Shl => (ul << amount) as i64,
+        BinOp::LShr => (ul >> amount) as i64,
+        BinOp::AShr => lhs >> amount,
+    }
+}
+
+/// Comparison as [`CmpOp`] defines it.
+pub(crate) fn compare(op: CmpOp, lhs: i64, rhs: i64) -> bool {
+    let (ul, ur) = (lhs as u64, rhs as u64);
+    match op {
+        CmpOp::Eq => lhs == rhs,
+        CmpOp::Ne => lhs != rhs,
+        CmpOp::ULt => ul < ur,
+        CmpOp::ULe => ul <= ur,
+        CmpOp::UGt => ul > ur,
+        CmpOp::UGe => ul >= ur,
+        CmpOp::SLt => lhs < rhs,
+        CmpOp::SLe => lhs <= rhs,
+        CmpOp::SGt => lhs > rhs,
+        CmpOp::SGe => lhs >= rhs,
+    }
+}
+
+/// The low bits, extended to 64.
+pub(crate) fn extend(from: Width, signed: bool, value: i64) -> i64 {
+    match (from, signed) {
+        (Width::W8, true) => i64::from(value as i8),
+        (Width::W16, true) => i64::from(value as i16),
+        (Width::W32, true) => i64::from(value as i32),
+        (Width::W8, false) => i64::from(value as u8),
+        (Width::W16, false) => i64::from(value as u16),
+        (Width::W32, false) => i64::from(value as u32),
+        (Width::W64, _) => value,
+    }
+}
