@@ -77,7 +77,7 @@ impl BtfBuilder {
     /// An integer of `size` bytes.
     pub fn int(&mut self, name: &str, size: u32, encoding: IntEncoding) -> TypeId {
         let name = self.add_string(name);
-        let bits = u32::from(encoding.bits()) << 24 | (8 * size) & 0xff;
+        let bits = u32::from(encoding.bits()) << 24 | size.wrapping_mul(8) & 0xff;
         self.share(vec![name, Info::encode(Kind::Int, 0, false), size, bits])
     }
 

@@ -30,7 +30,7 @@ pub struct Field<'a> {
     pub ty: TypeId,
     /// Bits from the start of the outermost struct or union.
     pub bit_offset: u64,
-    /// Bits it has, if it is a bitfield.
+    /// Bits it has if it is a bitfield, 1 to 64.
     pub bitfield_size: Option<u8>,
 }
 
@@ -210,10 +210,13 @@ impl Btf {
         // Old compilers give a bitfield an integer type of its own that has fewer bits than bytes.
         if let (None, (_, Type::Int(int))) = (field.bitfield_size, self.resolve(member.ty)?) {
             let is_whole = int.bit_offset == 0 && u32::from(int.bits) == int.size.saturating_mul(8);
-            if !is_whole && int.size <= 16 {
+            if !is_whole && int.bits != 0 && int.size <= 8 {
                 field.bit_offset += u64::from(int.bit_offset);
                 field.bitfield_size = Some(int.bits);
             }
+        }
+        if field.bitfield_size.is_some_and(|bits| bits > 64) {
+            return Err(Error::TooLarge(member.ty));
         }
         Ok(field)
     }

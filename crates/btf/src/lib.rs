@@ -10,14 +10,31 @@
 //! Nothing here touches the kernel: bytes come in, bytes and answers go out.
 //! The format is that of the kernel's `include/uapi/linux/btf.h` and
 //! `Documentation/bpf/btf.rst`.
+//!
+//! ```
+//! use skep_btf::{Btf, BtfBuilder, IntEncoding, Kind, Member};
+//!
+//! let mut builder = BtfBuilder::new();
+//! let long = builder.int("long", 8, IntEncoding::SIGNED);
+//! let member = |name, bit_offset| Member { name, ty: long, bit_offset, bitfield_size: 0 };
+//! let inner = builder.struct_("", 16, &[member("low", 0), member("high", 64)]);
+//! builder.struct_("range", 16, &[Member { name: "", ty: inner, bit_offset: 0, bitfield_size: 0 }]);
+//!
+//! let btf = Btf::parse(builder.finish())?;
+//! let range = btf.find(Kind::Struct, "range").expect("it has just been added");
+//! let high = btf.find_member(range, "high")?.expect("it is in the anonymous struct");
+//! assert_eq!(high.byte_offset(), Some(8));
+//! assert_eq!(btf.c_declaration(high.ty, high.name).to_string(), "long high");
+//! # Ok::<(), skep_btf::Error>(())
+//! ```
 
 mod builder;
 mod cname;
 mod error;
 pub mod ext;
 mod format;
-mod index;
 mod layout;
+mod names;
 mod reader;
 mod sanitize;
 mod types;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::format::{Endian, HEADER_LEN, Info, Kind, MAGIC, TYPE_LEN, TypeId, VERSION, Words};
-use crate::index::NameIndex;
+use crate::names::NameIndex;
 use crate::types::Type;
 
 /// The types that a piece of BTF describes.
@@ -301,7 +301,8 @@ impl Bounds<'_> {
 /// Finds where each record starts, and checks each.
 fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>) -> Result<Vec<u32>, Error> {
     let (mut rest, odd) = bytes[header.types.clone()].as_chunks::<4>();
-    let mut places = Vec::with_capacity(rest.len() / 8);
+    // A kernel's records have six words on average.
+    let mut places = Vec::with_capacity(rest.len() / 5);
     let mut place = header.types.start;
     let mut furthest = Furthest::default();
     while let Some(head) = rest.first_chunk::<3>() {
