@@ -1,0 +1,157 @@
+//! What a test can need, and how each need is probed: by the kernel's own evidence, or by trying.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::bpf;
+use crate::btf::{self, Kind};
+
+/// Something that not every machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// To be root.
+    Root,
+    /// To be alone: a guest, where tracing the whole system disturbs nobody.
+    Guest,
+    /// bpf(2) to load programs.
+    Bpf,
+    /// The kernel's own types.
+    Btf,
+    /// The tracing file system: it need not be mounted, but the kernel must have it.
+    Tracefs,
+    /// Probes on kernel functions.
+    Kprobe,
+    /// Many kernel functions with one link.
+    KprobeMulti,
+    /// Probes on functions of programs.
+    Uprobe,
+    /// Many places of a program with one link.
+    UprobeMulti,
+    /// Programs at a kernel function's entry and exit by its BTF.
+    Fentry,
+    /// Tracepoints with typed arguments.
+    TpBtf,
+    /// Programs on security hooks.
+    Lsm,
+    /// BPF ring buffers.
+    RingBuf,
+    /// Links that carry a value for their program.
+    Cookies,
+    /// Counters of the processor.
+    HardwareCounters,
+    /// A scratch disk, /dev/vda, in a guest.
+    BlockDisk,
+}
+
+// The kernel's numbers, from include/uapi/linux/bpf.h.
+const SOCKET_FILTER: u32 = 1;
+const KPROBE: u32 = 2;
+const TRACEPOINT: u32 = 5;
+const TRACING: u32 = 26;
+const LSM: u32 = 29;
+const RAW_TP_ATTACH: u32 = 23;
+const FENTRY_ATTACH: u32 = 24;
+const LSM_MAC_ATTACH: u32 = 27;
+const KPROBE_MULTI_ATTACH: u32 = 42;
+const UPROBE_MULTI_ATTACH: u32 = 48;
+const GET_ATTACH_COOKIE: i32 = 174;
+
+impl Need {
+    /// What is missing here, in a few words; `None` when the need is met.
+    pub fn lack(self) -> Option<String> {
+        match self {
+            // SAFETY: geteuid takes nothing and cannot fail.
+            Need::Root => (unsafe { libc::geteuid() } != 0).then(|| "this user is not root".to_owned()),
+            Need::Guest => (std::env::var_os("SKEP_GUEST").is_none_or(|value| value != "1"))
+                .then(|| "this is no guest (it would trace the whole machine)".to_owned()),
+            Need::Bpf => refused("a program", bpf::Program::new(SOCKET_FILTER).load()),
+            Need::Btf => missing("/sys/kernel/btf/vmlinux"),
+            Need::Tracefs => listed("/proc/filesystems", "tracefs"),
+            Need::Kprobe => missing("/sys/bus/event_source/devices/kprobe"),
+            Need::KprobeMulti => refused("a link to many functions", kprobe_multi()),
+            Need::Uprobe => missing("/sys/bus/event_source/devices/uprobe"),
+            Need::UprobeMulti => refused("a link to many places", uprobe_multi()),
+            Need::Fentry => {
+                let attach = typed(TRACING, FENTRY_ATTACH, Kind::Function, "bpf_fentry_test1");
+                refused("a program at a function's entry", attach)
+            }
+            Need::TpBtf => {
+                let attach = typed(TRACING, RAW_TP_ATTACH, Kind::Typedef, "btf_trace_sys_enter");
+                refused("a program at a typed tracepoint", attach)
+            }
+            Need::Lsm => listed("/sys/kernel/security/lsm", "bpf").or_else(|| {
+                let attach = typed(LSM, LSM_MAC_ATTACH, Kind::Function, "bpf_lsm_syslog");
+                refused("a program at a security hook", attach)
+            }),
+            Need::RingBuf => refused("a ring buffer", bpf::ring_buffer()),
+            Need::Cookies => {
+                refused("the cookie's helper", bpf::Program::new(TRACEPOINT).calling(GET_ATTACH_COOKIE).load())
+            }
+            Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
+            Need::BlockDisk => Need::Guest.lack().or_else(|| missing("/sys/block/vda")),
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    /// The need's name as one writes it for [`need!`](crate::need), in lower case.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{self:?}").to_lowercase())
+    }
+}
+
+fn missing(path: &str) -> Option<String> {
+    (!Path::new(path).exists()).then(|| format!("the kernel has no {path}"))
+}
+
+/// Lacking unless a text file has the word, in whatever way its list is separated.
+fn listed(path: &str, word: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let found = text.split(|c: char| c.is_whitespace() || c == ',').any(|entry| entry == word);
+    (!found).then(|| format!("{path} does not list {word}"))
+}
+
+/// Lacking if an attempt failed; what it made is closed at once.
+fn refused(what: &str, attempt: std::io::Result<bpf::Object>) -> Option<String> {
+    attempt.err().map(|error| format!("the kernel refuses {what}: {error}"))
+}
+
+/// Attaches an empty program by a BTF type.
+fn typed(kind: u32, attach: u32, target_kind: Kind, target: &str) -> std::io::Result<bpf::Object> {
+    let target = btf::find(target_kind, target)?;
+    bpf::attach_typed(&bpf::Program::new(kind).attached_as(attach).for_type(target).load()?)
+}
+
+/// Attaches an empty program to one function, in the way meant for many.
+fn kprobe_multi() -> std::io::Result<bpf::Object> {
+    let program = bpf::Program::new(KPROBE).attached_as(KPROBE_MULTI_ATTACH).load()?;
+    bpf::link_functions(&program, KPROBE_MULTI_ATTACH, c"bpf_fentry_test1")
+}
+
+/// Asks for places in a directory. A kernel that knows the request says that this is no file; one that does
+/// not says that the request is wrong.
+fn uprobe_multi() -> std::io::Result<bpf::Object> {
+    let program = bpf::Program::new(KPROBE).attached_as(UPROBE_MULTI_ATTACH).load()?;
+    match bpf::link_places(&program, UPROBE_MULTI_ATTACH, c"/") {
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(program),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_words() {
+        assert_eq!(Need::KprobeMulti.to_string(), "kprobemulti");
+    }
+
+    #[test]
+    fn a_lack_names_what_is_not_there() {
+        assert_eq!(missing("/nonexistent").as_deref(), Some("the kernel has no /nonexistent"));
+        assert_eq!(missing("/proc"), None);
+        assert!(listed("/proc/filesystems", "no-such-fs").is_some());
+        assert_eq!(listed("/proc/filesystems", "proc"), None);
+    }
+}
