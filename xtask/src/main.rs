@@ -10,6 +10,7 @@ mod error;
 mod process;
 mod project;
 mod table;
+mod test;
 mod vm;
 
 use std::process::ExitCode;
@@ -21,6 +22,11 @@ use clap::Parser;
 enum Chore {
     /// Run a command as root in a throw-away guest with a stock Debian kernel.
     Vm(vm::Args),
+    /// Run every check and test: here, on the running kernel, and in guests.
+    Test(test::Args),
+    /// Run built test executables and write their results down.
+    #[command(hide = true)]
+    RunTests(test::runner::Args),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +35,8 @@ fn main() -> ExitCode {
     }
     let outcome = match Chore::parse() {
         Chore::Vm(args) => vm::main(args),
+        Chore::Test(args) => test::main(&args),
+        Chore::RunTests(args) => test::runner::main(&args),
     };
     outcome.unwrap_or_else(|(error, status)| {
         eprintln!("xtask: {error}");

@@ -36,6 +36,9 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let rows = [["a".to_owned(), "10".to_owned()], ["long name".to_owned(), "7".to_owned()]];
-        assert_eq!(render(["name", "count"], &rows), "name       count\na             10\nlong name      7\n");
+        assert_eq!(
+            render(["name", "count"], &rows),
+            "name       count\na             10\nlong name      7\n"
+        );
     }
 }

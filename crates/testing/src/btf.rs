@@ -30,20 +30,22 @@ fn find_in(bytes: &[u8], kind: Kind, name: &str) -> Option<u32> {
         let (name_offset, info) = (word(at)? as usize, word(at + 4)?);
         let (found, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
         let text = names.get(name_offset..)?;
-        if found == kind as u32 && text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+        if found == kind as u32
+            && text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
         {
             return Some(number);
         }
-        at += 12 + match found {
-            // INT, VAR, DECL_TAG
-            1 | 14 | 17 => 4,
-            // ARRAY; STRUCT, UNION, DATASEC, ENUM64
-            3 => 12,
-            4 | 5 | 15 | 19 => 12 * count,
-            // ENUM, FUNC_PROTO
-            6 | 13 => 8 * count,
-            _ => 0,
-        };
+        at += 12
+            + match found {
+                // INT, VAR, DECL_TAG
+                1 | 14 | 17 => 4,
+                // ARRAY; STRUCT, UNION, DATASEC, ENUM64
+                3 => 12,
+                4 | 5 | 15 | 19 => 12 * count,
+                // ENUM, FUNC_PROTO
+                6 | 13 => 8 * count,
+                _ => 0,
+            };
         number += 1;
     }
     None

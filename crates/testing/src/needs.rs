@@ -84,9 +84,10 @@ impl Need {
                 refused("a program at a security hook", attach)
             }),
             Need::RingBuf => refused("a ring buffer", bpf::ring_buffer()),
-            Need::Cookies => {
-                refused("the cookie's helper", bpf::Program::new(TRACEPOINT).calling(GET_ATTACH_COOKIE).load())
-            }
+            Need::Cookies => refused(
+                "the cookie's helper",
+                bpf::Program::new(TRACEPOINT).calling(GET_ATTACH_COOKIE).load(),
+            ),
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
             Need::BlockDisk => Need::Guest.lack().or_else(|| missing("/sys/block/vda")),
         }

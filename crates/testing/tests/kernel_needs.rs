@@ -27,9 +27,12 @@ fn newer_features_come_with_their_kernels() {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap(), numbers.next().unwrap());
-    for (need, since) in
-        [(Need::Cookies, (5, 15)), (Need::KprobeMulti, (6, 12)), (Need::UprobeMulti, (6, 6)), (Need::Fentry, (6, 1))]
-    {
+    for (need, since) in [
+        (Need::Cookies, (5, 15)),
+        (Need::KprobeMulti, (6, 12)),
+        (Need::UprobeMulti, (6, 6)),
+        (Need::Fentry, (6, 1)),
+    ] {
         // Debian's 5.10 may or may not have what came a little later; newer ones must.
         if version >= since {
             assert_eq!(need.lack(), None, "{need} on {release}");

@@ -21,7 +21,8 @@ pub fn fetch(kernel: Kernel) -> Result<Cached> {
         return Ok(cached);
     }
     eprintln!("xtask: fetching kernel {}", kernel.series);
-    let unpacked = tempfile::tempdir_in(&cache).context(|| format!("make a directory in {}", cache.display()))?;
+    let unpacked =
+        tempfile::tempdir_in(&cache).context(|| format!("make a directory in {}", cache.display()))?;
     let packages = unpack(kernel, unpacked.path())?;
     install(kernel, unpacked.path(), &packages)?;
     kernel.cached().ok_or_else(|| message(format!("kernel {} did not arrive", kernel.series)))
@@ -31,7 +32,12 @@ pub fn fetch(kernel: Kernel) -> Result<Cached> {
 fn unpack(kernel: Kernel, into: &Path) -> Result<Vec<String>> {
     let mut failures = Vec::new();
     for suite in kernel.suites {
-        match debian::unpack_newest(suite, |name| kernel.is_package(name), |name| kernel.companions(name), into) {
+        match debian::unpack_newest(
+            suite,
+            |name| kernel.is_package(name),
+            |name| kernel.companions(name),
+            into,
+        ) {
             Ok(Some(packages)) => return Ok(packages),
             Ok(None) => failures.push(format!("{suite} has no such package")),
             Err(error) => failures.push(error.to_string()),
@@ -61,7 +67,8 @@ fn install(kernel: Kernel, unpacked: &Path, packages: &[String]) -> Result<()> {
     if !unpack_image(&compressed, &directory.join("vmlinux"))? {
         copy(&compressed, &directory.join("vmlinuz"))?;
     }
-    if let Some(config) = existing([unpacked.join(format!("boot/config-{release}")), modules.join("config")]) {
+    if let Some(config) = existing([unpacked.join(format!("boot/config-{release}")), modules.join("config")])
+    {
         copy(&config, &directory.join("config"))?;
     }
     // Both directories are in the cache, so this is one file system.

@@ -51,12 +51,12 @@ fn modules(kernel: &Cached) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for module in MODULES {
         // One line per file, "insmod PATH" or "builtin NAME".
-        let list = process::capture(
-            Command::new(&modprobe)
-                .arg("-d")
-                .arg(kernel.module_root())
-                .args(["-S", &kernel.release, "--show-depends", module]),
-        )?;
+        let list = process::capture(Command::new(&modprobe).arg("-d").arg(kernel.module_root()).args([
+            "-S",
+            &kernel.release,
+            "--show-depends",
+            module,
+        ]))?;
         for path in list.lines().filter_map(|line| line.strip_prefix("insmod ")) {
             let path = PathBuf::from(path.trim());
             if seen.insert(path.clone()) {

@@ -35,8 +35,10 @@ const DIED: u8 = 125;
 
 /// Exit status: the command's own; 124 when the time was up; 125 when the guest could not be started or died.
 #[derive(clap::Args)]
-#[command(after_help = "Exit status: the command's own, as a shell gives it; 124 when the time was up; 125 when \
-                        the guest could not be started or died.")]
+#[command(
+    after_help = "Exit status: the command's own, as a shell gives it; 124 when the time was up; 125 when \
+                        the guest could not be started or died."
+)]
 pub struct Args {
     /// The kernel's series, from --list.
     #[arg(short, long, default_value = "6.1")]

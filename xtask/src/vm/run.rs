@@ -347,7 +347,9 @@ fn log_file(path: &Path) -> Result<(fs::File, fs::File)> {
 
 fn post_mortem(state: &str, control: &Control, console: &Path) -> String {
     let mut text = format!("the guest ended without a report (QEMU: {state})");
-    for (file, lines) in [(control.file("qemu.log"), 5), (console.into(), 15), (control.file("virtiofsd.log"), 5)] {
+    for (file, lines) in
+        [(control.file("qemu.log"), 5), (console.into(), 15), (control.file("virtiofsd.log"), 5)]
+    {
         let tail = tail(&file, lines);
         if !tail.is_empty() {
             text.push_str(&format!("\n{tail}"));

@@ -136,7 +136,10 @@ fn open_port(name: &str) -> Result<File> {
         let entry = entry.context(list)?;
         if fs::read_to_string(entry.path().join("name")).is_ok_and(|text| text.trim() == name) {
             let device = std::path::Path::new("/dev").join(entry.file_name());
-            return File::options().write(true).open(&device).context(|| format!("open {}", device.display()));
+            return File::options()
+                .write(true)
+                .open(&device)
+                .context(|| format!("open {}", device.display()));
         }
     }
     Err(message(format!("no port {name}")))
