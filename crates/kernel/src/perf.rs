@@ -11,6 +11,10 @@ use crate::{Errno, Error, Result, bpf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A tracepoint by its id (the file `id` in tracefs).
+    ///
+    /// A program attached to such an event runs for every process on every CPU, whatever the event's own scope, and
+    /// even while the event is disabled: the kernel keeps the programs with the tracepoint. So one event, on any
+    /// CPU, is enough, and filtering is the program's job.
     Tracepoint(u64),
     /// A software event.
     Software(Software, Sampling),

@@ -1,0 +1,114 @@
+//! Child processes that wait for their release, pidfds and signals.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use skep_kernel::child::{Child, Exit};
+use skep_kernel::poll::Poll;
+use skep_kernel::signals::{self, Signal, SignalFd};
+use skep_kernel::{Errno, proc};
+
+fn command(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+#[test]
+fn a_command_runs_only_after_its_release() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("made");
+    let mut child = Child::spawn(&command(&["touch", file.to_str().unwrap()])).unwrap();
+    // It exists, but it is still this program.
+    assert_eq!(proc::exe(child.pid()).unwrap(), proc::exe(std::process::id() as i32).unwrap());
+    assert_eq!(child.try_wait().unwrap(), None);
+    assert!(!file.exists());
+    child.release().unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Status(0));
+    assert!(file.exists());
+    assert_eq!(child.wait().unwrap(), Exit::Status(0), "the status can be asked for again");
+}
+
+#[test]
+fn a_command_that_is_never_released_never_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("made");
+    let child = Child::spawn(&command(&["touch", file.to_str().unwrap()])).unwrap();
+    let pid = child.pid();
+    drop(child);
+    assert!(!file.exists());
+    assert!(proc::comm(pid).is_err(), "it is gone and reaped");
+}
+
+#[test]
+fn statuses_and_signals_come_back() {
+    let mut child = Child::spawn(&command(&["sh", "-c", "exit 7"])).unwrap();
+    child.release().unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Status(7));
+
+    let mut child = Child::spawn(&command(&["sleep", "1000"])).unwrap();
+    child.release().unwrap();
+    let mut poll = Poll::new().unwrap();
+    poll.add(&child, 5).unwrap();
+    assert_eq!(poll.wait(Some(Duration::ZERO)).unwrap().count(), 0);
+    child.kill(libc::SIGTERM).unwrap();
+    assert_eq!(poll.wait(None).unwrap().collect::<Vec<_>>(), [5]);
+    assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGTERM));
+    child.kill(libc::SIGTERM).unwrap();
+}
+
+#[test]
+fn what_cannot_be_executed_is_said() {
+    let error = Child::spawn(&command(&["no-such-command-anywhere"])).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno(libc::ENOENT)));
+    assert!(Child::spawn(&[]).is_err());
+
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    std::fs::write(&plain, "echo hello\n").unwrap();
+    let mut child = Child::spawn(&command(&[plain.to_str().unwrap()])).unwrap();
+    let error = child.release().unwrap_err();
+    assert_eq!(error.errno(), Some(Errno(libc::EACCES)));
+    assert_eq!(child.wait().unwrap(), Exit::Status(127));
+}
+
+#[test]
+fn a_script_without_an_interpreter_line_goes_to_the_shell() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    std::fs::write(&script, "exit $1\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut child = Child::spawn(&command(&[script.to_str().unwrap(), "9"])).unwrap();
+    child.release().unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Status(9));
+}
+
+#[test]
+fn blocked_signals_become_readable_and_children_do_not_inherit_the_block() {
+    let signals = SignalFd::new(&[Signal::User1]).unwrap();
+    assert_eq!(signals.read().unwrap(), None);
+    // SAFETY: raises a signal that this thread has blocked.
+    unsafe { libc::raise(libc::SIGUSR1) };
+    let mut poll = Poll::new().unwrap();
+    poll.add(&signals, 1).unwrap();
+    assert_eq!(poll.wait(None).unwrap().count(), 1);
+    assert_eq!(signals.read().unwrap(), Some(Signal::User1));
+    assert_eq!(signals.read().unwrap(), None);
+
+    let mut child = Child::spawn(&command(&["sleep", "1000"])).unwrap();
+    child.release().unwrap();
+    child.kill(libc::SIGUSR1).unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGUSR1));
+}
+
+#[test]
+fn a_pidfd_needs_a_process() {
+    let mut child = Child::spawn(&command(&["true"])).unwrap();
+    let pid = child.pid();
+    assert!(signals::pidfd(pid).unwrap().as_fd().try_clone_to_owned().is_ok());
+    child.release().unwrap();
+    child.wait().unwrap();
+    let error = signals::pidfd(pid).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno(libc::ESRCH)));
+    assert!(signals::pidfd(0).is_err());
+}
