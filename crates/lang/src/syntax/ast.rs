@@ -118,7 +118,7 @@ pub struct Script {
     pub shebang: Option<Span>,
     /// Everything at the outer level, in source order.
     pub items: Vec<Item>,
-    /// All comments outside of attach points and C definitions, in source order.
+    /// All comments outside of attach points and preprocessor lines, in source order.
     pub comments: Vec<Comment>,
 }
 
@@ -209,7 +209,7 @@ pub enum CKind {
     Type {
         /// Which of the three.
         tag: TypeTag,
-        /// The name, which an anonymous `enum` lacks.
+        /// The name; anonymous types have none.
         name: Option<Ident>,
         /// What stands between the outer braces.
         body: Spanned<String>,

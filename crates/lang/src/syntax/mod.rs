@@ -2,3 +2,10 @@
 //! wrong with it.
 
 pub mod ast;
+pub mod lexer;
+mod literal;
+mod parser;
+pub mod print;
+pub mod visit;
+
+pub use parser::{MAX_HEIGHT, MAX_NESTING, Parse, parse, parse_attach_point, parse_expression, parse_script};

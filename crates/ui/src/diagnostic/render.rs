@@ -182,10 +182,7 @@ mod tests {
     fn colors_cover_the_message_line_only() {
         let (sources, file) = map("ab");
         let d = Diagnostic::warning(Span::new(file, 0, 2), "w");
-        assert_eq!(
-            d.render(&sources, Colors::Always),
-            "\x1b[33mstdin:1:1-3: WARNING: w\x1b[0m\nab\n~~\n"
-        );
+        assert_eq!(d.render(&sources, Colors::Always), "\x1b[33mstdin:1:1-3: WARNING: w\x1b[0m\nab\n~~\n");
         let d = Diagnostic::error_without_place("e");
         assert_eq!(d.render(&sources, Colors::Always), "\x1b[31mERROR: e\x1b[0m\n");
     }

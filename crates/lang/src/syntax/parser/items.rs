@@ -1,0 +1,432 @@
+//! The outer level of a script, and the order that its items must stand in.
+
+use skep_ui::{Diagnostic, Span};
+
+use super::Parser;
+use super::types::is_reserved;
+use crate::syntax::ast::*;
+use crate::syntax::lexer::TokenKind;
+
+/// The stretches of a script. Each kind of item belongs to one; there is no way back.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Stage {
+    C,
+    ConfigAndImports,
+    Rest,
+}
+
+impl Parser<'_, '_> {
+    pub(super) fn script(&mut self) -> Script {
+        let shebang = self.shebang();
+        let mut items = Vec::new();
+        let mut stage = Stage::C;
+        let mut config = None;
+        while !self.at(TokenKind::Eof) {
+            let start = self.start();
+            let before = self.diagnostics.len();
+            let kind = self.item();
+            let span = self.since(start);
+            if !self.lost {
+                self.check_order(&kind, span, &mut stage, &mut config);
+            }
+            items.push(Item { id: self.ids.fresh(), span, kind });
+            if self.lost {
+                self.skip_to_item(start);
+            } else if self.diagnostics.len() > before {
+                self.skip_closing_braces();
+            }
+        }
+        let text = self.cursor.source();
+        let span = Span::new(self.cursor.file(), 0, text.len() as u32);
+        let comments = self.cursor.take_comments();
+        Script { id: self.ids.fresh(), span, shebang, items, comments }
+    }
+
+    /// `#!…`, which only counts at the beginning of the script.
+    fn shebang(&mut self) -> Option<Span> {
+        let token = self.peek();
+        let rest = self.cursor.source().get(token.start as usize..).unwrap_or("");
+        if !rest.starts_with("#!") {
+            return None;
+        }
+        let length = rest.find('\n').unwrap_or(rest.len());
+        let line = rest.get(..length).unwrap_or(rest).trim_end();
+        let end = token.start + line.len() as u32;
+        self.cursor.take_raw(end);
+        Some(Span::new(self.cursor.file(), token.start, end))
+    }
+
+    fn item(&mut self) -> ItemKind {
+        match self.kind() {
+            TokenKind::Hash => return ItemKind::C(self.preprocessor_line()),
+            TokenKind::RBrace => {
+                let token = self.bump();
+                let span = self.cursor.span(token);
+                self.report(Diagnostic::error(span, "syntax: unexpected '}'").help("No block is open here."));
+                return ItemKind::Error;
+            }
+            _ => {}
+        }
+        if self.at_c_type() {
+            return ItemKind::C(self.c_type());
+        }
+        // A keyword that a colon follows is the (wrong) provider of an attach point.
+        let word = if self.nth(1) == TokenKind::Colon { "" } else { self.word() };
+        match word {
+            "config" => self.config(),
+            "import" => self.import(),
+            "macro" => self.macro_def(),
+            "fn" => self.function(),
+            "let" => self.map_decl(),
+            "typedef" => {
+                let token = self.peek();
+                self.fail(
+                    Diagnostic::error(self.cursor.span(token), "syntax: there is no typedef in scripts")
+                        .help("Name the type itself: 'struct name { … };'."),
+                );
+                ItemKind::Error
+            }
+            _ => self.probe(),
+        }
+    }
+
+    fn check_order(&mut self, kind: &ItemKind, span: Span, stage: &mut Stage, config: &mut Option<Span>) {
+        let (wanted, message) = match kind {
+            ItemKind::C(_) => (Stage::C, "C definitions must appear before probes and functions"),
+            ItemKind::Config(_) => {
+                (Stage::ConfigAndImports, "config must appear before probes and functions")
+            }
+            ItemKind::Import(_) => {
+                (Stage::ConfigAndImports, "root imports must appear before probes and functions")
+            }
+            ItemKind::Error => return,
+            _ => (Stage::Rest, ""),
+        };
+        if let ItemKind::Config(_) = kind {
+            if let Some(first) = config {
+                let diagnostic = Diagnostic::error(span, "syntax: duplicate config block")
+                    .note(*first, "The first one stands here.")
+                    .help("Put all settings into one block.");
+                self.report(diagnostic);
+            }
+            config.get_or_insert(span);
+        }
+        if wanted < *stage {
+            self.report(Diagnostic::error(span, format!("syntax: {message}")));
+        } else {
+            *stage = wanted;
+        }
+    }
+
+    /// Skips the rest of a broken item, up to what looks like the beginning of the next.
+    fn skip_to_item(&mut self, start: Span) {
+        let mut depth = 0u32;
+        loop {
+            let token = self.peek();
+            let moved = token.start > start.start;
+            match token.kind {
+                TokenKind::Eof => break,
+                TokenKind::LBrace => depth += 1,
+                TokenKind::RBrace => {
+                    self.bump();
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        break;
+                    }
+                    continue;
+                }
+                TokenKind::Semi if depth == 0 => {
+                    self.bump();
+                    break;
+                }
+                TokenKind::Hash if moved && self.cursor.at_column_one(token) => break,
+                _ if moved && self.at_probe_start() => break,
+                TokenKind::Ident if moved && depth == 0 && self.at_item_keyword() => break,
+                _ => {}
+            }
+            self.bump();
+        }
+        self.lost = false;
+        self.skip_closing_braces();
+    }
+
+    /// After an error, a brace too many is most likely a consequence.
+    fn skip_closing_braces(&mut self) {
+        while matches!(self.kind(), TokenKind::RBrace | TokenKind::Semi) {
+            self.bump();
+        }
+    }
+
+    fn at_item_keyword(&mut self) -> bool {
+        let token = self.peek();
+        self.cursor.at_column_one(token)
+            && matches!(
+                self.word(),
+                "config" | "import" | "macro" | "fn" | "let" | "struct" | "union" | "enum"
+            )
+    }
+
+    /// `config = { key = value; … }`
+    fn config(&mut self) -> ItemKind {
+        self.bump();
+        self.expect(TokenKind::Eq, "'='");
+        let Some(open) = self.expect(TokenKind::LBrace, "'{'") else {
+            return ItemKind::Config(ConfigBlock { entries: Vec::new() });
+        };
+        let mut entries = Vec::new();
+        while !matches!(self.kind(), TokenKind::RBrace | TokenKind::Eof) && !self.at_probe_start() {
+            let before = self.peek();
+            if let Some(entry) = self.config_entry() {
+                entries.push(entry);
+            }
+            if !self.lost && !self.at(TokenKind::RBrace) {
+                self.expect(TokenKind::Semi, "';'");
+            }
+            if self.lost {
+                self.skip_statement();
+                if self.peek() == before {
+                    self.bump();
+                }
+            }
+        }
+        self.close(open, TokenKind::RBrace, "'}'");
+        ItemKind::Config(ConfigBlock { entries })
+    }
+
+    fn config_entry(&mut self) -> Option<ConfigEntry> {
+        let start = self.start();
+        let key = self.expect_ident("config key")?;
+        self.expect(TokenKind::Eq, "'='")?;
+        let token = self.peek();
+        let value_start = self.start();
+        let value = match token.kind {
+            TokenKind::Str { .. } => ConfigValue::String(self.string_lit().bytes),
+            TokenKind::Int => {
+                self.bump();
+                self.int_lit(token).map_or(ConfigValue::Error, |lit| ConfigValue::Int(lit.value))
+            }
+            TokenKind::Ident => {
+                self.bump();
+                match self.cursor.text(token) {
+                    "true" => ConfigValue::Bool(true),
+                    "false" => ConfigValue::Bool(false),
+                    word => ConfigValue::Word(word.to_owned()),
+                }
+            }
+            _ => {
+                self.error_at(token, "expected string, int, boolean, or ident");
+                ConfigValue::Error
+            }
+        };
+        let value = Spanned::new(value, self.since(value_start));
+        let span = self.since(start);
+        Some(ConfigEntry { id: self.ids.fresh(), span, key, value })
+    }
+
+    /// `import "path";`
+    fn import(&mut self) -> ItemKind {
+        self.bump();
+        let token = self.peek();
+        if !matches!(token.kind, TokenKind::Str { .. }) {
+            self.error_at(token, "expected string after 'import'");
+            return ItemKind::Error;
+        }
+        let path = self.string_lit();
+        self.expect(TokenKind::Semi, "';' after import");
+        ItemKind::Import(Import { path })
+    }
+
+    /// `let @a = hash(100);`
+    fn map_decl(&mut self) -> ItemKind {
+        let start = self.start();
+        self.bump();
+        if !self.at(TokenKind::Map) {
+            let token = self.peek();
+            let span = start.to(self.cursor.span(token));
+            self.fail(
+                Diagnostic::error(span, "syntax: outside of probes, 'let' declares maps only")
+                    .help("Write 'let @name = hash(100);'."),
+            );
+            return ItemKind::Error;
+        }
+        let token = self.bump();
+        let map = self.map_name(token);
+        self.expect(TokenKind::Eq, "'='");
+        let Some(map_type) = self.expect_ident("map type name") else { return ItemKind::Error };
+        let Some(open) = self.expect(TokenKind::LParen, "'('") else { return ItemKind::Error };
+        let mut args = Vec::new();
+        while !self.lost && !self.at(TokenKind::RParen) {
+            args.push(self.expression());
+            if self.eat(TokenKind::Comma).is_none() {
+                break;
+            }
+        }
+        self.close(open, TokenKind::RParen, "')'");
+        self.eat(TokenKind::Semi);
+        ItemKind::MapDecl(MapDecl { map, map_type, args })
+    }
+
+    /// `macro name($x, @y, z) { … }`
+    fn macro_def(&mut self) -> ItemKind {
+        let start = self.start();
+        self.bump();
+        let Some(name) = self.expect_ident("macro name") else { return ItemKind::Error };
+        let Some(open) = self.expect(TokenKind::LParen, "'('") else { return ItemKind::Error };
+        let mut params = Vec::new();
+        while !self.lost && !self.at(TokenKind::RParen) {
+            match self.macro_param() {
+                Some(param) => params.push(param),
+                None => break,
+            }
+            if self.eat(TokenKind::Comma).is_none() {
+                break;
+            }
+        }
+        self.close(open, TokenKind::RParen, "')'");
+        let header = self.since(start);
+        match self.block() {
+            Some(body) => ItemKind::Macro(MacroDef { name, header, params, body }),
+            None => ItemKind::Error,
+        }
+    }
+
+    fn macro_param(&mut self) -> Option<MacroParam> {
+        let token = self.peek();
+        match token.kind {
+            TokenKind::Var => {
+                self.bump();
+                Some(MacroParam::Var(self.var_name(token)))
+            }
+            TokenKind::Map => {
+                self.bump();
+                Some(MacroParam::Map(self.map_name(token)))
+            }
+            TokenKind::Ident => {
+                self.bump();
+                let ident = self.ident(token);
+                if is_reserved(&ident.name) {
+                    let message =
+                        format!("syntax: builtin '{}' can't be used as a macro argument", ident.name);
+                    self.report(Diagnostic::error(ident.span, message));
+                }
+                Some(MacroParam::Expr(ident))
+            }
+            _ => {
+                self.error_at(token, "expected macro argument ($var, @map, or identifier)");
+                None
+            }
+        }
+    }
+
+    /// `fn name($a : type, …) : type { … }`
+    fn function(&mut self) -> ItemKind {
+        let start = self.start();
+        self.bump();
+        let Some(name) = self.expect_ident("function name") else { return ItemKind::Error };
+        let Some(open) = self.expect(TokenKind::LParen, "'('") else { return ItemKind::Error };
+        let mut params = Vec::new();
+        while !self.lost && !self.at(TokenKind::RParen) {
+            let param_start = self.start();
+            let Some(token) = self.expect(TokenKind::Var, "variable in function argument") else { break };
+            let var = self.var_name(token);
+            self.expect(TokenKind::Colon, "':'");
+            let ty = self.type_expr();
+            let span = self.since(param_start);
+            params.push(FnParam { id: self.ids.fresh(), span, var, ty });
+            if self.eat(TokenKind::Comma).is_none() {
+                break;
+            }
+        }
+        self.close(open, TokenKind::RParen, "')'");
+        self.expect(TokenKind::Colon, "':' and the return type");
+        let ret = self.type_expr();
+        let header = self.since(start);
+        match self.block() {
+            Some(body) => ItemKind::Function(FunctionDef { name, header, params, ret, body }),
+            None => ItemKind::Error,
+        }
+    }
+
+    /// `name = attach,points /predicate/ { … }`
+    fn probe(&mut self) -> ItemKind {
+        let start = self.start();
+        let name = if self.nth(0) == TokenKind::Ident && self.nth(1) == TokenKind::Eq {
+            let token = self.bump();
+            self.bump();
+            Some(self.ident(token))
+        } else {
+            None
+        };
+        let mut attach_points = vec![self.attach_point()];
+        while self.eat(TokenKind::Comma).is_some() {
+            // The last attach point may be followed by a comma too.
+            if matches!(self.kind(), TokenKind::LBrace | TokenKind::Slash | TokenKind::Eof) {
+                break;
+            }
+            attach_points.push(self.attach_point());
+        }
+        let header = start.to(attach_points.last().map_or(start, |last| last.span));
+        let predicate = self.predicate();
+        if !self.lost && !self.at(TokenKind::LBrace) {
+            self.missing_probe_body(predicate.is_some());
+        }
+        match self.block() {
+            Some(body) => ItemKind::Probe(Probe { name, attach_points, header, predicate, body }),
+            None => ItemKind::Error,
+        }
+    }
+
+    fn missing_probe_body(&mut self, has_predicate: bool) {
+        let token = self.peek();
+        let help = match token.kind {
+            TokenKind::Colon => Some("Write attach points without blanks: 'kprobe:vfs_read'."),
+            TokenKind::Eof | TokenKind::Semi if !has_predicate => {
+                Some("A probe needs a body: 'tracepoint:sched:sched_switch { … }'.")
+            }
+            TokenKind::Ident | TokenKind::Star | TokenKind::Int if !has_predicate => {
+                Some("Several attach points are separated by commas; one with blanks in it must be quoted.")
+            }
+            _ => None,
+        };
+        let mut diagnostic = Diagnostic::error(self.cursor.span(token), "syntax: expected '{'");
+        if let Some(help) = help {
+            diagnostic = diagnostic.help(help);
+        }
+        self.fail(diagnostic);
+    }
+
+    /// `/ … /`
+    fn predicate(&mut self) -> Option<Predicate> {
+        let start = self.start();
+        self.eat(TokenKind::Slash)?;
+        self.in_predicate = true;
+        let cond = self.expression();
+        if self.eat(TokenKind::Slash).is_none() {
+            let token = self.peek();
+            self.error_at(token, "expected '/' to close predicate");
+        }
+        self.in_predicate = false;
+        if self.lost {
+            self.skip_to_probe_body();
+        }
+        Some(Predicate { span: self.since(start), cond })
+    }
+
+    /// Skips the rest of a broken predicate, up to the body of the probe if it is in sight.
+    fn skip_to_probe_body(&mut self) {
+        loop {
+            let token = self.peek();
+            match token.kind {
+                TokenKind::LBrace => {
+                    self.lost = false;
+                    return;
+                }
+                TokenKind::Eof | TokenKind::RBrace | TokenKind::Semi => return,
+                _ if self.at_probe_start() => return,
+                _ => {
+                    self.bump();
+                }
+            }
+        }
+    }
+}
