@@ -1,8 +1,8 @@
 //! A program's control flow: functions, basic blocks, edges.
 //!
 //! Works on programs about to be loaded and on programs read back, which express calls differently
-//! ([`Calls`]). Instructions are classified by their raw codes, since a program read back holds forms and field
-//! values that are undefined for loading.
+//! ([`Calls`]). Instructions are classified by their raw codes, since a program read back holds forms and
+//! field values that are undefined for loading.
 
 use crate::insn::{Insn, opcode, walk};
 use crate::{Error, Imm64};

@@ -12,8 +12,8 @@ use std::fmt::Write;
 
 /// Names for what instructions refer to by number. Every method may decline; the text then holds the number.
 pub trait Names {
-    /// What is called. For a call within the program, the whole text after `call pc`, so `+3` or `+3#name`; for
-    /// any other call, the function's name. Helpers whose number is in the table are not asked for.
+    /// What is called. For a call within the program, the whole text after `call pc`, so `+3` or `+3#name`;
+    /// for any other call, the function's name. Helpers whose number is in the table are not asked for.
     fn call(&self, _insn: &Insn) -> Option<String> {
         None
     }

@@ -135,8 +135,8 @@ impl Insn {
         Self { code: opcode::ST | opcode::MEM | size.code(), dst: dst.number(), src: 0, off, imm }
     }
 
-    /// An atomic operation. For all but [`AtomicOp::LoadAcquire`] memory is at `dst + off`; for that one it is
-    /// at `src + off` and `dst` receives the value.
+    /// An atomic operation. For all but [`AtomicOp::LoadAcquire`] memory is at `dst + off`; for that one it
+    /// is at `src + off` and `dst` receives the value.
     #[must_use]
     pub fn atomic(size: Size, op: AtomicOp, dst: Reg, off: i16, src: Reg) -> Self {
         Self {
@@ -253,8 +253,8 @@ impl Insn {
         Self { code: opcode::LD | opcode::IND | size.code(), src: src.number(), imm, ..Self::default() }
     }
 
-    /// `dst = src` cast between arena address spaces; `spaces` holds the target space in its upper half and the
-    /// source space in its lower half.
+    /// `dst = src` cast between arena address spaces; `spaces` holds the target space in its upper half and
+    /// the source space in its lower half.
     #[must_use]
     pub fn addr_space_cast(dst: Reg, src: Reg, spaces: u32) -> Self {
         Self { off: opcode::ADDR_SPACE_CAST, imm: spaces as i32, ..Self::mov64_reg(dst, src) }

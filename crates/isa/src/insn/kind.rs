@@ -57,8 +57,8 @@ pub enum Op {
 impl Insn {
     /// What the instruction means.
     ///
-    /// Reserved fields must be zero, as the kernel demands at load. A program read back from the kernel may hold
-    /// internal forms that are undefined here; the disassembler prints them from the raw fields.
+    /// Reserved fields must be zero, as the kernel demands at load. A program read back from the kernel may
+    /// hold internal forms that are undefined here; the disassembler prints them from the raw fields.
     ///
     /// # Errors
     /// [`Error::Undefined`] for an encoding that no instruction has.

@@ -84,8 +84,8 @@ pub fn encode_all(insns: &[Insn]) -> Vec<u8> {
 /// Splits a program's bytes into instructions.
 ///
 /// # Errors
-/// [`Error::Length`] when the length is not a multiple of eight. Undefined instructions are not an error here;
-/// [`Insn::kind`] finds them.
+/// [`Error::Length`] when the length is not a multiple of eight. Undefined instructions are not an error
+/// here; [`Insn::kind`] finds them.
 pub fn decode_all(bytes: &[u8]) -> Result<Vec<Insn>, Error> {
     let (chunks, rest) = bytes.as_chunks::<{ Insn::SIZE }>();
     if !rest.is_empty() {

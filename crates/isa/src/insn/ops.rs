@@ -454,8 +454,8 @@ pub enum Imm64 {
         /// File descriptor of the module's BTF, 0 for the kernel's own.
         btf_fd: i32,
     },
-    /// The address of a function of this program: the one that starts at slot `index + 1 + rel`, where `index`
-    /// is the load's first slot.
+    /// The address of a function of this program: the one that starts at slot `index + 1 + rel`, where
+    /// `index` is the load's first slot.
     Func(i32),
     /// A map, by its index in the `fd_array` of the load.
     MapIdx(i32),

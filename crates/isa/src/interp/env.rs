@@ -58,8 +58,8 @@ const EAGAIN: i64 = -11;
 const EINVAL: i64 = -22;
 const EOPNOTSUPP: i64 = -95;
 
-/// A small simulated kernel with one CPU and one current task. Everything in it is fixed by its fields, so runs
-/// repeat exactly.
+/// A small simulated kernel with one CPU and one current task. Everything in it is fixed by its fields, so
+/// runs repeat exactly.
 #[derive(Clone, Debug)]
 pub struct TestEnv {
     /// The process id as users know it (the kernel's tgid).
@@ -92,7 +92,8 @@ pub struct TestEnv {
     pub func_ret: Option<u64>,
     /// Signals the program sent.
     pub signals: Vec<u32>,
-    maps: Vec<Map>,
+    /// The maps, by file descriptor.
+    pub maps: Vec<Map>,
 }
 
 impl Default for TestEnv {

@@ -184,7 +184,8 @@ impl Map {
         }
     }
 
-    /// Removes a key, as `bpf_map_delete_elem` does. Returns 0 or a negative errno. Pointers to the value keep it.
+    /// Removes a key, as `bpf_map_delete_elem` does. Returns 0 or a negative errno. Pointers to the value
+    /// keep it.
     pub fn delete(&mut self, key: &[u8]) -> i64 {
         match () {
             () if !self.is_hash() => EINVAL,
@@ -257,7 +258,8 @@ impl Map {
         self.records.iter().filter(|record| matches!(record, Record::Reserved { .. })).count()
     }
 
-    /// Takes the records as user space would: in order of reservation, up to the first that is still reserved.
+    /// Takes the records as user space would: in order of reservation, up to the first that is still
+    /// reserved.
     pub fn take_records(&mut self) -> Vec<Vec<u8>> {
         let open = |record: &Record| matches!(record, Record::Reserved { .. });
         let end = self.records.iter().position(open).unwrap_or(self.records.len());

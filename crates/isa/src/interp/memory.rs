@@ -1,8 +1,8 @@
 //! Simulated memory: separate objects, each with bounds, an owner and a record of which bytes were written.
 //!
-//! An address is an ordinary 64-bit number, so programs may add to it, spill it and compare it. Its upper half
-//! says which object it points into, its lower half where, counted from the middle of the object's 4 GiB window;
-//! so an address that strays out of its object, either way, is caught and never hits a neighbour.
+//! An address is an ordinary 64-bit number, so programs may add to it, spill it and compare it. Its upper
+//! half says which object it points into, its lower half where, counted from the middle of the object's 4 GiB
+//! window; so an address that strays out of its object, either way, is caught and never hits a neighbour.
 
 use super::Fault;
 use crate::Size;
@@ -57,8 +57,8 @@ impl RegionKind {
 /// Where an object's first byte lies in its window: far from both ends.
 const ORIGIN: u64 = 1 << 31;
 
-/// Object numbers start here, so that small numbers and null are never addresses. With the shift below, kernel
-/// and user objects both look like odd but harmless numbers to a program.
+/// Object numbers start here, so that small numbers and null are never addresses. With the shift below,
+/// kernel and user objects both look like odd but harmless numbers to a program.
 const FIRST: u64 = 0x10;
 
 /// How a byte that holds nothing looks to whoever reads it all the same.
@@ -96,8 +96,8 @@ impl Memory {
         (FIRST + number) << 32 | ORIGIN
     }
 
-    /// Ends the life of the object at `addr`; later accesses through any address in it are faults. Its bytes are
-    /// returned, those never written as a fixed pattern.
+    /// Ends the life of the object at `addr`; later accesses through any address in it are faults. Its bytes
+    /// are returned, those never written as a fixed pattern.
     ///
     /// # Errors
     /// [`Fault::NoObject`] unless `addr` is the first byte of a live object.
@@ -114,8 +114,8 @@ impl Memory {
         }
     }
 
-    /// Gives a freed object new life: `len` bytes that hold nothing, at the same address. For stack frames, of
-    /// which long runs would otherwise leave millions behind.
+    /// Gives a freed object new life: `len` bytes that hold nothing, at the same address. For stack frames,
+    /// of which long runs would otherwise leave millions behind.
     pub(super) fn revive(&mut self, addr: u64, len: usize) {
         let number = (addr >> 32).checked_sub(FIRST).and_then(|n| usize::try_from(n).ok());
         if let Some(region) = number.and_then(|n| self.regions.get_mut(n)) {

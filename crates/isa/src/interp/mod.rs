@@ -1,9 +1,9 @@
 //! A checking interpreter of BPF bytecode: the reference that tests hold compilers and kernels against.
 //!
-//! It computes what the kernel's verified program would compute, and refuses with a [`Fault`] what the verifier
-//! exists to refuse: reading a register or stack byte that was never written, memory accesses outside an
-//! object, leaving a ring buffer record behind. Memory is simulated ([`Memory`]), so no program can do harm.
-//! Maps and helpers come from an [`Env`]; [`TestEnv`] is a ready one.
+//! It computes what the kernel's verified program would compute, and refuses with a [`Fault`] what the
+//! verifier exists to refuse: reading a register or stack byte that was never written, memory accesses
+//! outside an object, leaving a ring buffer record behind. Memory is simulated ([`Memory`]), so no program
+//! can do harm. Maps and helpers come from an [`Env`]; [`TestEnv`] is a ready one.
 //!
 //! ```
 //! use skep_isa::interp::{Interp, Memory, TestEnv};

@@ -39,8 +39,8 @@ pub(super) fn read(space: Space, to: u64, size: u64, from: u64, memory: &mut Mem
     deliver(bytes, 0, to, size, memory)
 }
 
-/// `bpf_probe_read_*_str(to, size, from)`: copies up to and including the NUL, cuts long strings and ends them
-/// with one. Returns the length with the NUL. Bytes of the buffer beyond the NUL keep what they held.
+/// `bpf_probe_read_*_str(to, size, from)`: copies up to and including the NUL, cuts long strings and ends
+/// them with one. Returns the length with the NUL. Bytes of the buffer beyond the NUL keep what they held.
 pub(super) fn read_str(
     space: Space,
     to: u64,
@@ -54,17 +54,15 @@ pub(super) fn read_str(
     }
     let mut string = Some(Vec::new());
     while let Some(bytes) = &mut string {
-        if bytes.len() == size - 1 {
-            bytes.push(0);
-            break;
-        }
         let at = from.wrapping_add(bytes.len() as u64);
         let byte = if space.reaches(at, memory) { tolerant(memory.read(at, 1))? } else { None };
         match byte.and_then(<[u8]>::first).copied() {
             None => string = None,
+            // The last byte is read as well, although a NUL takes its place.
             Some(byte) => {
-                bytes.push(byte);
-                if byte == 0 {
+                let last = byte == 0 || bytes.len() == size - 1;
+                bytes.push(if last { 0 } else { byte });
+                if last {
                     break;
                 }
             }
