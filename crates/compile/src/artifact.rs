@@ -3,7 +3,7 @@
 //! printed, compared, stored, and loaded on another kernel.
 
 use skep_btf::ext::{FuncInfo, LineInfo};
-use skep_isa::Insn;
+use skep_isa::{Imm64, Insn, Reg};
 use skep_lang::hir::{Config, Format, PrintTo, ProbeKind, Runtime, Target, TargetId};
 use skep_lang::ty::{Ty, Types};
 use skep_ui::Span;
@@ -77,6 +77,29 @@ pub enum RelocKind {
     /// Where the kernel has no cookies it becomes `r0 = TARGET`, and the program
     /// is loaded once for each target.
     Cookie,
+}
+
+impl Reloc {
+    /// Puts a value in its place. For [`RelocKind::Cookie`] the call becomes `r0 = value`; a call that should
+    /// stay needs no value.
+    pub fn apply(self, insns: &mut [Insn], value: Imm64) {
+        let at = self.insn as usize;
+        let Some(first) = insns.get(at).copied() else { return };
+        match (self.kind, Reg::new(first.dst)) {
+            (RelocKind::Cookie, _) => {
+                if let Imm64::Value(value) = value {
+                    // The value is the index of a target, far below 2^31.
+                    insns[at] = Insn::mov64_imm(Reg::R0, value as i32);
+                }
+            }
+            (_, Some(dst)) => {
+                if let Some(pair) = insns.get_mut(at..at + 2) {
+                    pair.copy_from_slice(&Insn::ld_imm64(dst, value));
+                }
+            }
+            (_, None) => {}
+        }
+    }
 }
 
 /// A map to create.

@@ -49,19 +49,24 @@ impl Frame {
         let mut by_size: Vec<usize> = (0..func.objects.len()).filter(|&at| used[at]).collect();
         by_size.sort_by_key(|&at| func.objects[at].size);
 
-        let sizes = by_size.iter().map(|&at| room(func.objects[at].size));
-        let all_fit = sizes.fold(0u32, u32::saturating_add) <= budget;
+        let mut to_stack = by_size.iter().map(|&at| &func.objects[at]);
+        let all_fit = to_stack
+            .try_fold(0u32, |sum, object| {
+                sum.checked_add(room(object.size)).filter(|sum| !object.in_scratch && *sum <= budget)
+            })
+            .is_some();
         let mut frame = Frame { slots: vec![Slot::Unused; func.objects.len()], ..Frame::default() };
         if !all_fit {
             frame.scratch_key = frame.take_stack(4);
         }
         for at in by_size {
-            let size = func.objects[at].size;
-            frame.slots[at] = if room(size).saturating_add(frame.stack_size) <= budget {
-                Slot::Stack(frame.take_stack(size))
+            let object = &func.objects[at];
+            let end = room(object.size).saturating_add(frame.stack_size);
+            frame.slots[at] = if end <= budget && !object.in_scratch {
+                Slot::Stack(frame.take_stack(object.size))
             } else {
                 let start = frame.scratch_size;
-                frame.scratch_size = start.saturating_add(room(size));
+                frame.scratch_size = start.saturating_add(room(object.size));
                 Slot::Scratch(start)
             };
         }

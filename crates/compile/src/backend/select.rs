@@ -274,7 +274,8 @@ impl Selector<'_> {
                     }
                 }
                 Slot::Scratch(start) => {
-                    if let (Ok(offset), Some(base)) = (i16::try_from(i64::from(start) + within), self.scratch) {
+                    if let (Ok(offset), Some(base)) = (i16::try_from(i64::from(start) + within), self.scratch)
+                    {
                         return (Base::Register, offset, Some(base));
                     }
                 }
@@ -300,7 +301,9 @@ impl Selector<'_> {
             Some(Op::MapValue(map, offset)) => self.define(MOp::MapValue(*map, *offset)),
             Some(Op::Runtime(what)) => self.define(MOp::Runtime(*what)),
             Some(Op::ObjectAddr(object, offset)) => self.object(*object, *offset),
-            Some(Op::Ctx) => self.ctx.unwrap_or_else(|| unreachable!("the prologue has looked for uses of the context")),
+            Some(Op::Ctx) => {
+                self.ctx.unwrap_or_else(|| unreachable!("the prologue has looked for uses of the context"))
+            }
             _ => vreg(value),
         }
     }

@@ -8,6 +8,7 @@
 //! program, values of maps, records of ring buffers, the context.
 
 pub mod cfg;
+pub mod interp;
 mod print;
 pub mod verify;
 

@@ -21,7 +21,10 @@ use std::fmt::{self, Display, Formatter};
 
 use skep_lang::hir::Runtime;
 
-use super::{BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, ObjectId, Op, Term, Value, ValueTy, Width};
+use super::{
+    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
+    ValueTy, Width,
+};
 use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
 
 impl Display for Module {
@@ -108,7 +111,9 @@ impl Display for Func {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "func {} {{", self.name)?;
         for (at, object) in self.objects.iter().enumerate() {
-            writeln!(f, "  object o{at} {:?} size {} align {}", object.name, object.size, object.align)?;
+            let Object { name, size, align, in_scratch } = object;
+            let scratch = if *in_scratch { " in_scratch" } else { "" };
+            writeln!(f, "  object o{at} {name:?} size {size} align {align}{scratch}")?;
         }
         for (at, block) in self.blocks.iter().enumerate() {
             self.fmt_block(f, BlockId(at as u32), block)?;
@@ -160,7 +165,13 @@ impl Display for Op {
             }
             Op::ByteSwap(width, value) => write!(f, "bswap.{} {value}", width.bits()),
             Op::Load { width, signed, addr, offset } => {
-                write!(f, "load.{}{} {}", if *signed { "s" } else { "u" }, width.bits(), Place(*addr, *offset))
+                write!(
+                    f,
+                    "load.{}{} {}",
+                    if *signed { "s" } else { "u" },
+                    width.bits(),
+                    Place(*addr, *offset)
+                )
             }
             Op::Store { width, addr, offset, value } => {
                 write!(f, "store.{} {}, {value}", width.bits(), Place(*addr, *offset))
@@ -172,7 +183,12 @@ impl Display for Op {
                 write!(f, "zero {}, {len}, align {align}", Place(*addr, *offset))
             }
             Op::Copy { dst, dst_offset, src, src_offset, len, align } => {
-                write!(f, "copy {}, {}, {len}, align {align}", Place(*dst, *dst_offset), Place(*src, *src_offset))
+                write!(
+                    f,
+                    "copy {}, {}, {len}, align {align}",
+                    Place(*dst, *dst_offset),
+                    Place(*src, *src_offset)
+                )
             }
             Op::Call { helper, args, pure, .. } => {
                 let name = skep_isa::helpers::helper_by_id(*helper).map_or("unknown", |known| known.name);

@@ -47,7 +47,8 @@ impl Checker<'_> {
 
     fn names(&mut self) {
         let name = &self.func.name;
-        if name.is_empty() || name.len() > 15 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        if name.is_empty() || name.len() > 15 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
             self.error("the name of a function must be 1 to 15 bytes of [A-Za-z0-9_]".into());
         }
         for (at, object) in self.func.objects.iter().enumerate() {
@@ -63,11 +64,12 @@ impl Checker<'_> {
     /// Every value is defined exactly once.
     fn definitions(&mut self) -> Vec<Option<Place>> {
         let mut places = vec![None; self.func.values.len()];
-        let mut define = |errors: &mut Vec<String>, value: Value, place: Place| match places.get_mut(value.0 as usize) {
-            None => errors.push(format!("{value} is defined but not in the table of values")),
-            Some(Some(_)) => errors.push(format!("{value} is defined twice")),
-            Some(slot) => *slot = Some(place),
-        };
+        let mut define =
+            |errors: &mut Vec<String>, value: Value, place: Place| match places.get_mut(value.0 as usize) {
+                None => errors.push(format!("{value} is defined but not in the table of values")),
+                Some(Some(_)) => errors.push(format!("{value} is defined twice")),
+                Some(slot) => *slot = Some(place),
+            };
         for (id, block) in self.func.blocks.iter().enumerate() {
             let id = BlockId(id as u32);
             for &param in &block.params {
@@ -112,7 +114,9 @@ impl Checker<'_> {
                 }
                 for (arg, param) in args.iter().zip(&target.params) {
                     if self.ty(*arg) != self.ty(*param) && !self.is_null(*arg) {
-                        self.error(format!("block{id} gives {arg} for {param} of {to}, which has another type"));
+                        self.error(format!(
+                            "block{id} gives {arg} for {param} of {to}, which has another type"
+                        ));
                     }
                 }
             }
@@ -150,7 +154,9 @@ impl Checker<'_> {
             cfg.is_reachable(home) && cfg.dominates(home, block)
         };
         if !dominated {
-            self.error(format!("{block} uses {value} where it need not be defined yet (it is defined in {home})"));
+            self.error(format!(
+                "{block} uses {value} where it need not be defined yet (it is defined in {home})"
+            ));
         }
     }
 

@@ -48,7 +48,12 @@ impl Rewriter<'_> {
         let to = self.address(to);
         let len = self.push(ValueTy::Int, Op::Const(len.into()));
         let args = vec![to, len, from];
-        self.push_effect(Op::Call { helper: id::PROBE_READ_KERNEL, args, returns: ValueTy::Int, pure: false });
+        self.push_effect(Op::Call {
+            helper: id::PROBE_READ_KERNEL,
+            args,
+            returns: ValueTy::Int,
+            pure: false,
+        });
     }
 
     fn address(&mut self, (base, offset): Place) -> Value {

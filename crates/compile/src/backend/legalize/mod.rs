@@ -114,9 +114,10 @@ impl<'a> Rewriter<'a> {
                 let amount = self.push(ValueTy::Int, Op::Const(amount & 63));
                 Rewritten::Op(Op::Bin(op, a, amount))
             }
-            (BinOp::Add | BinOp::Sub | BinOp::Shl | BinOp::LShr | BinOp::AShr | BinOp::Or | BinOp::Xor, Some(0)) => {
-                Rewritten::Value(a)
-            }
+            (
+                BinOp::Add | BinOp::Sub | BinOp::Shl | BinOp::LShr | BinOp::AShr | BinOp::Or | BinOp::Xor,
+                Some(0),
+            ) => Rewritten::Value(a),
             _ => Rewritten::Op(Op::Bin(op, a, b)),
         }
     }
