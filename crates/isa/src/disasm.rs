@@ -8,7 +8,7 @@
 use crate::helpers::helper_by_id;
 use crate::insn::{Insn, opcode, walk};
 use crate::{AtomicOp, Size};
-use std::fmt::Write;
+use std::fmt::{self, Write as _};
 
 /// Names for what instructions refer to by number. Every method may decline; the text then holds the number.
 pub trait Names {
@@ -56,6 +56,13 @@ pub fn dump(insns: &[Insn], names: &dyn Names) -> String {
         let _ = writeln!(out, "{at:4}: {text}");
         out
     })
+}
+
+impl fmt::Display for Insn {
+    /// The text of the instruction on its own: names unknown, the upper half of a 64-bit load taken as zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&text(self, None, &NoNames))
+    }
 }
 
 /// What C's printf makes of the null pointers in the kernel's operator tables.

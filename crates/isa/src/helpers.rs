@@ -17,7 +17,8 @@ pub struct Helper {
 /// What a helper takes and gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signature {
-    /// The arguments, in r1 to r5; at most five.
+    /// The arguments, in r1 to r5; at most five. Optional further ones, as `bpf_trace_printk` has, are left
+    /// out.
     pub args: &'static [Arg],
     /// What r0 holds afterwards.
     pub ret: Ret,
@@ -142,7 +143,7 @@ helpers! {
     3 MAP_DELETE_ELEM "map_delete_elem" (Map, MapKey) -> Status;
     4 PROBE_READ "probe_read" (MemOut, SizeOrZero, Address) -> Status;
     5 KTIME_GET_NS "ktime_get_ns" () -> Scalar;
-    6 TRACE_PRINTK "trace_printk" (Mem, Size, Scalar, Scalar, Scalar) -> Scalar;
+    6 TRACE_PRINTK "trace_printk" (Mem, Size) -> Scalar;
     7 GET_PRANDOM_U32 "get_prandom_u32" () -> Scalar;
     8 GET_SMP_PROCESSOR_ID "get_smp_processor_id" () -> Scalar;
     9 SKB_STORE_BYTES "skb_store_bytes";

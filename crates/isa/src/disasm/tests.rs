@@ -157,6 +157,12 @@ fn names_are_asked_for() {
     ");
 }
 
+#[test]
+fn an_instruction_displays_itself() {
+    assert_eq!(Insn::mov64_imm(R1, 7).to_string(), "(b7) r1 = 7");
+    assert_eq!(format!("{:>14}", Insn::exit()), "     (95) exit");
+}
+
 proptest! {
     #[test]
     fn any_bytes_have_a_text(bytes in prop::collection::vec(any::<[u8; 8]>(), 0..20)) {

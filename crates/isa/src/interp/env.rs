@@ -55,6 +55,7 @@ pub trait Env {
 const MAP: u64 = 0xffff_e000;
 
 const EAGAIN: i64 = -11;
+const EFAULT: i64 = -14;
 const EINVAL: i64 = -22;
 const EOPNOTSUPP: i64 = -95;
 
@@ -90,6 +91,10 @@ pub struct TestEnv {
     pub func_args: Vec<u64>,
     /// The return value of the probed function, for `bpf_get_func_ret`; `None` at its entry.
     pub func_ret: Option<u64>,
+    /// The kernel stack, innermost address first.
+    pub kernel_stack: Vec<u64>,
+    /// The user stack, innermost address first.
+    pub user_stack: Vec<u64>,
     /// Signals the program sent.
     pub signals: Vec<u32>,
     /// The maps, by file descriptor.
@@ -113,6 +118,8 @@ impl Default for TestEnv {
             task: 0,
             func_args: Vec::new(),
             func_ret: None,
+            kernel_stack: Vec::new(),
+            user_stack: Vec::new(),
             signals: Vec::new(),
             maps: Vec::new(),
         }
@@ -145,6 +152,40 @@ impl TestEnv {
         let now = self.now;
         self.now = now.wrapping_add(self.tick);
         now
+    }
+
+    /// `bpf_get_ns_current_pid_tgid(dev, inode, to, size)`: there is one namespace, whatever is asked for.
+    fn ns_pid_tgid(&self, to: u64, size: u64, memory: &mut Memory) -> Result<u64, Fault> {
+        if size != 8 {
+            return Ok(EINVAL as u64);
+        }
+        let value = u64::from(self.pid) << 32 | u64::from(self.tid);
+        memory.write_arg(to, &value.to_le_bytes()).map(|()| 0)
+    }
+
+    /// `bpf_get_stack(ctx, to, size, flags)`: copies as many addresses as there are and as fit. Returns the
+    /// bytes copied; the rest of the buffer keeps what it held.
+    fn stack(&self, to: u64, size: u64, flags: u64, memory: &mut Memory) -> Result<u64, Fault> {
+        const SKIP_MASK: u64 = 0xff;
+        const USER_STACK: u64 = 1 << 8;
+
+        let size = size_arg(size)?;
+        memory.check_write(to, size)?;
+        let frames = if flags & USER_STACK == 0 { &self.kernel_stack } else { &self.user_stack };
+        // The mask leaves eight bits.
+        let skip = (flags & SKIP_MASK) as usize;
+        let errno = if flags & !(SKIP_MASK | USER_STACK) != 0 || !size.is_multiple_of(8) {
+            EINVAL
+        } else if frames.len() <= skip {
+            EFAULT
+        } else {
+            let taken = frames.iter().skip(skip).take(size / 8);
+            let bytes: Vec<u8> = taken.flat_map(|frame| frame.to_le_bytes()).collect();
+            memory.write_arg(to, &bytes)?;
+            return Ok(bytes.len() as u64);
+        };
+        memory.write_arg(to, &vec![0; size])?;
+        Ok(errno as u64)
     }
 
     fn prandom(&mut self) -> u64 {
@@ -181,6 +222,8 @@ impl Env for TestEnv {
                 give_u64(arg.copied(), EINVAL, a3, memory)
             }
             id::GET_FUNC_RET => give_u64(self.func_ret, EOPNOTSUPP, a2, memory),
+            id::GET_NS_CURRENT_PID_TGID => self.ns_pid_tgid(a3, a4, memory),
+            id::GET_STACK => self.stack(a2, a3, a4, memory),
             id::SEND_SIGNAL | id::SEND_SIGNAL_THREAD => {
                 self.signals.push(a1 as u32);
                 Ok(0)

@@ -252,6 +252,7 @@ impl Machine<'_> {
                 regs.returned(result);
             }
             Op::Exit => return Ok(None),
+            // Never met: decoding made a slot of its own of every 64-bit load.
             Op::LoadImm64 { .. } => return Err(Fault::Unsupported("half a 64-bit load")),
             Op::LoadPacket { .. } => return Err(Fault::Unsupported("legacy packet access")),
             Op::AddrSpaceCast { .. } => return Err(Fault::Unsupported("an arena address")),

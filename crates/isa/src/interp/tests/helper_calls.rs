@@ -203,6 +203,46 @@ fn comm_is_cut_and_padded() {
     assert!(matches!(comm(25, Insn::ja(0)).unwrap_err().fault, Fault::OutOfBounds { .. }));
 }
 
+#[test]
+fn stacks() {
+    let stack = |size: i32, flags: i32, last: Insn| {
+        let (kernel_stack, user_stack) = (vec![1, 2, 3], vec![10]);
+        let mut env = TestEnv { kernel_stack, user_stack, ..TestEnv::default() };
+        let program = Program::new().then([
+            Insn::mov64_reg(R2, R10),
+            Insn::alu64_imm(AluOp::Add, R2, -32),
+            Insn::mov64_imm(R3, size),
+            Insn::mov64_imm(R4, flags),
+            Insn::call_helper(id::GET_STACK),
+            last,
+            Insn::exit(),
+        ]);
+        program.run_in(&[], &mut env, &mut Memory::default())
+    };
+    let second = Insn::load(Size::DW, R0, R10, -24);
+    assert_eq!(stack(32, 0, Insn::ja(0)), Ok(24));
+    assert_eq!(stack(16, 1, second), Ok(3));
+    assert_eq!(stack(32, 1 << 8, Insn::ja(0)), Ok(8));
+    assert_eq!(stack(12, 0, Insn::ja(0)), Ok(-22_i64 as u64));
+    assert!(matches!(stack(32, 1 << 8, second).unwrap_err().fault, Fault::UninitMemory { .. }));
+}
+
+#[test]
+fn the_namespace_sees_the_same_ids() {
+    let mut env = TestEnv { pid: 10, tid: 11, ..TestEnv::default() };
+    let program = Program::new().then([
+        Insn::mov64_imm(R1, 4),
+        Insn::mov64_imm(R2, 5),
+        Insn::mov64_reg(R3, R10),
+        Insn::alu64_imm(AluOp::Add, R3, -8),
+        Insn::mov64_imm(R4, 8),
+        Insn::call_helper(id::GET_NS_CURRENT_PID_TGID),
+        Insn::load(Size::DW, R0, R10, -8),
+        Insn::exit(),
+    ]);
+    assert_eq!(program.run_in(&[], &mut env, &mut Memory::default()), Ok(10 << 32 | 11));
+}
+
 /// Reads `size` bytes from `from` to the stack with this helper; returns its result and the buffer of 8
 /// bytes, which held sevens before.
 fn probe(helper: u32, from: u64, size: i32, memory: &mut Memory) -> (i64, [u8; 8]) {
