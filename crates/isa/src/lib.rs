@@ -5,7 +5,7 @@
 //! - [`insn`]: one instruction, its eight bytes, constructors, and the decoded view [`insn::Op`]
 //! - [`helpers`], [`names`]: what the kernel calls its helpers, program types, map types, ...
 //! - [`disasm`]: the text `bpftool prog dump xlated` prints
-//! - [`cfg`]: functions, basic blocks and edges of a program
+//! - [`mod@cfg`]: functions, basic blocks and edges of a program
 //! - [`interp`]: a checking interpreter, the reference that tests compare against
 //!
 //! Byte order: programs are encoded little-endian, the order of every machine the product runs on.

@@ -8,7 +8,8 @@ use crate::{AluOp, AtomicOp, Endian, Error, Imm64, Insn, Op, Operand, Reg, Size,
 pub(super) const MAX_FRAMES: usize = 8;
 /// Bytes of stack in each frame.
 const STACK: usize = 512;
-/// How often `may_goto` falls through in one frame before it jumps; the kernel's number.
+/// How often `may_goto` falls through in one frame before it jumps; the number of kernels that do not time
+/// it.
 const MAY_GOTO_BUDGET: u32 = 1 << 23;
 /// The most iterations `bpf_loop` takes.
 const MAX_LOOPS: u64 = 1 << 23;
@@ -20,6 +21,7 @@ const FUNCTION: u64 = 0xffff_f000;
 pub struct Interp {
     slots: Vec<Slot>,
     step_limit: u64,
+    may_goto_budget: u32,
     null_loads: bool,
 }
 
@@ -47,13 +49,19 @@ impl Interp {
                 Err(error) => Slot::Bad(error),
             })
             .collect();
-        Self { slots, step_limit: 1_000_000, null_loads: false }
+        Self { slots, step_limit: 1_000_000, may_goto_budget: MAY_GOTO_BUDGET, null_loads: false }
     }
 
     /// Sets how many instructions a run may execute.
     #[must_use]
     pub fn step_limit(self, steps: u64) -> Self {
         Self { step_limit: steps, ..self }
+    }
+
+    /// Sets how often `may_goto` falls through in one frame before it jumps. The default is 8,388,608.
+    #[must_use]
+    pub fn may_goto_budget(self, times: u32) -> Self {
+        Self { may_goto_budget: times, ..self }
     }
 
     /// Makes loads from an address in no object give 0, as the kernel does for loads through BTF pointers,
@@ -166,7 +174,7 @@ impl Machine<'_> {
         let mut regs = Registers([None, a1, a2, a3, a4, a5, None, None, None, None, frame_pointer]);
 
         self.depth += 1;
-        let mut may_goto = MAY_GOTO_BUDGET;
+        let mut may_goto = self.interp.may_goto_budget;
         let mut pc = entry as i64;
         while let Some(next) = self.step(pc, &mut regs, &mut may_goto)? {
             pc = next;
