@@ -5,6 +5,7 @@
 //! executables (`test::runner`), and the process that benchmarks trace (`bench::workload`). It is linked
 //! statically, so it runs wherever the kernel does.
 
+mod bench;
 mod debian;
 mod error;
 mod process;
@@ -24,6 +25,11 @@ enum Chore {
     Vm(vm::Args),
     /// Run every check and test: here, on the running kernel, and in guests.
     Test(test::Args),
+    /// Measure skep, and a peer beside it.
+    Bench(bench::Args),
+    /// The process that a benchmark traces.
+    #[command(hide = true)]
+    Workload(bench::workload::Args),
     /// Run built test executables and write their results down.
     #[command(hide = true)]
     RunTests(test::runner::Args),
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Vm(args) => vm::main(args),
         Chore::Test(args) => test::main(&args),
+        Chore::Bench(args) => bench::main(&args),
+        Chore::Workload(args) => bench::workload::main(&args),
         Chore::RunTests(args) => test::runner::main(&args),
     };
     outcome.unwrap_or_else(|(error, status)| {
