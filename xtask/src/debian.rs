@@ -190,40 +190,45 @@ impl Private {
             std::fs::create_dir_all(&place).context(|| format!("create {}", place.display()))?;
         }
         let options = archive.signed_by.map(|key| format!("[signed-by={key}] ")).unwrap_or_default();
-        std::fs::write(
-            directory.path().join("sources.list"),
-            format!("deb {options}{} {suite} main\n", archive.address),
-        )
-        .context(|| "write a source list".to_owned())?;
+        let sources = format!("deb {options}{} {suite} main\n", archive.address);
+        let settings = settings(&directory.path().display().to_string());
+        for (file, text) in [("sources.list", sources), ("apt.conf", settings)] {
+            std::fs::write(directory.path().join(file), text).context(|| format!("write {file}"))?;
+        }
         Ok(Private { directory })
     }
 
     fn run(&self, tool: &str, arguments: &[&str]) -> Result<String> {
-        let place = |name: &str| self.directory.path().join(name).display().to_string();
-        let settings = [
-            format!("Dir::Etc::SourceList={}", place("sources.list")),
-            format!("Dir::State={}", place("state")),
-            format!("Dir::Cache={}", place("cache")),
-            "Dir::Etc::SourceParts=/dev/null".to_owned(),
-            "Dir::Etc::Preferences=/dev/null".to_owned(),
-            "Dir::Etc::PreferencesParts=/dev/null".to_owned(),
-            "Dir::State::status=/dev/null".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Architectures=amd64".to_owned(),
-            "APT::Sandbox::User=root".to_owned(),
-            // Hooks of the system's own updates have no business here.
-            "APT::Update::Post-Invoke-Success=".to_owned(),
-            "Acquire::Retries=3".to_owned(),
-        ];
+        let settings = self.directory.path().join("apt.conf");
         let mut command = Command::new(tool);
-        command.arg("--quiet").current_dir(self.directory.path());
-        for setting in settings {
-            command.arg("-o").arg(setting);
-        }
+        command.current_dir(self.directory.path()).arg("--quiet").arg("--config-file").arg(settings);
         process::capture(command.args(arguments))
     }
+}
+
+/// Settings that replace the system's: what is there is read and written in `directory` only, and the hooks
+/// of the system's own updates do not run.
+fn settings(directory: &str) -> String {
+    format!(
+        r#"
+Dir::Etc::SourceList "{directory}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State "{directory}/state";
+Dir::State::status "/dev/null";
+Dir::Cache "{directory}/cache";
+APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg::Post-Invoke;
+"#
+    )
 }
 
 /// The numbers in a package's name, for its order among others of the same form.

@@ -21,13 +21,22 @@ pub enum Outcome {
 /// A test's name and outcome.
 pub type TestResult = (String, Outcome);
 
+/// Stands for a test's name where a whole executable failed.
+const EXECUTABLE: &str = "(the executable)";
+
 /// Reads the results. `ending` says how the executable ended, if that was not as it ends after tests.
 pub fn parse(output: &str, ending: Option<&str>) -> Vec<TestResult> {
     let mut results = Vec::new();
     let mut group = Group::default();
     for line in output.lines() {
         if line.starts_with("test result: ") {
-            results.extend(std::mem::take(&mut group).close(None));
+            let expected = counted(line);
+            let found = std::mem::take(&mut group).close(None);
+            if found.len() != expected {
+                let text = format!("{} results could be read, but it says: {line}", found.len());
+                results.push((EXECUTABLE.to_owned(), Outcome::Failed(text)));
+            }
+            results.extend(found);
         } else {
             group.line(line);
         }
@@ -38,7 +47,7 @@ pub fn parse(output: &str, ending: Option<&str>) -> Vec<TestResult> {
     if let Some(ending) = ending
         && !results.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
     {
-        results.push(("(the executable)".to_owned(), Outcome::Failed(format!("{ending}\n{output}"))));
+        results.push((EXECUTABLE.to_owned(), Outcome::Failed(format!("{ending}\n{output}"))));
     }
     results
 }
@@ -71,9 +80,7 @@ impl Group {
             output.push('\n');
         } else if let Some(name) = line.strip_prefix("    ").filter(|_| self.in_failures) {
             self.failures.push(plain(name).to_owned());
-        } else if let Some((name, rest)) =
-            line.strip_prefix("test ").and_then(|line| line.split_once(" ... "))
-        {
+        } else if let Some((name, rest)) = named(line) {
             self.tests.push((plain(name).to_owned(), outcome(rest)));
         } else if let Some((_, last @ None)) = self.tests.last_mut() {
             // The test's own output came between its name and its result.
@@ -103,6 +110,25 @@ impl Group {
     }
 }
 
+/// How many tests a closing line counts: passed, failed and ignored ones.
+fn counted(line: &str) -> usize {
+    let words: Vec<&str> = line.split([' ', ';', '.']).filter(|word| !word.is_empty()).collect();
+    words
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [number, "passed" | "failed" | "ignored"] => number.parse::<usize>().ok(),
+            _ => None,
+        })
+        .sum()
+}
+
+/// The name in a test's line and what follows it. What a test printed without a line end may stand before.
+fn named(line: &str) -> Option<(&str, &str)> {
+    let begin = if line.starts_with("test ") { 0 } else { line.rfind("test ")? };
+    let (name, rest) = line.get(begin..)?.strip_prefix("test ")?.split_once(" ... ")?;
+    (begin == 0 || outcome(rest).is_some()).then_some((name, rest))
+}
+
 /// The result at the start of what follows a test's name.
 fn outcome(text: &str) -> Option<Outcome> {
     if let Some(reason) = text.strip_prefix("ignored") {
@@ -127,13 +153,14 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "
-running 5 tests
+running 6 tests
 test a ... child
 ok
 test m::b ... ignored, because
 test m::c - should panic ... ok
 test m::d ... FAILED
 test e ... what a child left open ok
+left open by another test f ... ok
 
 failures:
 
@@ -145,21 +172,22 @@ failures are hard
 failures:
     m::d
 
-test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.15s
+test result: FAILED. 4 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.15s
 ";
 
-    fn named(name: &str, outcome: Outcome) -> TestResult {
+    fn result(name: &str, outcome: Outcome) -> TestResult {
         (name.to_owned(), outcome)
     }
 
     #[test]
     fn results_are_read_through_other_output() {
         let expected = vec![
-            named("a", Outcome::Passed),
-            named("m::b", Outcome::Skipped("because".to_owned())),
-            named("m::c", Outcome::Passed),
-            named("m::d", Outcome::Failed("no\nfailures are hard".to_owned())),
-            named("e", Outcome::Passed),
+            result("a", Outcome::Passed),
+            result("m::b", Outcome::Skipped("because".to_owned())),
+            result("m::c", Outcome::Passed),
+            result("m::d", Outcome::Failed("no\nfailures are hard".to_owned())),
+            result("e", Outcome::Passed),
+            result("f", Outcome::Passed),
         ];
         assert_eq!(parse(OUTPUT, None), expected);
     }
@@ -167,7 +195,8 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
     #[test]
     fn a_test_that_kills_the_executable_has_failed() {
         let output = "\nrunning 2 tests\ntest a ... ok\ntest b ... ";
-        let expected = vec![named("a", Outcome::Passed), named("b", Outcome::Failed("signal 11".to_owned()))];
+        let expected =
+            vec![result("a", Outcome::Passed), result("b", Outcome::Failed("signal 11".to_owned()))];
         assert_eq!(parse(output, Some("signal 11")), expected);
     }
 
@@ -180,9 +209,15 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
+    fn a_result_that_cannot_be_read_is_not_passed_over() {
+        let results = parse("test a ... ok\ntest result: ok. 2 passed; 0 failed; 0 ignored\n", None);
+        assert!(matches!(results.as_slice(), [(_, Outcome::Failed(_)), (_, Outcome::Passed)]), "{results:?}");
+    }
+
+    #[test]
     fn several_groups_are_read_one_after_another() {
         let output =
-            "test a ... ok\ntest result: ok. 1 passed\n\ntest a ... ignored\ntest result: ok. 0 passed\n";
+            "test a ... ok\ntest result: ok. 1 passed\n\ntest a ... ignored\ntest result: ok. 1 ignored\n";
         let outcomes: Vec<Outcome> = parse(output, None).into_iter().map(|(_, outcome)| outcome).collect();
         assert_eq!(outcomes, [Outcome::Passed, Outcome::Skipped("marked as ignored".to_owned())]);
     }
