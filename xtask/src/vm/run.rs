@@ -214,7 +214,8 @@ fn start_share(control: &Control) -> Result<Child> {
     let options: &[&str] = if is_old {
         &["-o", "source=/", "-o", "cache=auto", "-o", "sandbox=chroot"]
     } else {
-        &["--shared-dir", "/", "--cache", "auto", "--sandbox", "none"]
+        // An overlay cannot stand on directories that are announced as mount points.
+        &["--shared-dir", "/", "--cache", "auto", "--sandbox", "none", "--no-announce-submounts"]
     };
     let socket = control.file("share");
     let log = control.file("virtiofsd.log");
