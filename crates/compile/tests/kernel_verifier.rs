@@ -10,6 +10,7 @@ use skep_compile::backend::{self, Code};
 use skep_compile::ir::{self, Func, Op, Term, Width};
 use skep_isa::{AtomicOp, Insn, Reg, Size};
 use skep_kernel::bpf::{self, MapType, ProgSpec, ProgType, TestRun};
+use skep_kernel::limits;
 use skep_lang::hir;
 use skep_lang::ty::{Agg, Ty, TyKind};
 use skep_testing::need;
@@ -20,6 +21,7 @@ use support::run::{self, Outcome};
 #[test]
 fn made_up_programs_mean_the_same_in_the_kernel() {
     need!(Root, Bpf);
+    limits::raise_memlock().expect("root may lift the limit");
     let fetch = has_fetching_atomics();
     for seed in 0..400u64 {
         let mut random = Random(seed * 2 + 1);
@@ -116,6 +118,7 @@ impl Random {
 #[test]
 fn the_kernel_takes_types_functions_and_lines() {
     need!(Root, Bpf);
+    limits::raise_memlock().expect("root may lift the limit");
     let mut sources = SourceMap::new();
     let file = sources.add("typed.bt", "BEGIN {\n\t@a = 1;\n\t@b[1] = 2;\n}\n");
     let (module, program) = typed_script(file);

@@ -90,7 +90,7 @@ pub enum MOp {
         /// Whether this is the question for the attach cookie, which is patched for old kernels.
         cookie: bool,
     },
-    /// `if a op b`
+    /// `if a op b`; with a constant, there may be a `d`, which is `a` once it has been compared.
     Branch(JmpOp),
     /// `if a op constant`
     BranchImm(JmpOp, i32),

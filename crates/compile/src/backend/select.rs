@@ -2,9 +2,13 @@
 //!
 //! Constants, maps, addresses on the stack and constants of the runtime cost at most two instructions, so they
 //! are made anew at each use and never keep a register busy. Everything else has one virtual register for
-//! all of its life: the kernel's verifier then sees a check and the use it guards on the same value.
+//! all of its life, with one exception. Older verifiers learn from a comparison only about the very register
+//! that is compared, not about copies of it in other registers or on the stack (Linux before 6.8). So a number
+//! that is compared with a constant gets a new virtual register there: whatever comes after the comparison
+//! uses that one, and it cannot be a copy from before.
 
 use regalloc2::{Block as MBlockId, Inst as MInstId, InstRange, Operand, PRegSet, RegClass, VReg};
+use rustc_hash::FxHashMap;
 use skep_isa::helpers::id;
 use skep_isa::{AluOp, JmpOp, Reg, Size};
 use skep_ui::Span;
@@ -12,7 +16,7 @@ use skep_ui::Span;
 use super::frame::{Frame, Slot};
 use super::machine::{ARGUMENTS, Base, MBlock, MFunc, MInst, MOp, preg};
 use crate::ir::cfg::Cfg;
-use crate::ir::{BinOp, BlockId, CmpOp, Func, Inst, MapRef, ObjectId, Op, Term, Value, Width};
+use crate::ir::{BinOp, BlockId, CmpOp, Func, Inst, MapRef, ObjectId, Op, Term, Value, ValueTy, Width};
 
 /// Translates a legalized function with split edges. `scratch` is the map for what the frame does not hold; it
 /// must be there if the frame needs one.
@@ -22,6 +26,10 @@ pub fn select(func: &Func, frame: &Frame, scratch: Option<MapRef>) -> MFunc {
         func,
         frame,
         defs: func.definitions().into_iter().map(|inst| inst.map(|inst| &inst.op)).collect(),
+        cfg: &cfg,
+        checked: FxHashMap::default(),
+        was_checked: vec![false; func.values.len()],
+        at: BlockId(0),
         ctx: None,
         scratch: None,
         out: MFunc { vregs: func.values.len(), ..MFunc::default() },
@@ -55,6 +63,13 @@ struct Selector<'a> {
     frame: &'a Frame,
     /// The operation behind each value.
     defs: Vec<Option<&'a Op>>,
+    cfg: &'a Cfg,
+    /// The registers of numbers after the comparison that ends a block.
+    checked: FxHashMap<(BlockId, Value), VReg>,
+    /// Whether a value is anywhere in `checked`.
+    was_checked: Vec<bool>,
+    /// The block being translated.
+    at: BlockId,
     /// The context, once it is known to be needed.
     ctx: Option<VReg>,
     /// Address of the scratch value.
@@ -90,6 +105,7 @@ impl Selector<'_> {
 
     fn block(&mut self, id: BlockId, place: &[usize]) {
         let block = &self.func.blocks[id.0 as usize];
+        self.at = id;
         for inst in &block.insts {
             self.span = inst.span;
             self.inst(inst);
@@ -104,12 +120,15 @@ impl Selector<'_> {
                 self.end_block(params, args, vec![to(edge.to)]);
             }
             Term::Branch { op, lhs, rhs, then, otherwise } => {
-                let a = Operand::reg_use(self.register(*lhs));
+                let a = self.register(*lhs);
                 match self.small_constant(*rhs) {
-                    Some(imm) => self.push(MOp::BranchImm(jump(*op), imm), vec![a]),
+                    Some(imm) => {
+                        let operands = self.check(*lhs, a);
+                        self.push(MOp::BranchImm(jump(*op), imm), operands);
+                    }
                     None => {
-                        let b = Operand::reg_use(self.register(*rhs));
-                        self.push(MOp::Branch(jump(*op)), vec![a, b]);
+                        let b = self.register(*rhs);
+                        self.push(MOp::Branch(jump(*op)), vec![Operand::reg_use(a), Operand::reg_use(b)]);
                     }
                 }
                 self.end_block(params, vec![], vec![to(then.to), to(otherwise.to)]);
@@ -125,8 +144,7 @@ impl Selector<'_> {
     fn inst(&mut self, inst: &Inst) {
         let result = inst.result.map(vreg);
         match &inst.op {
-            // Made at each use.
-            Op::Const(_) | Op::Ctx | Op::ObjectAddr(..) | Op::Map(_) | Op::MapValue(..) | Op::Runtime(_) => {}
+            op if is_made_at_uses(op) => {}
             Op::Store { width, addr, offset, value } => self.store(*width, *addr, *offset, *value),
             Op::AtomicAdd { width, addr, offset, value } => {
                 self.atomic_add(*width, *addr, *offset, *value, result);
@@ -304,8 +322,34 @@ impl Selector<'_> {
             Some(Op::Ctx) => {
                 self.ctx.unwrap_or_else(|| unreachable!("the prologue has looked for uses of the context"))
             }
-            _ => vreg(value),
+            _ => self.latest(value),
         }
+    }
+
+    /// The operands of a comparison with a constant: a number gets a new register for afterwards.
+    fn check(&mut self, value: Value, register: VReg) -> Vec<Operand> {
+        let at = value.0 as usize;
+        if self.func.values[at].ty != ValueTy::Int || self.defs[at].is_some_and(is_made_at_uses) {
+            return vec![Operand::reg_use(register)];
+        }
+        let after = self.fresh();
+        self.checked.insert((self.at, value), after);
+        self.was_checked[at] = true;
+        reuse(after, register)
+    }
+
+    /// The register of a value after the last comparison on all ways to here.
+    fn latest(&self, value: Value) -> VReg {
+        if self.was_checked[value.0 as usize] {
+            let mut block = self.at;
+            while let Some(above) = self.cfg.immediate_dominator(block) {
+                if let Some(register) = self.checked.get(&(above, value)) {
+                    return *register;
+                }
+                block = above;
+            }
+        }
+        vreg(value)
     }
 
     fn object(&mut self, object: ObjectId, offset: u32) -> VReg {
@@ -355,6 +399,11 @@ impl Selector<'_> {
     fn small_constant(&self, value: Value) -> Option<i32> {
         self.constant(value).and_then(|constant| i32::try_from(constant).ok())
     }
+}
+
+/// Whether an operation has no register of its own.
+fn is_made_at_uses(op: &Op) -> bool {
+    matches!(op, Op::Const(_) | Op::Ctx | Op::ObjectAddr(..) | Op::Map(_) | Op::MapValue(..) | Op::Runtime(_))
 }
 
 fn vreg(value: Value) -> VReg {

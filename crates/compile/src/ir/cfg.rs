@@ -39,6 +39,11 @@ impl Cfg {
         self.place.get(block.0 as usize).is_some_and(Option::is_some)
     }
 
+    /// The closest block that every way to a reachable block leads through; `None` for the entry.
+    pub fn immediate_dominator(&self, block: BlockId) -> Option<BlockId> {
+        self.idom.get(block.0 as usize).copied().filter(|up| *up != block)
+    }
+
     /// Whether every way to `b` leads through `a`; both reachable. A block dominates itself.
     pub fn dominates(&self, a: BlockId, mut b: BlockId) -> bool {
         loop {

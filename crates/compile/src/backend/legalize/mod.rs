@@ -7,6 +7,7 @@
 mod division;
 mod memory;
 
+use skep_isa::helpers::id;
 use skep_ui::Span;
 
 use crate::ir::{BinOp, CmpOp, Func, Inst, Op, Term, Value, ValueData, ValueTy, Width};
@@ -80,6 +81,10 @@ impl<'a> Rewriter<'a> {
                 } else {
                     keep(self, Op::Load { width, signed: false, addr, offset });
                 }
+            }
+            Op::Call { helper, .. } if result.is_some() && returns_int(helper) => {
+                let value = self.push(ValueTy::Int, op);
+                keep(self, Op::Extend { from: Width::W32, signed: true, value });
             }
             Op::Store { width, addr, offset, value } => {
                 let (addr, offset) = self.fold_address(addr, offset);
@@ -184,6 +189,15 @@ impl<'a> Rewriter<'a> {
     fn ty(&self, value: Value) -> ValueTy {
         self.func.values[value.0 as usize].ty
     }
+}
+
+/// Helpers whose calls the kernel replaces by calls of the map's own function. Before Linux 6.4 those return a C
+/// `int`, and the upper half of r0 is not its sign.
+fn returns_int(helper: u32) -> bool {
+    matches!(
+        helper,
+        id::MAP_UPDATE_ELEM | id::MAP_DELETE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM | id::MAP_PEEK_ELEM
+    )
 }
 
 /// What stands for an operation.
