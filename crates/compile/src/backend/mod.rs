@@ -127,3 +127,6 @@ fn scratch_map(map: MapRef, value_size: u32) -> MapSpec {
         read_only: false,
     }
 }
+
+#[cfg(test)]
+mod tests;
