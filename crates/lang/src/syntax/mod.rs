@@ -9,3 +9,6 @@ pub mod print;
 pub mod visit;
 
 pub use parser::{MAX_HEIGHT, MAX_NESTING, Parse, parse, parse_attach_point, parse_expression, parse_script};
+
+#[cfg(test)]
+mod tests;

@@ -336,7 +336,7 @@ fn attach_point_text(attach_point: &AttachPoint) -> String {
                 ApPieceKind::Param(n) => format!("<param {n}>"),
             })
             .collect();
-        line.push_str(&pieces.join("+"));
+        line.push_str(&pieces.concat());
     }
     line
 }

@@ -14,13 +14,13 @@ impl Parser<'_, '_> {
         let text = self.cursor.source();
         let length = attach_point_length(text.get(next.start as usize..).unwrap_or(""));
         let end = next.start + length as u32;
-        let span = Span::new(self.cursor.file(), next.start, end);
-        if length == 0 {
+        let span = if length == 0 {
             self.error_at(next, "expected attach point");
+            self.here()
         } else {
             self.cursor.take_raw(end);
-        }
-        let span = if length == 0 { self.here() } else { span };
+            Span::new(self.cursor.file(), next.start, end)
+        };
         let text = self.cursor.slice(span.start, span.end).to_owned();
         let (provider, parts) = self.split_attach_point(&text, span);
         AttachPoint { id: self.ids.fresh(), span, text, provider, parts }
@@ -34,12 +34,14 @@ impl Parser<'_, '_> {
             parts: Vec::new(),
             part: ApPart { span: span.at_start(), separator: ApSeparator::Start, pieces: Vec::new() },
             problems: Vec::new(),
+            unterminated: None,
         };
         splitter.run();
-        let Splitter { mut parts, part, problems, .. } = splitter;
+        let Splitter { mut parts, part, problems, unterminated, .. } = splitter;
         parts.push(part);
         let provider = parts.remove(0);
         problems.into_iter().for_each(|problem| self.report(problem));
+        unterminated.into_iter().for_each(|problem| self.fail(problem));
         (provider, parts)
     }
 }
@@ -87,6 +89,8 @@ struct Splitter<'a> {
     parts: Vec<ApPart>,
     part: ApPart,
     problems: Vec<Diagnostic>,
+    /// Behind a quote that is not closed nothing can be relied on.
+    unterminated: Option<Diagnostic>,
 }
 
 impl Splitter<'_> {
@@ -134,7 +138,8 @@ impl Splitter<'_> {
         }
         if !closed {
             let span = self.at(index, index + length);
-            self.problems.push(Diagnostic::error(span, "syntax: unterminated string"));
+            let problem = Diagnostic::error(span, "syntax: unterminated string");
+            self.unterminated = Some(problem.help("The quotes around a part end on the line they begin on."));
         }
         self.piece(index, length, ApPieceKind::Quoted(out));
         length

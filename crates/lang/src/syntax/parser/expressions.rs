@@ -151,6 +151,10 @@ impl Parser<'_, '_> {
         if !arrow && self.at(TokenKind::Int) {
             let token = self.bump();
             let index = self.int_lit(token).map_or(0, |lit| lit.value);
+            if let ExprKind::Int(_) = base.kind {
+                let span = base.span.to(self.cursor.span(token));
+                self.report(Diagnostic::error(span, "syntax: there are no floating point numbers"));
+            }
             return ExprKind::TupleField { base, index: Spanned::new(index, self.cursor.span(token)) };
         }
         let what = format!("field name after '{}'", self.cursor.text(operator));
@@ -286,7 +290,9 @@ impl Parser<'_, '_> {
             diagnostic =
                 diagnostic.note(open_span, format!("This '{}' is not closed.", self.cursor.text(open)));
         }
-        if let Some(help) = self.help_for(token) {
+        if token.kind == TokenKind::Eq {
+            diagnostic = diagnostic.help("To compare, write '=='.");
+        } else if let Some(help) = self.help_for(token) {
             diagnostic = diagnostic.help(help);
         }
         self.fail(diagnostic);

@@ -103,16 +103,22 @@ impl Parser<'_, '_> {
             _ => (Stage::Rest, ""),
         };
         if let ItemKind::Config(_) = kind {
+            let keyword = Span::new(span.file, span.start, span.start + "config".len() as u32);
             if let Some(first) = config {
-                let diagnostic = Diagnostic::error(span, "syntax: duplicate config block")
+                let diagnostic = Diagnostic::error(keyword, "syntax: duplicate config block")
                     .note(*first, "The first one stands here.")
                     .help("Put all settings into one block.");
                 self.report(diagnostic);
             }
-            config.get_or_insert(span);
+            config.get_or_insert(keyword);
         }
         if wanted < *stage {
-            self.report(Diagnostic::error(span, format!("syntax: {message}")));
+            // Of a block or import, the keyword is enough to see which one is meant.
+            let place = match kind {
+                ItemKind::C(_) => span,
+                _ => Span::new(span.file, span.start, span.start + "config".len() as u32),
+            };
+            self.report(Diagnostic::error(place, format!("syntax: {message}")));
         } else {
             *stage = wanted;
         }
@@ -226,14 +232,19 @@ impl Parser<'_, '_> {
     /// `import "path";`
     fn import(&mut self) -> ItemKind {
         self.bump();
-        let token = self.peek();
-        if !matches!(token.kind, TokenKind::Str { .. }) {
-            self.error_at(token, "expected string after 'import'");
-            return ItemKind::Error;
-        }
-        let path = self.string_lit();
+        let Some(path) = self.import_path() else { return ItemKind::Error };
         self.expect(TokenKind::Semi, "';' after import");
         ItemKind::Import(Import { path })
+    }
+
+    /// The string after `import`, which was taken.
+    pub(super) fn import_path(&mut self) -> Option<StringLit> {
+        let token = self.peek();
+        if matches!(token.kind, TokenKind::Str { .. }) {
+            return Some(self.string_lit());
+        }
+        self.error_at(token, "expected string after 'import'");
+        None
     }
 
     /// `let @a = hash(100);`
@@ -358,17 +369,21 @@ impl Parser<'_, '_> {
             None
         };
         let mut attach_points = vec![self.attach_point()];
+        let mut header = self.since(start);
         while self.eat(TokenKind::Comma).is_some() {
             // The last attach point may be followed by a comma too.
             if matches!(self.kind(), TokenKind::LBrace | TokenKind::Slash | TokenKind::Eof) {
                 break;
             }
             attach_points.push(self.attach_point());
+            header = self.since(start);
         }
-        let header = start.to(attach_points.last().map_or(start, |last| last.span));
         let predicate = self.predicate();
+        if predicate.is_none() {
+            self.check_for_swallowed_predicate(&attach_points);
+        }
         if !self.lost && !self.at(TokenKind::LBrace) {
-            self.missing_probe_body(predicate.is_some());
+            self.missing_probe_body(&attach_points, predicate.is_some());
         }
         match self.block() {
             Some(body) => ItemKind::Probe(Probe { name, attach_points, header, predicate, body }),
@@ -376,9 +391,22 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn missing_probe_body(&mut self, has_predicate: bool) {
+    /// In `kprobe:f/pid == 1/ { … }` the predicate reads as part of the attach point, because behind a
+    /// colon a slash belongs to a path.
+    fn check_for_swallowed_predicate(&mut self, attach_points: &[AttachPoint]) {
+        let Some(last) = attach_points.last().and_then(|ap| ap.parts.last()) else { return };
+        let text = last.text();
+        if has_bare_slash(last) && text.len() > 1 && text.ends_with('/') {
+            let message = "syntax: the attach point ends with '/'";
+            self.report(Diagnostic::error(last.span, message).help(PREDICATE_NEEDS_BLANK));
+        }
+    }
+
+    fn missing_probe_body(&mut self, attach_points: &[AttachPoint], has_predicate: bool) {
         let token = self.peek();
+        let last_part = attach_points.last().and_then(|ap| ap.parts.last());
         let help = match token.kind {
+            _ if last_part.is_some_and(has_bare_slash) => Some(PREDICATE_NEEDS_BLANK),
             TokenKind::Colon => Some("Write attach points without blanks: 'kprobe:vfs_read'."),
             TokenKind::Eof | TokenKind::Semi if !has_predicate => {
                 Some("A probe needs a body: 'tracepoint:sched:sched_switch { … }'.")
@@ -429,4 +457,11 @@ impl Parser<'_, '_> {
             }
         }
     }
+}
+
+const PREDICATE_NEEDS_BLANK: &str =
+    "A blank must stand before a predicate: 'kprobe:vfs_read /pid == 1/ { … }'.";
+
+fn has_bare_slash(part: &ApPart) -> bool {
+    part.pieces.iter().any(|piece| matches!(&piece.kind, ApPieceKind::Text(text) if text.contains('/')))
 }

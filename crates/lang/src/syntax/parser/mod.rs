@@ -216,9 +216,11 @@ impl Parser<'_, '_> {
         Span::empty(self.cursor.file(), self.cursor.prev_end())
     }
 
-    /// From `start` through what was read so far.
+    /// From `start` through what was read so far. If that is nothing, an empty span where error
+    /// nodes are put too, so that spans nest.
     fn since(&self, start: Span) -> Span {
-        Span::new(start.file, start.start, self.cursor.prev_end().max(start.start))
+        let end = self.cursor.prev_end();
+        Span::new(start.file, start.start.min(end), end)
     }
 
     /// Where the next token begins, or where the last one ended while lost.
@@ -371,13 +373,9 @@ impl Parser<'_, '_> {
     /// What is usually meant by a token that stands in the wrong place.
     fn help_for(&mut self, token: Token) -> Option<String> {
         match self.cursor.text(token) {
-            "=" => Some("To compare, write '=='.".to_owned()),
             "'" => Some("Strings stand in double quotes; there are no character literals.".to_owned()),
             "`" | "“" | "”" | "„" => Some("Strings stand in double quotes: \"text\".".to_owned()),
             "$" => Some("A variable is '$' and a name, a parameter '$' and a number.".to_owned()),
-            "." if self.cursor.peek(1).kind == TokenKind::Int => {
-                Some("There are no floating point numbers.".to_owned())
-            }
             "#" => Some(
                 "C lines such as #include stand at the beginning of a line, before the probes.".to_owned(),
             ),
@@ -399,12 +397,14 @@ impl Parser<'_, '_> {
 
     /// Skips to the end of the broken statement: behind its `;`, or to the `}` that closes the
     /// block around it, or to something that can only be the next probe.
+    ///
+    /// At the end of the text the parser stays lost: what is missing there is a consequence.
     fn skip_statement(&mut self) {
         let mut depth = 0u32;
         loop {
             let token = self.peek();
             match token.kind {
-                TokenKind::Eof => break,
+                TokenKind::Eof => return,
                 TokenKind::Semi if depth == 0 => {
                     self.bump();
                     break;

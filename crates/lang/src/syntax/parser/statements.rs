@@ -70,11 +70,12 @@ impl Parser<'_, '_> {
             "break" => self.jump(StmtKind::Break),
             "continue" => self.jump(StmtKind::Continue),
             "return" => self.return_statement(),
-            "import" if matches!(self.nth(1), TokenKind::Str { .. }) => {
+            "import" if matches!(self.nth(1), TokenKind::Str { .. } | TokenKind::Ident) => {
                 self.bump();
-                let path = self.string_lit();
-                self.end_of_statement();
-                StmtKind::Import(Import { path })
+                self.import_path().map_or(StmtKind::Error, |path| {
+                    self.end_of_statement();
+                    StmtKind::Import(Import { path })
+                })
             }
             "_" if self.nth(1) == TokenKind::Eq => {
                 self.bump();
@@ -248,6 +249,11 @@ impl Parser<'_, '_> {
                 "Put a ';' before it."
             };
             self.report(Diagnostic::error(span, "syntax: expected ';'").help(help));
+        } else if token.kind == TokenKind::Eq {
+            self.fail(
+                Diagnostic::error(span, "syntax: expected ';'")
+                    .help("An assignment is a statement and has no value. To compare, write '=='."),
+            );
         } else {
             self.error_at(token, "expected ';'");
         }
