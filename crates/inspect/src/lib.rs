@@ -1,1 +1,26 @@
 //! The inspector of BPF objects: collect, model, plain text or JSON.
+//!
+//! This is the face that behaves as bpftool does: the same words, options, output and exit statuses, so that
+//! scripts and habits carry over. [`main`] takes a command line and two writers; nothing else is public.
+//!
+//! A command line goes through [`cli`], which finds the command in its object's table. The command collects
+//! what the kernel knows ([`collect`]) into a [`model`], and [`plain`] or [`json`] write it.
+
+mod cli;
+mod collect;
+mod commands;
+mod error;
+mod json;
+mod model;
+mod plain;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+/// Runs one command line and returns the exit status.
+///
+/// `args` begins with the name under which the program is called; usage texts use it. What was asked for goes to
+/// `out`; errors and usage go to `err`, and in JSON to `out` as `{"error": ...}`.
+pub fn main(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    cli::run(args, out, err)
+}

@@ -10,8 +10,8 @@
 //! | [`perf`] | perf_event_open(2): tracepoints and software events as attach points |
 //! | [`ringbuf`] | the memory of `BPF_MAP_TYPE_RINGBUF`, read in place |
 //! | [`tracefs`] | tracepoint names, ids and formats, mounted or not |
-//! | [`mounts`], [`bpffs`] | /proc/self/mounts, and the pinned objects below each bpffs |
-//! | [`kallsyms`], [`btf_file`], [`proc`] | kernel symbols, kernel types, /proc |
+//! | [`mounts`], [`bpffs`] | /proc/PID/mounts, and the pinned objects below each bpffs |
+//! | [`kallsyms`], [`btf_file`], [`proc`], [`netdev`] | kernel symbols, kernel types, /proc, network devices |
 //! | [`child`], [`signals`], [`poll`] | a command that waits for its release, signals and readiness as descriptors |
 //! | [`features`], [`limits`], [`clock`] | what this kernel can do, resource limits, clocks |
 
@@ -25,6 +25,7 @@ pub mod features;
 pub mod kallsyms;
 pub mod limits;
 pub mod mounts;
+pub mod netdev;
 pub mod perf;
 pub mod poll;
 pub mod proc;

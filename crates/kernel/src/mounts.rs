@@ -1,4 +1,4 @@
-//! /proc/self/mounts: what is mounted where.
+//! /proc/thread-self/mounts: what is mounted where.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -19,9 +19,10 @@ pub struct Mount {
     pub options: OsString,
 }
 
-/// The mounts that this process sees, in the order in which they were made.
+/// The mounts that this thread sees, in the order in which they were made.
 pub fn mounts() -> Result<Vec<Mount>> {
-    let path = Path::new("/proc/self/mounts");
+    // A thread may have left the namespace of its process, as those do that make a mount for themselves.
+    let path = Path::new("/proc/thread-self/mounts");
     let text = std::fs::read(path).map_err(|e| Error::file(path, e).with_hint("is /proc mounted?"))?;
     Ok(parse(&text))
 }
@@ -31,7 +32,7 @@ pub fn mounted(fs_type: &str) -> Result<Vec<PathBuf>> {
     Ok(mounts()?.into_iter().filter(|m| m.fs_type == fs_type).map(|m| m.target).collect())
 }
 
-/// Parses the text of /proc/self/mounts. Lines with fewer than four fields are not mounts and left out.
+/// Parses the text of /proc/PID/mounts. Lines with fewer than four fields are not mounts and left out.
 pub fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|&b| b == b'\n')
         .filter_map(|line| {

@@ -1,8 +1,11 @@
 //! /proc: names of processes, what their descriptors are, and who holds BPF objects.
 
 use std::collections::HashMap;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, RawDir, open, readlinkat_raw};
 
 use crate::bpf::ObjectKind;
 use crate::{Error, Result};
@@ -106,28 +109,49 @@ impl Holders {
     }
 
     fn scan_process(&mut self, pid: i32) {
-        let Ok(fds) = numbers(&process_file(pid, "fd")) else { return };
+        // Some processes have tens of thousands of files, so the descriptors are read without a path or an
+        // allocation for each.
+        let Ok(directory) = open(process_file(pid, "fd"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        else {
+            return;
+        };
         let mut name: Option<String> = None;
-        for fd in fds {
+        let mut entries = [MaybeUninit::uninit(); 8192];
+        let mut entries = RawDir::new(&directory, &mut entries);
+        while let Some(Ok(entry)) = entries.next() {
             // The link tells BPF objects from the many others without the cost of reading their info.
-            let Ok(target) = std::fs::read_link(process_file(pid, &format!("fd/{fd}"))) else { continue };
-            let Some(kind) = target.to_str().and_then(object_kind) else { continue };
-            let Ok(info) = FdInfo::of_process(pid, fd) else { continue };
-            let key = match kind {
-                ObjectKind::Prog => "prog_id",
-                ObjectKind::Map => "map_id",
-                ObjectKind::Link => "link_id",
-                ObjectKind::Btf => "btf_id",
+            let mut target = [MaybeUninit::uninit(); LONGEST_LINK];
+            let Ok((target, _)) = readlinkat_raw(&directory, entry.file_name(), &mut target) else {
+                continue;
             };
-            let Some(id) = info.number(key).and_then(|id| u32::try_from(id).ok()) else { continue };
-            let comm = name.get_or_insert_with(|| comm(pid).unwrap_or_default());
-            let of_object = self.by_object.entry((kind, id)).or_default();
-            if of_object.last().is_none_or(|last| last.pid != pid) {
-                of_object.push(Holder { pid, comm: comm.clone() });
+            let Some(kind) = std::str::from_utf8(target).ok().and_then(object_kind) else { continue };
+            let fd = entry.file_name().to_str().ok().and_then(|fd| fd.parse().ok());
+            let Some(fd) = fd else { continue };
+            if let Ok(info) = FdInfo::of_process(pid, fd) {
+                tracing::trace!("process {pid} holds a {kind:?} as descriptor {fd}");
+                self.add(pid, kind, &info, &mut name);
             }
         }
     }
+
+    fn add(&mut self, pid: i32, kind: ObjectKind, info: &FdInfo, name: &mut Option<String>) {
+        let key = match kind {
+            ObjectKind::Prog => "prog_id",
+            ObjectKind::Map => "map_id",
+            ObjectKind::Link => "link_id",
+            ObjectKind::Btf => "btf_id",
+        };
+        let Some(id) = info.number(key).and_then(|id| u32::try_from(id).ok()) else { return };
+        let comm = name.get_or_insert_with(|| comm(pid).unwrap_or_default());
+        let of_object = self.by_object.entry((kind, id)).or_default();
+        if of_object.last().is_none_or(|last| last.pid != pid) {
+            of_object.push(Holder { pid, comm: comm.clone() });
+        }
+    }
 }
+
+/// Longer than any link to a BPF object; a longer one is cut and then is none.
+const LONGEST_LINK: usize = 32;
 
 /// The kind of BPF object whose descriptor links to `target`.
 pub(crate) fn object_kind(target: &str) -> Option<ObjectKind> {

@@ -1,0 +1,290 @@
+//! `prog show` and `map show` on objects of this kernel, beside the original.
+//!
+//! `SKEP_PEER_BPFTOOL` names the bpftool to compare with; without it the comparison is skipped. The objects are
+//! pinned in a bpffs that only this test's thread and its children see, and that vanishes with them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use skep_btf::ext::{FuncInfo, encode};
+use skep_btf::{BtfBuilder, IntEncoding, Linkage, SecVar};
+use skep_isa::{Imm64, Insn, Reg};
+use skep_kernel::bpf::{self, Map, MapBtf, MapSpec, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
+
+/// Objects of many shapes, each pinned and held by nobody, under a bpffs of our own.
+struct World {
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    /// `None` if this process may not make them, which it then says.
+    fn new(test: &str) -> Option<Self> {
+        let skip = |why: String| {
+            eprintln!("SKIP: {test}: {why}");
+            None
+        };
+        if let Err(error) = bpf::map_create(&MapSpec::new(MapType::ARRAY, "probe", 4, 4, 1)) {
+            return skip(format!("needs root and bpf(2): {error}"));
+        }
+        // SAFETY: the thread gets mounts of its own; nothing else of it is unshared but the working directory.
+        if let Err(error) = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) } {
+            return skip(format!("needs a mount namespace: {error}"));
+        }
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        mount("bpf", directory.path(), "bpf", MountFlags::empty(), None).unwrap();
+        let world = Self { directory };
+        world.make_maps();
+        world.make_progs();
+        Some(world)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn pin(&self, name: &str, fd: impl AsFd) {
+        bpf::obj_pin(fd.as_fd(), &self.path(name)).unwrap();
+    }
+
+    fn make_maps(&self) {
+        let specs = [
+            MapSpec::new(MapType::HASH, "skep_hash", 8, 24, 16),
+            MapSpec::new(MapType::PERCPU_ARRAY, "skep_percpu", 4, 8, 3),
+            MapSpec::new(MapType::LRU_HASH, "", 4, 4, 5),
+            MapSpec::new(MapType::LPM_TRIE, "skep_trie", 8, 4, 5).flags(map_flags::NO_PREALLOC),
+            MapSpec::ring_buffer("skep_ring", 4096),
+            MapSpec::new(MapType::HASH, "skep_twice", 4, 4, 1),
+            MapSpec::new(MapType::ARRAY, "skep_twice", 4, 4, 1),
+        ];
+        for (index, spec) in specs.iter().enumerate() {
+            self.pin(&format!("map{index}"), bpf::map_create(spec).unwrap());
+        }
+        let frozen = bpf::map_create(&MapSpec::new(MapType::ARRAY, "skep_frozen", 4, 4, 2)).unwrap();
+        frozen.freeze().unwrap();
+        self.pin("frozen", frozen);
+        let progs = bpf::map_create(&MapSpec::new(MapType::PROG_ARRAY, "skep_progs", 4, 4, 4)).unwrap();
+        let insns = return_zero();
+        let prog = bpf::prog_load(&ProgSpec::new(ProgType::SOCKET_FILTER, "skep_tail", &insns)).unwrap();
+        let fd = (prog.as_raw_fd() as u32).to_ne_bytes();
+        progs.update(&[0; 4], &fd, UpdateFlag::Any).unwrap();
+        self.pin("progs", progs);
+        // The map does not keep the program when all descriptors of the map are gone.
+        self.pin("tail", prog);
+    }
+
+    fn make_progs(&self) {
+        let insns = return_zero();
+        for (index, license) in ["GPL", "Proprietary"].into_iter().enumerate() {
+            let spec = ProgSpec { license, ..ProgSpec::new(ProgType::SOCKET_FILTER, "skep_same", &insns) };
+            self.pin(&format!("same{index}"), bpf::prog_load(&spec).unwrap());
+        }
+        let unnamed = bpf::prog_load(&ProgSpec::new(ProgType::XDP, "", &insns)).unwrap();
+        self.pin("unnamed", unnamed);
+        self.pin("described", self.described());
+    }
+
+    /// A program with types, a name longer than the kernel keeps, and variables that describe it.
+    fn described(&self) -> std::os::fd::OwnedFd {
+        let mut types = BtfBuilder::new();
+        let int = types.int("int", 4, IntEncoding::SIGNED);
+        let char = types.int("char", 1, IntEncoding::SIGNED);
+        let author = types.array(char, int, 4);
+        let version = types.var("bpf_metadata_version", int, Linkage::Global);
+        let by = types.var("bpf_metadata_author", author, Linkage::Global);
+        let vars = [SecVar { var: version, offset: 0, size: 4 }, SecVar { var: by, offset: 4, size: 4 }];
+        let section = types.datasec(".rodata", 8, &vars);
+        let proto = types.func_proto(int, &[]);
+        let function = types.func("a_name_that_is_longer_than_the_kernel_keeps", proto, Linkage::Static);
+        let btf = bpf::btf_load(&types.finish()).unwrap_or_else(|e| panic!("{e}\n{}", e.log));
+
+        let spec = MapSpec {
+            btf: Some(MapBtf { fd: btf.as_fd(), key_type_id: 0, value_type_id: section.0 }),
+            flags: map_flags::RDONLY_PROG,
+            ..MapSpec::new(MapType::ARRAY, "skep.rodata", 4, 8, 1)
+        };
+        let rodata: Map = bpf::map_create(&spec).unwrap();
+        rodata.update(&[0; 4], b"\x07\0\0\0lab\0", UpdateFlag::Any).unwrap();
+        rodata.freeze().unwrap();
+        let [low, high] = Insn::ld_imm64(Reg::R1, Imm64::MapFd(rodata.as_fd().as_raw_fd()));
+        let insns = [low, high, Insn::mov64_imm(Reg::R0, 0), Insn::exit()];
+        let func_info = encode(&[FuncInfo { insn_off: 0, type_id: function }]);
+        let spec = ProgSpec {
+            btf: Some(btf.as_fd()),
+            func_info: &func_info,
+            ..ProgSpec::new(ProgType::SOCKET_FILTER, "a_name_that_is_longer_than_the_kernel_keeps", &insns)
+        };
+        self.pin("rodata", &rodata);
+        bpf::prog_load(&spec).unwrap_or_else(|e| panic!("{e}\n{}", e.log))
+    }
+
+    fn id_of(&self, name: &str) -> u32 {
+        let fd = bpf::obj_get(&self.path(name)).unwrap();
+        match bpf::prog_info(fd.as_fd()) {
+            Ok(info) if !name.starts_with("map") => info.id,
+            _ => bpf::map_info(fd.as_fd()).unwrap().id,
+        }
+    }
+}
+
+fn return_zero() -> [Insn; 2] {
+    [Insn::mov64_imm(Reg::R0, 0), Insn::exit()]
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+fn skep(words: &[&str]) -> Answer {
+    let args: Vec<OsString> =
+        std::iter::once("bpftool").chain(words.iter().copied()).map(OsString::from).collect();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let status = i32::from(skep_inspect::main(&args, &mut out, &mut err));
+    Answer { status, out: time_free(&out), err: time_free(&err) }
+}
+
+fn original(bpftool: &Path, words: &[&str]) -> Answer {
+    let output = Command::new(bpftool).args(words).output().unwrap();
+    Answer {
+        status: output.status.code().unwrap_or(-1),
+        out: time_free(&output.stdout),
+        err: time_free(&output.stderr),
+    }
+}
+
+/// The text with zero for the time of loading, which may differ by a second between two runs.
+fn time_free(text: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(text).into_owned();
+    for key in ["loaded_at ", "\"loaded_at\": ", "\"loaded_at\":"] {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(key) {
+            let start = from + at + key.len();
+            let end = text[start..].find([',', ' ']).map_or(text.len(), |end| start + end);
+            // Where the key fits as the beginning of a longer one, the time is gone already.
+            if end > start {
+                text.replace_range(start..end, "0");
+            }
+            from = start;
+        }
+    }
+    text
+}
+
+#[test]
+fn shows_what_the_original_shows() {
+    let test = "shows_what_the_original_shows";
+    let Some(bpftool) = std::env::var_os("SKEP_PEER_BPFTOOL").map(PathBuf::from) else {
+        return eprintln!("SKIP: {test}: SKEP_PEER_BPFTOOL names no bpftool to compare with");
+    };
+    let Some(world) = World::new(test) else { return };
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    let mut line = |words: &[&str]| lines.push(words.iter().map(|&word| word.to_owned()).collect());
+    let path = |name: &str| world.path(name).display().to_string();
+    let maps: Vec<String> =
+        (0..7).map(|i| format!("map{i}")).chain(["frozen", "progs", "rodata"].map(str::to_owned)).collect();
+    for form in ["-n", "-f", "-j", "-jf", "-p", "-pf"] {
+        for name in &maps {
+            line(&[form, "map", "show", "pinned", &path(name)]);
+        }
+        for name in ["skep_hash", "skep_twice", "skep_none", "skep_frozen"] {
+            line(&[form, "map", "show", "name", name]);
+        }
+        for name in ["same0", "same1", "unnamed", "described", "tail"] {
+            line(&[form, "prog", "show", "pinned", &path(name)]);
+            line(&[form, "prog", "list", "id", &world.id_of(name).to_string()]);
+        }
+        for name in
+            ["skep_same", "skep_none", "a_name_that_is_longer_than_the_kernel_keeps", "a_name_that_is_"]
+        {
+            line(&[form, "p", "s", "n", name]);
+        }
+        // Errors are the same with and without pins, and the original takes its time.
+        if form.contains('f') || form == "-j" {
+            continue;
+        }
+        let mistakes: &[&[&str]] = &[
+            &["prog", "show", "id", "4294967295"],
+            &["map", "show", "id", "4294967295"],
+            &["map", "show", "id", "x"],
+            &["map", "show", "tag", "x"],
+            &["prog", "show", "tag", "x"],
+            &["prog", "show", "tag", "0123456789abcdef"],
+            &["prog", "show", "id"],
+            &["prog", "show", "pinned", "/no/such/pin"],
+            &["prog", "show", "pinned", "/proc/version"],
+            &["prog", "show", "pinned", &path("map0")],
+            &["map", "show", "pinned", &path("same0")],
+            &["map", "show", "pinned", &path("none")],
+            &["map", "show", "name", "more_than_fifteen"],
+            &["prog", "show", "id", "1", "2", "3"],
+        ];
+        for words in mistakes {
+            line(&[&[form], *words].concat());
+        }
+    }
+    let mut different = 0;
+    for words in &lines {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (ours, theirs) = (skep(&words), original(&bpftool, &words));
+        if ours != theirs {
+            different += 1;
+            eprintln!("bpftool {}\n  ours:   {ours:?}\n  theirs: {theirs:?}", words.join(" "));
+        }
+    }
+    assert_eq!(different, 0, "of {} command lines", lines.len());
+}
+
+#[test]
+fn lists_hold_every_object_and_are_valid() {
+    let Some(world) = World::new("lists_hold_every_object_and_are_valid") else { return };
+    for (object, names) in [("prog", ["same0", "described"]), ("map", ["map0", "map5"])] {
+        for form in ["-j", "-p"] {
+            let answer = skep(&[form, "-f", object]);
+            assert_eq!(answer.status, 0);
+            let list: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
+            for name in names {
+                let id = world.id_of(name);
+                let path = world.path(name).display().to_string();
+                let found = list.as_array().unwrap().iter().find(|item| item["id"] == id).unwrap();
+                assert_eq!(found["pinned"], serde_json::json!([path]));
+            }
+        }
+        let plain = skep(&[object, "show"]).out;
+        for name in names {
+            assert!(plain.lines().any(|line| line.starts_with(&format!("{}: ", world.id_of(name)))));
+        }
+    }
+}
+
+#[test]
+fn holders_are_named() {
+    let Some(world) = World::new("holders_are_named") else { return };
+    let held = bpf::obj_get(&world.path("map0")).unwrap();
+    let id = bpf::map_info(held.as_fd()).unwrap().id.to_string();
+    let me = std::process::id();
+    let plain = skep(&["map", "show", "id", &id]).out;
+    assert!(plain.contains("\n\tpids ") && plain.contains(&format!("({me})")), "{plain}");
+    drop(held);
+    let plain = skep(&["map", "show", "id", &id]).out;
+    assert!(!plain.contains("\tpids "), "{plain}");
+}
+
+#[test]
+fn a_long_name_comes_from_the_types_and_metadata_from_the_data() {
+    let Some(world) = World::new("a_long_name_comes_from_the_types_and_metadata_from_the_data") else {
+        return;
+    };
+    let id = world.id_of("described").to_string();
+    let answer = skep(&["-j", "prog", "show", "id", &id]);
+    let value: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(value["name"], "a_name_that_is_longer_than_the_kernel_keeps");
+    assert_eq!(value["metadata"], serde_json::json!({"version": 7, "author": "lab"}));
+}

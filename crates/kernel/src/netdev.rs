@@ -1,0 +1,29 @@
+//! Network devices by number, as offloaded programs and maps name them.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The name of device `ifindex` in the network namespace with this device number and inode.
+///
+/// `None` if that is not this process' namespace, where /sys shows other devices, or if there is no such device.
+pub fn name(ifindex: u32, netns_dev: u64, netns_ino: u64) -> Option<String> {
+    let own = std::fs::metadata("/proc/self/ns/net").ok()?;
+    if (own.dev(), own.ino()) != (netns_dev, netns_ino) {
+        return None;
+    }
+    std::fs::read_dir(Path::new("/sys/class/net")).ok()?.find_map(|entry| {
+        let entry = entry.ok()?;
+        let number = std::fs::read_to_string(entry.path().join("ifindex")).ok()?;
+        (number.trim().parse() == Ok(ifindex)).then(|| entry.file_name().to_string_lossy().into_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_another_namespace_have_no_name_here() {
+        assert_eq!(name(1, u64::MAX, u64::MAX), None);
+    }
+}
