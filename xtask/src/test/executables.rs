@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Context, Result, message};
+use crate::error::{Context, Result};
 use crate::project;
 
 /// The start of the names of test files whose tests need the kernel.
@@ -25,16 +25,19 @@ pub struct Executable {
     pub kernel: bool,
 }
 
-/// Builds all of them, with cargo's own progress and errors on standard error.
-pub fn build() -> Result<Vec<Executable>> {
+/// Builds all of them, with cargo's own progress and errors on standard error. Returns those that could be
+/// built, and whether those were all.
+pub fn build() -> Result<(Vec<Executable>, bool)> {
     let mut command = project::cargo();
-    command.args(["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
-    let output =
-        command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context(|| "run cargo".to_owned())?;
-    if !output.status.success() {
-        return Err(message("the tests do not build (see above)"));
-    }
-    Ok(from_messages(&String::from_utf8_lossy(&output.stdout)))
+    // What `cargo test --no-run` builds, except that one broken package does not stop the others.
+    command.args(["build", "--tests", "--workspace", "--keep-going"]);
+    let output = command
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context(|| "run cargo".to_owned())?;
+    Ok((from_messages(&String::from_utf8_lossy(&output.stdout)), output.status.success()))
 }
 
 /// The executables that cargo's messages, one JSON object a line, report as tests.

@@ -126,7 +126,11 @@ impl fmt::Display for Summary {
         for stage in &self.stages {
             for (test, outcome) in &stage.results {
                 if let Outcome::Failed(text) = outcome {
-                    writeln!(f, "\nFAILED {}: {test}", stage.name)?;
+                    // A stage that is one check is named once.
+                    match test.name.as_str() {
+                        "" => writeln!(f, "\nFAILED {}", stage.name)?,
+                        _ => writeln!(f, "\nFAILED {}: {test}", stage.name)?,
+                    }
                     for line in text.trim().lines() {
                         writeln!(f, "    {line}")?;
                     }
