@@ -1,1 +1,29 @@
-//! A compiled script made live: expand, load, attach, read, decode, hand to a sink.
+//! A compiled script made live: loaded, attached, read, decoded, handed to a sink. And the command line of the
+//! tracing face.
+//!
+//! ```text
+//! script text --compile--> Artifact --Session::load--> programs and maps in the kernel
+//!     --attach--> links --rings--> reader --decode--> Event --> Sink (text, JSON, your closure)
+//! ```
+//!
+//! Everything the command line does goes through the public interface: [`compile`], [`Session`], [`Sink`].
+
+pub mod aggregate;
+mod attach;
+pub mod cli;
+mod compile;
+pub mod decode;
+mod error;
+mod load;
+pub mod maps;
+mod reader;
+mod refusal;
+mod session;
+pub mod sink;
+mod world;
+
+pub use compile::{Compiled, compile};
+pub use error::{Error, Refusal, Result};
+pub use session::{Ended, Notice, Options, Outcome, Session};
+pub use sink::Sink;
+pub use world::KernelWorld;

@@ -1,0 +1,58 @@
+//! What `--help` shows, made of the table of options.
+
+use std::fmt::Write;
+
+use super::options::{Group, Row, TABLE};
+
+/// The first lines: how the program is called.
+pub(super) fn usage(name: &str) -> String {
+    format!(
+        "Usage: {name} [OPTION]... FILE [ARGUMENT]...\n       \
+         {name} [OPTION]... -e PROGRAM [ARGUMENT]...\n       \
+         {name} -l [PATTERN]\n\
+         Try `{name} --help` for all options.\n"
+    )
+}
+
+/// Everything.
+pub(super) fn full(name: &str) -> String {
+    let mut out = format!(
+        "Traces the system with a script that is compiled to BPF.\n\n\
+         Usage: {name} [OPTION]... FILE [ARGUMENT]...          run a script (- reads it from standard input)\n       \
+         {name} [OPTION]... -e PROGRAM [ARGUMENT]...    run a program given on the command line\n       \
+         {name} -l [PATTERN]                            list probes\n\n\
+         ARGUMENTs are $1, $2, ... in the script; after -- they may begin with a dash.\n"
+    );
+    for (group, title) in Group::SHOWN {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(out, "\n{title}:");
+        for row in TABLE.iter().filter(|row| row.group == group) {
+            let _ = writeln!(out, "  {:<34} {}{}", spelling(row), row.help, availability(row));
+        }
+    }
+    let _ = write!(
+        out,
+        "\nExamples:\n  \
+         {name} -e 'tracepoint:syscalls:sys_enter_open* {{ @[probe] = count(); }}'\n  \
+         {name} -e 'tracepoint:syscalls:sys_enter_openat {{ printf(\"%s %s\\n\", comm, str(args.filename)); }}'\n  \
+         {name} -e 'profile:hz:99 {{ @[comm] = count(); }}' -c 'make -j2'\n  \
+         {name} -lv 'tracepoint:sched:*'\n"
+    );
+    out
+}
+
+fn spelling(row: &Row) -> String {
+    let short = row.short.map(|short| format!("-{short}"));
+    let long = row.long.map(|long| format!("--{long}"));
+    let names: Vec<_> = short.into_iter().chain(long).collect();
+    let mut text = if row.short.is_none() { "    ".to_owned() } else { String::new() };
+    text.push_str(&names.join(", "));
+    if let Some(argument) = row.argument {
+        let _ = write!(text, " {argument}");
+    }
+    text
+}
+
+fn availability(row: &Row) -> &'static str {
+    if row.later.is_some() { " (not available yet)" } else { "" }
+}

@@ -1,0 +1,74 @@
+//! `--info`: what this build and this kernel can do, in the shape of the original's report.
+
+use std::fmt::Write;
+
+use skep_kernel::bpf::ProgType;
+use skep_kernel::features::{Feature, Features, helper_known};
+
+/// The report. Everything in it is tried out now.
+pub(super) fn report() -> String {
+    let features = Features::new();
+    let has = |feature| features.has(feature);
+    let kernel = |file: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{file}")).unwrap_or_default();
+        text.trim().to_owned()
+    };
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(out, "System\n  OS: {} {} {}", kernel("ostype"), kernel("osrelease"), kernel("version"));
+    let _ = writeln!(out, "  Arch: {}\n", std::env::consts::ARCH);
+    let _ = writeln!(out, "Build\n  version: v{}\n  compiler: own (without LLVM)\n", super::VERSION);
+    let helper = |name: &str| {
+        skep_isa::helpers::helper_by_name(name)
+            .is_some_and(|helper| helper_known(ProgType::TRACEPOINT, helper.id))
+    };
+    table(
+        &mut out,
+        "Kernel helpers",
+        &[
+            ("dpath", helper("d_path")),
+            ("get_tai_ns", helper("ktime_get_tai_ns")),
+            ("get_func_ip", has(Feature::GetFuncIp)),
+            ("lookup_percpu_elem", helper("map_lookup_percpu_elem")),
+            ("loop", has(Feature::BpfLoop)),
+            ("get_boot_ns", has(Feature::KtimeGetBootNs)),
+        ],
+    );
+    table(
+        &mut out,
+        "Kernel features",
+        &[
+            ("btf", std::path::Path::new("/sys/kernel/btf/vmlinux").exists()),
+            ("program btf", has(Feature::ProgBtf)),
+            ("ringbuf", has(Feature::RingBuffer)),
+            ("map_batch", has(Feature::BatchLookup)),
+            ("cpu_v4", has(Feature::CpuV4)),
+            ("no_prealloc", has(Feature::NoPreallocInPerfEvent)),
+            ("atomic_fetch", has(Feature::AtomicFetch)),
+        ],
+    );
+    table(
+        &mut out,
+        "Probe types",
+        &[
+            ("perf_event_link", has(Feature::PerfEventLink)),
+            ("attach_cookie", has(Feature::AttachCookie)),
+            ("kprobe_multi", has(Feature::KprobeMulti)),
+            ("uprobe_multi", has(Feature::UprobeMulti)),
+        ],
+    );
+    out
+}
+
+/// Two columns of `name: yes`.
+fn table(out: &mut String, title: &str, rows: &[(&str, bool)]) {
+    let _ = writeln!(out, "{title}");
+    for pair in rows.chunks(2) {
+        let cells: String = pair
+            .iter()
+            .map(|(name, yes)| format!("  {:<33}", format!("{name}: {}", if *yes { "yes" } else { "no" })))
+            .collect();
+        let _ = writeln!(out, "{}", cells.trim_end());
+    }
+    out.push('\n');
+}

@@ -1,0 +1,63 @@
+//! `-l`: the probes there are, or those of a script.
+
+use std::process::ExitCode;
+
+use skep_lang::hir::Attach;
+
+use super::request::{Request, Script};
+use super::{message, print, show};
+use crate::compile::compile;
+use crate::world::KernelWorld;
+
+/// Lists what matches a pattern; nothing is no error.
+pub(super) fn pattern(pattern: &str, request: &Request) -> Result<ExitCode, String> {
+    if pattern.contains('.') && !pattern.contains(':') && request.warnings {
+        message(&format!(
+            "WARNING: It appears that '{pattern}' is a filename but the file does not exist. Treating '{pattern}' \
+             as a search pattern.\n"
+        ));
+    }
+    let lines = listed(pattern, &KernelWorld::new(), request.verbose)?;
+    Ok(print(&lines))
+}
+
+/// Lists what a script attaches to.
+pub(super) fn script(script: &Script, request: &Request) -> Result<ExitCode, String> {
+    let world = KernelWorld::new();
+    let compiled = match compile(&script.sources, script.file, &request.compile_options(), &world) {
+        Ok(compiled) => compiled,
+        Err(diagnostics) => {
+            show(&diagnostics, &script.sources, request.warnings);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    show(&compiled.warnings, &script.sources, request.warnings);
+    let mut out = String::new();
+    let mut seen = Vec::new();
+    for target in &compiled.artifact.targets {
+        let pattern = match &target.attach {
+            Attach::Begin | Attach::End => continue,
+            Attach::Tracepoint { category, event } => format!("tracepoint:{category}:{event}"),
+            // How often is not part of a listing: `interval:s:1` is listed as `interval:s:`.
+            Attach::Interval(_) | Attach::Profile(_) => {
+                let mut parts = target.name.split(':');
+                format!("{}:{}", parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+            }
+        };
+        if !seen.contains(&pattern) {
+            out.push_str(&listed(&pattern, &world, request.verbose)?);
+            seen.push(pattern);
+        }
+    }
+    Ok(print(&out))
+}
+
+fn listed(pattern: &str, world: &KernelWorld, detailed: bool) -> Result<String, String> {
+    let probes = skep_lang::list(pattern, world, detailed)?;
+    let lines = probes.iter().flat_map(|probe| probe.lines());
+    Ok(lines.fold(String::new(), |mut out, line| {
+        out.push_str(&line);
+        out.push('\n');
+        out
+    }))
+}

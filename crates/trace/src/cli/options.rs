@@ -1,0 +1,427 @@
+//! The options of the command line: one table, read in the manner of getopt_long(3).
+//!
+//! Options and other arguments may come in any order up to `--`, long options may be cut short as long as they
+//! stay unambiguous, short options may be joined, and an argument may follow directly.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// An option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opt {
+    Eval,
+    List,
+    Verbose,
+    Quiet,
+    Help,
+    Version,
+    Info,
+    Pid,
+    Command,
+    DwarfPid,
+    UsdtFileActivation,
+    Output,
+    Format,
+    Buffering,
+    RuntimeWarnings,
+    NoWarnings,
+    IncludeDir,
+    IncludeFile,
+    DebugInfo,
+    TraceableFunctions,
+    Unsafe,
+    NoFeature,
+    Mode,
+    Test,
+    Bench,
+    ProbeFilter,
+    Fmt,
+    Aot,
+    EmitElf,
+    EmitLlvm,
+    VerifyLlvmIr,
+    DryRun,
+    Debug,
+    Btf,
+}
+
+/// One row of the table.
+pub(super) struct Row {
+    pub opt: Opt,
+    pub short: Option<char>,
+    pub long: Option<&'static str>,
+    /// What its argument is called.
+    pub argument: Option<&'static str>,
+    pub group: Group,
+    pub help: &'static str,
+    /// Why it does not work yet.
+    pub later: Option<&'static str>,
+}
+
+/// Where the help shows an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    Script,
+    Process,
+    Output,
+    Types,
+    Safety,
+    Developer,
+    /// Accepted for old habits' sake.
+    Hidden,
+}
+
+impl Group {
+    pub const SHOWN: [(Group, &'static str); 6] = [
+        (Group::Script, "Scripts and probes"),
+        (Group::Process, "Processes"),
+        (Group::Output, "Output"),
+        (Group::Types, "Types and symbols"),
+        (Group::Safety, "What may be done"),
+        (Group::Developer, "Looking inside"),
+    ];
+}
+
+const fn flag(opt: Opt, short: Option<char>, long: &'static str, group: Group, help: &'static str) -> Row {
+    Row { opt, short, long: Some(long), argument: None, group, help, later: None }
+}
+
+const fn with(
+    opt: Opt,
+    short: Option<char>,
+    long: Option<&'static str>,
+    argument: &'static str,
+    group: Group,
+    help: &'static str,
+) -> Row {
+    Row { opt, short, long, argument: Some(argument), group, help, later: None }
+}
+
+const fn later(row: Row, why: &'static str) -> Row {
+    Row { later: Some(why), ..row }
+}
+
+pub(super) const TABLE: &[Row] = &[
+    with(Opt::Eval, Some('e'), None, "PROGRAM", Group::Script, "run this program"),
+    flag(
+        Opt::List,
+        Some('l'),
+        "list",
+        Group::Script,
+        "list the probes that match a pattern, or those of a script",
+    ),
+    flag(
+        Opt::Verbose,
+        Some('v'),
+        "verbose",
+        Group::Script,
+        "say what is being done; with -l, show the fields of each probe",
+    ),
+    with(
+        Opt::ProbeFilter,
+        None,
+        Some("probe-filter"),
+        "REGEX",
+        Group::Script,
+        "attach only probes with a matching name",
+    ),
+    with(
+        Opt::Pid,
+        Some('p'),
+        Some("pid"),
+        "PID",
+        Group::Process,
+        "trace one process only, and end when it ends",
+    ),
+    with(
+        Opt::Command,
+        Some('c'),
+        Some("cmd"),
+        "COMMAND",
+        Group::Process,
+        "run a command once everything is attached, and end when it ends",
+    ),
+    later(
+        with(
+            Opt::DwarfPid,
+            None,
+            Some("dwarf-pid"),
+            "PID",
+            Group::Process,
+            "also unwind this process with DWARF",
+        ),
+        "stacks are not available yet",
+    ),
+    later(
+        flag(
+            Opt::UsdtFileActivation,
+            None,
+            "usdt-file-activation",
+            Group::Process,
+            "activate USDT semaphores by file",
+        ),
+        "USDT probes are not available yet",
+    ),
+    with(Opt::Output, Some('o'), Some("output"), "FILE", Group::Output, "write results to a file"),
+    with(Opt::Format, Some('f'), None, "FORMAT", Group::Output, "form of the results: text or json"),
+    with(Opt::Buffering, Some('B'), None, "MODE", Group::Output, "hold results back: line, full or none"),
+    flag(Opt::Quiet, Some('q'), "quiet", Group::Output, "do not say how many probes were attached"),
+    flag(Opt::NoWarnings, None, "no-warnings", Group::Output, "leave out warnings"),
+    later(
+        flag(
+            Opt::RuntimeWarnings,
+            Some('k'),
+            "warnings",
+            Group::Output,
+            "warn when memory of a process cannot be read",
+        ),
+        "warnings about failed reads are not available yet",
+    ),
+    later(
+        with(Opt::IncludeDir, Some('I'), None, "DIR", Group::Types, "also look for included files here"),
+        "C headers are not available yet",
+    ),
+    later(
+        with(Opt::IncludeFile, None, Some("include"), "FILE", Group::Types, "include a C header"),
+        "C headers are not available yet",
+    ),
+    later(
+        with(
+            Opt::DebugInfo,
+            None,
+            Some("debuginfo"),
+            "DIR[:DIR]",
+            Group::Types,
+            "where separate debug information lies",
+        ),
+        "debug information is not used yet",
+    ),
+    later(
+        with(
+            Opt::TraceableFunctions,
+            None,
+            Some("traceable-functions"),
+            "FILE",
+            Group::Types,
+            "the kernel functions that can be traced",
+        ),
+        "probes on kernel functions are not available yet",
+    ),
+    flag(Opt::Unsafe, None, "unsafe", Group::Safety, "allow what can change the system"),
+    with(
+        Opt::NoFeature,
+        None,
+        Some("no-feature"),
+        "FEATURE[,FEATURE]",
+        Group::Safety,
+        "do without features of the kernel",
+    ),
+    flag(Opt::DryRun, None, "dry-run", Group::Developer, "attach everything and end"),
+    with(
+        Opt::Debug,
+        Some('d'),
+        Some("debug"),
+        "STAGE[,STAGE]",
+        Group::Developer,
+        "show a stage: ast, hir, ir, bpf, verifier, log, all",
+    ),
+    flag(Opt::Info, None, "info", Group::Developer, "show what the kernel can do"),
+    later(
+        with(Opt::Mode, None, Some("mode"), "MODE", Group::Developer, "test, bench, format, ..."),
+        "only the normal mode is available yet",
+    ),
+    later(
+        flag(Opt::Test, None, "test", Group::Developer, "run the script's tests"),
+        "test probes are not available yet",
+    ),
+    later(
+        flag(Opt::Bench, None, "bench", Group::Developer, "run the script's benchmarks"),
+        "bench probes are not available yet",
+    ),
+    later(
+        flag(Opt::Fmt, None, "fmt", Group::Developer, "format the script"),
+        "the formatter is not available yet",
+    ),
+    later(
+        with(Opt::Aot, None, Some("aot"), "FILE", Group::Developer, "compile to a program of its own"),
+        "compiling ahead of time is not available yet",
+    ),
+    later(
+        with(
+            Opt::EmitElf,
+            None,
+            Some("emit-elf"),
+            "FILE",
+            Group::Developer,
+            "write the programs to an ELF file",
+        ),
+        "ELF files are not available yet; `-d bpf` shows the programs",
+    ),
+    later(
+        with(Opt::EmitLlvm, None, Some("emit-llvm"), "FILE", Group::Hidden, ""),
+        "skep compiles without LLVM; `-d ir` shows its intermediate form",
+    ),
+    later(
+        flag(Opt::VerifyLlvmIr, None, "verify-llvm-ir", Group::Hidden, ""),
+        "skep compiles without LLVM; it verifies its own intermediate form in debug builds",
+    ),
+    flag(Opt::Btf, Some('b'), "btf", Group::Hidden, ""),
+    flag(Opt::Version, Some('V'), "version", Group::Developer, "show the version"),
+    flag(Opt::Help, Some('h'), "help", Group::Developer, "show this help"),
+];
+
+impl Row {
+    /// As a user spells it: `--pid`, or `-e` where there is no long form.
+    pub fn spelled(&self) -> String {
+        match (self.long, self.short) {
+            (Some(long), _) => format!("--{long}"),
+            (None, Some(short)) => format!("-{short}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// The command line, taken apart.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// Options in order, with their arguments.
+    pub options: Vec<(Opt, Option<OsString>)>,
+    /// What is no option, up to `--`.
+    pub operands: Vec<OsString>,
+    /// What stands behind `--`.
+    pub rest: Vec<OsString>,
+}
+
+/// Reads the arguments behind the program's name. The error is a sentence without the program's name.
+pub(super) fn parse(args: &[OsString]) -> Result<Parsed, String> {
+    let mut parsed = Parsed::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_bytes() {
+            b"--" => {
+                parsed.rest = args.cloned().collect();
+                break;
+            }
+            [b'-', b'-', long @ ..] => parsed.options.push(long_option(long, &mut args)?),
+            [b'-', cluster @ ..] if !cluster.is_empty() => {
+                short_options(cluster, &mut args, &mut parsed.options)?
+            }
+            _ => parsed.operands.push(arg.clone()),
+        }
+    }
+    Ok(parsed)
+}
+
+fn long_option<'a>(
+    text: &[u8],
+    args: &mut impl Iterator<Item = &'a OsString>,
+) -> Result<(Opt, Option<OsString>), String> {
+    let (name, value) = match text.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&text[..at], Some(OsString::from_vec(text[at + 1..].to_vec()))),
+        None => (text, None),
+    };
+    let name = String::from_utf8_lossy(name);
+    let row = match TABLE.iter().find(|row| row.long == Some(&*name)) {
+        Some(row) => row,
+        None => {
+            let mut possible =
+                TABLE.iter().filter(|row| row.long.is_some_and(|long| long.starts_with(&*name)));
+            match (possible.next(), possible.next()) {
+                (Some(row), None) => row,
+                (None, _) => {
+                    return Err(format!("unrecognized option '--{}'", String::from_utf8_lossy(text)));
+                }
+                (Some(first), Some(second)) => {
+                    let all: String = [first, second]
+                        .into_iter()
+                        .chain(possible)
+                        .map(|row| format!(" '{}'", row.spelled()))
+                        .collect();
+                    return Err(format!("option '--{name}' is ambiguous; possibilities:{all}"));
+                }
+            }
+        }
+    };
+    let value = match (row.argument, value) {
+        (None, Some(_)) => return Err(format!("option '{}' doesn't allow an argument", row.spelled())),
+        (None, None) => None,
+        (Some(_), Some(value)) => Some(value),
+        (Some(_), None) => {
+            let next =
+                args.next().ok_or_else(|| format!("option '{}' requires an argument", row.spelled()))?;
+            Some(next.clone())
+        }
+    };
+    Ok((row.opt, value))
+}
+
+fn short_options<'a>(
+    mut cluster: &[u8],
+    args: &mut impl Iterator<Item = &'a OsString>,
+    options: &mut Vec<(Opt, Option<OsString>)>,
+) -> Result<(), String> {
+    while let [letter, rest @ ..] = cluster {
+        let letter = char::from(*letter);
+        let row = TABLE
+            .iter()
+            .find(|row| row.short == Some(letter))
+            .ok_or_else(|| format!("invalid option -- '{}'", letter.escape_default()))?;
+        if row.argument.is_none() {
+            options.push((row.opt, None));
+            cluster = rest;
+            continue;
+        }
+        let value = if rest.is_empty() {
+            args.next().cloned().ok_or_else(|| format!("option requires an argument -- '{letter}'"))?
+        } else {
+            OsStr::from_bytes(rest).to_owned()
+        };
+        options.push((row.opt, Some(value)));
+        break;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Parsed, String> {
+        let args: Vec<OsString> = args.iter().map(Into::into).collect();
+        parse(&args)
+    }
+
+    #[test]
+    fn options_may_stand_anywhere() {
+        let parsed = read(&["file.bt", "-qe", "x", "-fjson", "1", "--", "-v"]).unwrap();
+        assert_eq!(parsed.operands, ["file.bt", "1"]);
+        assert_eq!(parsed.rest, ["-v"]);
+        assert_eq!(
+            parsed.options,
+            [(Opt::Quiet, None), (Opt::Eval, Some("x".into())), (Opt::Format, Some("json".into()))]
+        );
+    }
+
+    #[test]
+    fn long_options_may_be_cut_short() {
+        assert_eq!(read(&["--verb"]).unwrap().options, [(Opt::Verbose, None)]);
+        assert_eq!(read(&["--pi=3"]).unwrap().options, [(Opt::Pid, Some("3".into()))]);
+        assert_eq!(read(&["--cmd", "ls"]).unwrap().options, [(Opt::Command, Some("ls".into()))]);
+        let ambiguous = read(&["--de"]).unwrap_err();
+        assert_eq!(ambiguous, "option '--de' is ambiguous; possibilities: '--debuginfo' '--debug'");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_as_getopt_says_it() {
+        assert_eq!(read(&["--bogus=1"]).unwrap_err(), "unrecognized option '--bogus=1'");
+        assert_eq!(read(&["-d"]).unwrap_err(), "option requires an argument -- 'd'");
+        assert_eq!(read(&["-qZ"]).unwrap_err(), "invalid option -- 'Z'");
+        assert_eq!(read(&["--quiet=1"]).unwrap_err(), "option '--quiet' doesn't allow an argument");
+        assert_eq!(read(&["--output"]).unwrap_err(), "option '--output' requires an argument");
+    }
+
+    #[test]
+    fn a_single_dash_is_an_operand() {
+        assert_eq!(read(&["-"]).unwrap().operands, ["-"]);
+    }
+}

@@ -1,0 +1,377 @@
+//! What the command line asks for, checked and with its defaults.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use skep_kernel::features::Features;
+use skep_ui::{FileId, SourceMap};
+
+use super::options::{Opt, Parsed, TABLE};
+use super::{info, list, run};
+use crate::sink::Buffering;
+
+/// A checked command line.
+pub(super) struct Request {
+    pub action: Action,
+    /// `$1`, `$2`, ...
+    pub params: Vec<String>,
+    pub verbose: bool,
+    pub quiet: bool,
+    pub warnings: bool,
+    pub unsafe_mode: bool,
+    pub dry_run: bool,
+    pub json: bool,
+    pub output: Option<OsString>,
+    pub buffering: Buffering,
+    pub pid: Option<i32>,
+    pub command: Option<Vec<OsString>>,
+    pub stages: Stages,
+    pub probe_filter: Option<regex::Regex>,
+    pub features: Features,
+}
+
+/// What is to be done.
+pub(super) enum Action {
+    Run(Script),
+    /// Probes that match a pattern.
+    List(String),
+    /// Probes of a script.
+    ListScript(Script),
+    Info,
+}
+
+/// A script's text.
+pub(super) struct Script {
+    pub sources: SourceMap,
+    pub file: FileId,
+}
+
+/// Stages of the compiler that are to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stages {
+    pub ast: bool,
+    pub hir: bool,
+    pub ir: bool,
+    pub optimised: bool,
+    pub bpf: bool,
+    pub verifier: bool,
+    pub log: bool,
+}
+
+impl Stages {
+    const NAMES: &str = "'all', 'ast', 'hir' (or 'types'), 'ir' (or 'codegen'), 'codegen-opt', 'bpf' (or 'dis'), \
+                         'verifier', 'log' (or 'libbpf')";
+
+    fn read(text: &str) -> Result<Stages, String> {
+        let mut stages = Stages::default();
+        for name in text.split(',') {
+            match name {
+                "ast" | "parse" => stages.ast = true,
+                "hir" | "types" => stages.hir = true,
+                "ir" | "codegen" => stages.ir = true,
+                "codegen-opt" => stages.optimised = true,
+                "bpf" | "dis" => stages.bpf = true,
+                "verifier" => stages.verifier = true,
+                "log" | "libbpf" => stages.log = true,
+                "all" => {
+                    return Ok(Stages {
+                        ast: true,
+                        hir: true,
+                        ir: true,
+                        optimised: true,
+                        bpf: true,
+                        verifier: true,
+                        log: true,
+                    });
+                }
+                _ => {
+                    return Err(format!(
+                        "USAGE: invalid option for -d: {name}\nValid stages: {}",
+                        Stages::NAMES
+                    ));
+                }
+            }
+        }
+        Ok(stages)
+    }
+
+    /// Whether the script is not to be run: stages of the compiler are shown, none of the kernel.
+    pub fn stop_before_loading(self) -> bool {
+        let compiler = self.ast || self.hir || self.ir || self.optimised || self.bpf;
+        compiler && !self.verifier && !self.log
+    }
+
+    pub fn merge(self, other: Stages) -> Stages {
+        Stages {
+            ast: self.ast || other.ast,
+            hir: self.hir || other.hir,
+            ir: self.ir || other.ir,
+            optimised: self.optimised || other.optimised,
+            bpf: self.bpf || other.bpf,
+            verifier: self.verifier || other.verifier,
+            log: self.log || other.log,
+        }
+    }
+}
+
+/// The largest process id that any kernel gives.
+const MOST_PID: i64 = 0x40_0000;
+
+impl Request {
+    /// Checks what was read from the command line. The error is a sentence for the user.
+    pub fn new(parsed: Parsed) -> Result<Request, String> {
+        let mut request = Request {
+            action: Action::Info,
+            params: Vec::new(),
+            verbose: false,
+            quiet: false,
+            warnings: true,
+            unsafe_mode: false,
+            dry_run: false,
+            json: false,
+            output: None,
+            buffering: Buffering::Line,
+            pid: None,
+            command: None,
+            stages: Stages::default(),
+            probe_filter: None,
+            features: Features::new(),
+        };
+        let (mut listing, mut info, mut program) = (false, false, None);
+        for (opt, value) in parsed.options {
+            let value = value.unwrap_or_default();
+            let text = || text_of(&value);
+            match opt {
+                Opt::Eval => program = Some(text()?),
+                Opt::List => listing = true,
+                Opt::Info => info = true,
+                Opt::Verbose => request.verbose = true,
+                Opt::Quiet => request.quiet = true,
+                Opt::NoWarnings => request.warnings = false,
+                Opt::Unsafe => request.unsafe_mode = true,
+                Opt::DryRun => request.dry_run = true,
+                Opt::Output => request.output = Some(value),
+                Opt::Format => {
+                    request.json = match text()?.as_str() {
+                        "text" => false,
+                        "json" => true,
+                        other => {
+                            return Err(format!(
+                                "Invalid output format \"{other}\"\nValid formats: 'text', 'json'"
+                            ));
+                        }
+                    }
+                }
+                Opt::Buffering => {
+                    request.buffering = match text()?.as_str() {
+                        "line" => Buffering::Line,
+                        "full" => Buffering::Full,
+                        "none" => Buffering::None,
+                        _ => return Err("USAGE: -B must be either 'line', 'full', or 'none'.".into()),
+                    }
+                }
+                Opt::Pid => request.pid = Some(pid(&text()?)?),
+                Opt::Command => request.command = Some(words(&text()?)?),
+                Opt::Debug => request.stages = request.stages.merge(Stages::read(&text()?)?),
+                Opt::ProbeFilter => {
+                    let regex = regex::Regex::new(&text()?);
+                    request.probe_filter = Some(regex.map_err(|error| format!("--probe-filter: {error}"))?);
+                }
+                Opt::NoFeature => no_features(&text()?, &request.features)?,
+                Opt::Btf | Opt::Help | Opt::Version => {}
+                later => return Err(not_yet(later)),
+            }
+        }
+        if request.pid.is_some() && request.command.is_some() {
+            return Err("USAGE: Cannot use both -c and -p.".into());
+        }
+        // A command of no words is none.
+        request.command = request.command.filter(|command| !command.is_empty());
+
+        let mut operands = parsed.operands.into_iter();
+        request.action = if info {
+            Action::Info
+        } else if let Some(program) = program {
+            let script = Script::new("stdin", program);
+            if listing { Action::ListScript(script) } else { Action::Run(script) }
+        } else {
+            match operands.next() {
+                Some(path) if !listing => Action::Run(Script::read(&path)?),
+                Some(path) if Path::new(&path).is_file() => Action::ListScript(Script::read(&path)?),
+                Some(pattern) => Action::List(text_of(&pattern)?),
+                None if listing => Action::List(String::new()),
+                None => return Err("USAGE: filename or -e 'program' required.".into()),
+            }
+        };
+        request.params =
+            operands.chain(parsed.rest).map(|param| text_of(&param)).collect::<Result<_, _>>()?;
+        Ok(request)
+    }
+
+    /// Does it.
+    pub fn perform(mut self) -> Result<ExitCode, String> {
+        if self.stages.log {
+            log_to_stderr();
+        }
+        match std::mem::replace(&mut self.action, Action::Info) {
+            Action::Info => Ok(super::print(&info::report())),
+            Action::List(pattern) => list::pattern(&pattern, &self),
+            Action::ListScript(script) => list::script(&script, &self),
+            Action::Run(script) => run::run(script, self),
+        }
+    }
+}
+
+impl Script {
+    fn new(name: &str, text: String) -> Script {
+        let mut sources = SourceMap::new();
+        let file = sources.add(name, text);
+        Script { sources, file }
+    }
+
+    /// Reads a script file; `-` is standard input.
+    pub fn read(path: &OsStr) -> Result<Script, String> {
+        let mut bytes = Vec::new();
+        let (name, read) = if path == "-" {
+            ("stdin".to_owned(), std::io::stdin().lock().read_to_end(&mut bytes))
+        } else {
+            let file = std::fs::File::open(path);
+            (path.to_string_lossy().into_owned(), file.and_then(|mut file| file.read_to_end(&mut bytes)))
+        };
+        if let Err(error) = read {
+            let reason = skep_kernel::Errno::from(error).meaning();
+            return Err(format!("failed to open file '{name}': {reason}"));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .iter()
+                .filter(|&&b| b == b'\n')
+                .count();
+            format!("'{name}' is not UTF-8 text: see line {line}")
+        })?;
+        Ok(Script::new(&name, text))
+    }
+}
+
+fn text_of(value: &OsStr) -> Result<String, String> {
+    value
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("'{}' is not UTF-8 text", value.to_string_lossy()))
+}
+
+fn not_yet(opt: Opt) -> String {
+    TABLE.iter().find(|row| row.opt == opt).map_or_else(String::new, |row| {
+        format!("{} does not work yet: {}.", row.spelled(), row.later.unwrap_or("it is not implemented"))
+    })
+}
+
+fn pid(text: &str) -> Result<i32, String> {
+    let number: i64 = text.parse().map_err(|_| format!("Failed to parse pid: invalid integer: {text}"))?;
+    if number > MOST_PID || number < 0 {
+        return Err(format!("Pid out of range: {number}"));
+    }
+    i32::try_from(number).map_err(|_| format!("Pid out of range: {number}"))
+}
+
+/// The words of a command, quoted as for a shell.
+fn words(text: &str) -> Result<Vec<OsString>, String> {
+    shlex::split(text)
+        .map(|words| words.into_iter().map(OsString::from).collect())
+        .ok_or_else(|| format!("-c: a quote is not closed, or the text ends with a backslash: {text}"))
+}
+
+/// The names of the original stand for features that this program may not use yet; ours can all be named.
+fn no_features(text: &str, features: &Features) -> Result<(), String> {
+    const ORIGINAL: [&str; 3] = ["kprobe_multi", "kprobe_session", "uprobe_multi"];
+    for name in text.split(',') {
+        if !features.disable(name) && !ORIGINAL.contains(&name) {
+            let ours: Vec<_> = skep_kernel::features::Feature::all().map(|feature| feature.name()).collect();
+            return Err(format!(
+                "USAGE: --no-feature can only have values '{}'; {name:?} is none of them.",
+                ours.join(",")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the libraries log goes to standard error (`-d log`).
+fn log_to_stderr() {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_ansi(false)
+        .finish();
+    // It fails when somebody else already listens, who then hears it.
+    let _ = tracing::subscriber::set_global_default(log);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::options;
+
+    fn request(args: &[&str]) -> Result<Request, String> {
+        let args: Vec<OsString> = args.iter().map(Into::into).collect();
+        Request::new(options::parse(&args).unwrap())
+    }
+
+    fn problem(args: &[&str]) -> String {
+        request(args).err().unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_as_the_original_says_it() {
+        assert_eq!(problem(&[]), "USAGE: filename or -e 'program' required.");
+        assert_eq!(problem(&["-e", "x", "-c", "ls", "-p", "1"]), "USAGE: Cannot use both -c and -p.");
+        assert_eq!(problem(&["-e", "x", "-p", "abc"]), "Failed to parse pid: invalid integer: abc");
+        assert_eq!(problem(&["-e", "x", "-p", "99999999"]), "Pid out of range: 99999999");
+        assert_eq!(
+            problem(&["-e", "x", "-f", "xml"]),
+            "Invalid output format \"xml\"\nValid formats: 'text', 'json'"
+        );
+        assert_eq!(problem(&["-e", "x", "-B", "foo"]), "USAGE: -B must be either 'line', 'full', or 'none'.");
+        assert!(problem(&["-e", "x", "-d", "ast,foo"]).starts_with("USAGE: invalid option for -d: foo"));
+        assert_eq!(
+            problem(&["/does/not/exist"]),
+            "failed to open file '/does/not/exist': No such file or directory"
+        );
+        assert!(problem(&["--aot", "x"]).starts_with("--aot does not work yet: "));
+        assert!(problem(&["-e", "x", "--no-feature", "bogus"]).contains("bogus"));
+        assert!(request(&["-e", "x", "--no-feature", "kprobe_multi,kprobe_session"]).is_ok());
+    }
+
+    #[test]
+    fn a_command_is_quoted_as_for_a_shell() {
+        let command = request(&["-e", "x", "-c", r#"/bin/echo "a  b" c\ d 'e"f'"#]).unwrap().command.unwrap();
+        assert_eq!(command, ["/bin/echo", "a  b", "c d", "e\"f"]);
+        assert!(problem(&["-e", "x", "-c", "echo 'a"]).starts_with("-c: a quote is not closed"));
+        assert!(request(&["-e", "x", "-c", ""]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn parameters_stand_before_and_behind_the_dashes() {
+        let request = request(&["-e", "x", "1", "two", "--", "-3"]).unwrap();
+        assert_eq!(request.params, ["1", "two", "-3"]);
+    }
+
+    #[test]
+    fn a_pattern_is_listed_and_a_script_is_run() {
+        assert!(matches!(request(&["-l", "t:*"]).unwrap().action, Action::List(pattern) if pattern == "t:*"));
+        assert!(matches!(request(&["-l"]).unwrap().action, Action::List(pattern) if pattern.is_empty()));
+        assert!(matches!(request(&["-l", "-e", "x"]).unwrap().action, Action::ListScript(_)));
+        assert!(matches!(request(&["-e", "x"]).unwrap().action, Action::Run(_)));
+    }
+
+    #[test]
+    fn stages_of_the_compiler_stop_the_run() {
+        assert!(Stages::read("ast,bpf").unwrap().stop_before_loading());
+        assert!(!Stages::read("verifier").unwrap().stop_before_loading());
+        assert!(!Stages::read("all").unwrap().stop_before_loading());
+        assert!(!Stages::default().stop_before_loading());
+    }
+}

@@ -1,0 +1,200 @@
+//! Running a script from the command line.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use skep_compile::artifact::Artifact;
+use skep_compile::backend::listing::listing;
+use skep_kernel::child::Exit;
+use skep_lang::hir::Attach;
+use skep_lang::syntax::print;
+
+use super::request::{Request, Script, Stages};
+use super::{colors, message, show};
+use crate::compile::{Compiled, Stage, compile_observed};
+use crate::error::Error;
+use crate::session::{Notice, Options, Session};
+use crate::sink::{JsonSink, Output, Sink, TextSink};
+use crate::world::KernelWorld;
+
+/// The line that test engines wait for, named by the variable that asks for it.
+const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+
+/// Compiles and runs. The error is a sentence for the user.
+pub(super) fn run(script: Script, mut request: Request) -> Result<ExitCode, String> {
+    let world = KernelWorld::new();
+    let Script { sources, file } = &script;
+    let mut shown = String::new();
+    let compiled = compile_observed(sources, *file, &request.compile_options(), &world, |stage| {
+        shown.push_str(&show_stage(request.stages, stage, &script));
+    });
+    if !shown.is_empty() {
+        super::print(&shown);
+    }
+    let mut artifact = match compiled {
+        Ok(Compiled { artifact, warnings }) => {
+            show(&warnings, sources, request.warnings);
+            artifact
+        }
+        Err(diagnostics) => {
+            show(&diagnostics, sources, request.warnings);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if request.stages.stop_before_loading() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(filter) = &request.probe_filter {
+        keep_probes(&mut artifact, filter)?;
+    }
+    match trace(artifact, &mut request, &script, &world) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            message(&error.render(sources, colors()));
+            Ok(ExitCode::from(error.exit_code()))
+        }
+    }
+}
+
+fn trace(
+    artifact: Artifact,
+    request: &mut Request,
+    script: &Script,
+    world: &KernelWorld,
+) -> Result<ExitCode, Error> {
+    let mut sink = sink(request, script)?;
+    let (verbose, warnings) = (request.verbose, request.warnings);
+    let options = Options {
+        command: request.command.take(),
+        pid: request.pid,
+        signals: true,
+        verifier_log: if request.stages.verifier { 2 } else { 0 },
+        features: std::mem::take(&mut request.features),
+        tracefs: world.opened_tracefs(),
+        notices: Some(Box::new(move |notice| tell(notice, verbose, warnings))),
+        ..Options::default()
+    };
+    let mut session = Session::load(artifact, options)?;
+    if request.stages.verifier {
+        for (name, log) in session.verifier_logs() {
+            message(&format!("{name}:\n{log}\n"));
+        }
+    }
+    session.attach()?;
+    if request.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = session.run(&mut *sink)?;
+    // The status of a process has eight bits.
+    Ok(ExitCode::from(outcome.exit_code as u8))
+}
+
+/// Results go to standard output or to a file, messages to standard error.
+fn sink(request: &Request, script: &Script) -> Result<Box<dyn Sink>, Error> {
+    let file = match &request.output {
+        Some(path) => File::create(path).map_err(|error| {
+            let reason = skep_kernel::Errno::from(error).meaning();
+            Error::Usage(format!("failed to open file '{}': {reason}", path.to_string_lossy()))
+        })?,
+        // Not through the standard library's own buffer, which would look for line ends again.
+        None => File::from(io::stdout().as_fd().try_clone_to_owned()?),
+    };
+    let terminal = file.is_terminal();
+    let output = Output::new(Box::new(file), request.buffering, terminal);
+    let sources = script.sources.clone();
+    Ok(if request.json {
+        Box::new(JsonSink::new(output, sources).quiet(request.quiet).warnings(request.warnings))
+    } else {
+        let messages = Box::new(io::stderr());
+        Box::new(
+            TextSink::new(output, messages, sources)
+                .escape_messages(io::stderr().is_terminal())
+                .quiet(request.quiet)
+                .warnings(request.warnings),
+        )
+    })
+}
+
+/// What is said about what goes on.
+fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
+    match notice {
+        Notice::Attached => {
+            if std::env::var_os(NOTIFY_ATTACHED).is_some() {
+                super::print(&format!("{NOTIFY_ATTACHED}\n"));
+            }
+        }
+        Notice::Missing(probe, error) if warnings => {
+            message(&format!("WARNING: Unable to attach probe: {probe}. Skipping. {error}\n"));
+        }
+        Notice::RunningBegin if verbose => message("Attaching 'begin' probe\n"),
+        Notice::Attaching(probe) if verbose => message(&format!("Trying to attach probe: {probe}\n")),
+        Notice::CommandEnded(Exit::Status(status)) if verbose => {
+            message(&format!("Child exited with code: {status}\n"));
+        }
+        Notice::CommandEnded(Exit::Signal(signal)) if verbose => {
+            message(&format!("Child terminated by signal: {signal}\n"));
+        }
+        _ => {}
+    }
+}
+
+/// Drops the probes that `--probe-filter` does not name; `BEGIN` and `END` always stay.
+fn keep_probes(artifact: &mut Artifact, filter: &regex::Regex) -> Result<(), String> {
+    let Artifact { targets, programs, .. } = artifact;
+    let mut matched = false;
+    for program in programs.iter_mut() {
+        program.targets.retain(|id| {
+            let Some(target) = targets.get(id.0 as usize) else { return false };
+            let special = matches!(target.attach, Attach::Begin | Attach::End);
+            let matches = filter.is_match(&target.name);
+            matched |= matches && !special;
+            special || matches
+        });
+    }
+    programs.retain(|program| !program.targets.is_empty());
+    if matched {
+        Ok(())
+    } else {
+        Err(format!("--probe-filter {filter}: no probe of the script has such a name"))
+    }
+}
+
+fn show_stage(wanted: Stages, stage: Stage<'_>, script: &Script) -> String {
+    let (title, text) = match stage {
+        Stage::Ast(ast) if wanted.ast => ("AST", print::script(ast, print::Spans::Show)),
+        Stage::Hir(program) if wanted.hir => ("typed program", skep_lang::dump(program)),
+        Stage::Ir(module) if wanted.ir => ("IR", module.to_string()),
+        Stage::OptimisedIr(module) if wanted.optimised => ("IR after optimising", module.to_string()),
+        Stage::Bpf(artifact) if wanted.bpf => ("BPF", listing(artifact, &script.sources)),
+        _ => return String::new(),
+    };
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = std::fmt::Write::write_fmt(&mut out, format_args!("== {title}\n{text}\n"));
+    out
+}
+
+/// Variables of the original that are no settings.
+const NO_SETTINGS: [&str; 3] = ["BPFTRACE_DUMMY_TS_MAP", "BPFTRACE_KCONFIG_TEST", "BPFTRACE_OBJCOPY"];
+
+/// Settings of the environment: `BPFTRACE_MAX_STRLEN` and the like.
+pub(super) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(key, _)| key.starts_with("BPFTRACE_") && !NO_SETTINGS.contains(&key.as_str()))
+        .collect()
+}
+
+impl Request {
+    pub fn compile_options(&self) -> skep_lang::Options {
+        skep_lang::Options {
+            params: self.params.clone(),
+            config: environment(),
+            pid_filter: self.pid.is_some(),
+            has_command: self.command.is_some(),
+            unsafe_mode: self.unsafe_mode,
+        }
+    }
+}

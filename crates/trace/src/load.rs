@@ -1,0 +1,315 @@
+//! A compiled script put into the kernel: maps created, places filled in, programs loaded.
+//!
+//! Features of the kernel are asked for only where the answer matters, because each answer costs a system call
+//! and most scripts start in a few milliseconds.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use skep_compile::artifact::{Artifact, MapRole, MapSpec, Program, RelocKind, Storage};
+use skep_isa::{Imm64, Insn, Reg};
+use skep_kernel::bpf::{self, Map, MapBtf, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
+use skep_kernel::features::{Feature, Features};
+use skep_kernel::{Errno, limits};
+use skep_lang::hir::{ProbeKind, Runtime, TargetId};
+
+use crate::error::{Error, Result};
+use crate::refusal;
+
+/// What the constants of a run are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RuntimeValues {
+    /// `bpf_ktime_get_ns` at the start.
+    pub start_time: u64,
+    /// Process id of the command, or 0.
+    pub command_pid: u64,
+    /// The process that the script is narrowed to, or 0.
+    pub filter_pid: u64,
+}
+
+/// A script in the kernel, not attached yet.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// As long as [`Artifact::maps`].
+    pub maps: Vec<Map>,
+    /// One for each program, or for each of its targets where they cannot share one.
+    pub programs: Vec<LoadedProgram>,
+}
+
+/// A program in the kernel.
+#[derive(Debug)]
+pub(crate) struct LoadedProgram {
+    /// Index into [`Artifact::programs`].
+    pub index: usize,
+    /// What keeps it.
+    pub fd: OwnedFd,
+    /// Where it goes.
+    pub targets: Vec<TargetId>,
+    /// Whether it asks for the attach cookie.
+    pub wants_cookie: bool,
+    /// What the verifier wrote, if it was asked to.
+    pub log: String,
+}
+
+/// Loads everything. `log_level` is what the verifier writes even if it accepts.
+pub(crate) fn load(
+    artifact: &Artifact,
+    values: RuntimeValues,
+    features: &Features,
+    log_level: u32,
+) -> Result<Loaded> {
+    if let Err(error) = limits::raise_memlock() {
+        tracing::debug!("{error}");
+    }
+    // Each program, map and attach point is a descriptor.
+    let wanted = artifact.targets.len() * 2 + artifact.programs.len() + artifact.maps.len() + 64;
+    if wanted > 1000 {
+        limits::raise_nofile(wanted as u64);
+    }
+    let btf = load_btf(artifact);
+    let maps = create_maps(artifact, features, btf.as_ref())?;
+    let mut programs = Vec::new();
+    for (index, program) in artifact.programs.iter().enumerate() {
+        let loader = Loader { artifact, program, index, maps: &maps, values, btf: btf.as_ref(), log_level };
+        loader.load(features, &mut programs)?;
+    }
+    Ok(Loaded { maps, programs })
+}
+
+/// Type information is for those who look at the programs from outside; without it they run all the same.
+fn load_btf(artifact: &Artifact) -> Option<OwnedFd> {
+    if artifact.btf.is_empty() {
+        return None;
+    }
+    bpf::btf_load(&artifact.btf)
+        .inspect_err(|error| tracing::debug!("type information left out: {error}\n{}", error.log))
+        .ok()
+}
+
+fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) -> Result<Vec<Map>> {
+    let on_demand = allocates_on_demand(artifact, features);
+    let traced = artifact.programs.iter().any(|program| program.kind != ProbeKind::RawTestRun);
+    artifact
+        .maps
+        .iter()
+        .map(|spec| {
+            let map = match spec.storage {
+                Storage::RingBuf => create_ring(spec, traced),
+                _ => create_map(spec, on_demand, btf),
+            }
+            .map_err(Error::kernel(format!("cannot create the map {}", spec.name)))?;
+            store_init(spec, &map).map_err(Error::kernel(format!("cannot fill the map {}", spec.name)))?;
+            Ok(map)
+        })
+        .collect()
+}
+
+/// Whether hash maps take memory as they grow. Kernels that cannot do so safely wherever a program may run say so
+/// by refusing it for timers.
+fn allocates_on_demand(artifact: &Artifact, features: &Features) -> bool {
+    let hashes = |spec: &MapSpec| matches!(spec.storage, Storage::Hash | Storage::PerCpuHash);
+    artifact.maps.iter().any(hashes) && features.has(Feature::NoPreallocInPerfEvent)
+}
+
+fn create_map(spec: &MapSpec, on_demand: bool, btf: Option<&OwnedFd>) -> skep_kernel::Result<Map> {
+    let kind = match spec.storage {
+        Storage::Hash => MapType::HASH,
+        Storage::PerCpuHash => MapType::PERCPU_HASH,
+        Storage::LruHash => MapType::LRU_HASH,
+        Storage::PerCpuLruHash => MapType::LRU_PERCPU_HASH,
+        Storage::Array => MapType::ARRAY,
+        Storage::PerCpuArray => MapType::PERCPU_ARRAY,
+        Storage::RingBuf => MapType::RINGBUF,
+    };
+    let name = kernel_name(&spec.name);
+    let mut wanted =
+        bpf::MapSpec::new(kind, &name, spec.key_size, spec.value_size.max(1), spec.max_entries.max(1));
+    if on_demand && matches!(spec.storage, Storage::Hash | Storage::PerCpuHash) {
+        wanted = wanted.flags(map_flags::NO_PREALLOC);
+    }
+    if spec.read_only {
+        wanted = wanted.flags(map_flags::RDONLY_PROG);
+    }
+    if let (Some(btf), (key_type_id, value_type_id @ 1..)) = (btf, spec.btf) {
+        let typed =
+            bpf::MapSpec { btf: Some(MapBtf { fd: btf.as_fd(), key_type_id, value_type_id }), ..wanted };
+        match bpf::map_create(&typed) {
+            Ok(map) => return Ok(map),
+            Err(error) => tracing::debug!("the map {} goes without its types: {error}", spec.name),
+        }
+    }
+    bpf::map_create(&wanted)
+}
+
+/// Bytes of the ring of printed records: a quarter of a second of a million records a second, which is how long
+/// a reader may be kept from reading.
+const EVENTS_BYTES: u32 = 8 << 20;
+/// The same when only `BEGIN` and `END` run: they can print no more than they are long.
+const EVENTS_BYTES_UNTRACED: u32 = 1 << 20;
+/// Bytes of the ring of what controls the session.
+const CONTROL_BYTES: u32 = 256 << 10;
+/// The least that is worth a try.
+const LEAST_RING_BYTES: u32 = 64 << 10;
+
+fn create_ring(spec: &MapSpec, traced: bool) -> skep_kernel::Result<Map> {
+    let mut bytes = match (spec.max_entries, spec.role) {
+        (0, MapRole::Control) => CONTROL_BYTES,
+        (0, _) if traced => EVENTS_BYTES,
+        (0, _) => EVENTS_BYTES_UNTRACED,
+        (bytes, _) => bytes.checked_next_power_of_two().unwrap_or(1 << 31).max(LEAST_RING_BYTES),
+    };
+    loop {
+        match bpf::map_create(&bpf::MapSpec::ring_buffer(&kernel_name(&spec.name), bytes)) {
+            Err(error) if error.errno() == Some(Errno(libc::ENOMEM)) && bytes > LEAST_RING_BYTES => {
+                bytes /= 2
+            }
+            Err(error) => {
+                return Err(
+                    error.with_hint("records travel through a ring buffer, which Linux has since 5.8")
+                );
+            }
+            created => return created,
+        }
+    }
+}
+
+fn store_init(spec: &MapSpec, map: &Map) -> skep_kernel::Result<()> {
+    if !spec.init.is_empty() {
+        let mut value = vec![0; map.value_len()];
+        for (to, from) in value.iter_mut().zip(&spec.init) {
+            *to = *from;
+        }
+        map.update(&vec![0; map.key_size()], &value, UpdateFlag::Any)?;
+    }
+    // A frozen map's bytes are constants to the verifier.
+    if spec.read_only { map.freeze() } else { Ok(()) }
+}
+
+/// The script's `@x` is `AT_x` to the kernel, which takes no `@`.
+fn kernel_name(name: &str) -> String {
+    match name.strip_prefix('@') {
+        Some(name) => format!("AT_{name}"),
+        None => name.to_owned(),
+    }
+}
+
+/// One program on its way into the kernel.
+struct Loader<'a> {
+    artifact: &'a Artifact,
+    program: &'a Program,
+    index: usize,
+    maps: &'a [Map],
+    values: RuntimeValues,
+    btf: Option<&'a OwnedFd>,
+    log_level: u32,
+}
+
+impl Loader<'_> {
+    fn load(&self, features: &Features, loaded: &mut Vec<LoadedProgram>) -> Result<()> {
+        let targets = &self.program.targets;
+        let uses_cookie = self.program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie);
+        let shared = match targets.as_slice() {
+            [_] => false,
+            _ if !uses_cookie => true,
+            // A run without an event has no cookie.
+            _ => self.program.kind != ProbeKind::RawTestRun && features.has(Feature::AttachCookie),
+        };
+        if shared {
+            loaded.push(self.load_for(targets, uses_cookie)?);
+        } else {
+            for target in targets {
+                loaded.push(self.load_for(std::slice::from_ref(target), false)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn load_for(&self, targets: &[TargetId], wants_cookie: bool) -> Result<LoadedProgram> {
+        let fixed = if wants_cookie { None } else { targets.first().copied() };
+        let insns = self.patched(fixed)?;
+        let kind = match self.program.kind {
+            ProbeKind::RawTestRun => ProgType::RAW_TRACEPOINT,
+            ProbeKind::Tracepoint => ProgType::TRACEPOINT,
+            ProbeKind::PerfEvent => ProgType::PERF_EVENT,
+        };
+        let (func_info, line_info) =
+            (skep_btf::ext::encode(&self.program.func_info), skep_btf::ext::encode(&self.program.line_info));
+        let bare = ProgSpec {
+            license: &self.artifact.config.license,
+            kern_version: limits::kernel_version_code(),
+            log_level: self.log_level,
+            ..ProgSpec::new(kind, &self.program.name, &insns)
+        };
+        let typed = ProgSpec {
+            btf: self.btf.map(|btf| btf.as_fd()),
+            func_info: &func_info,
+            line_info: &line_info,
+            ..bare
+        };
+        let result = match load_one(&typed) {
+            // The verifier did not come to a verdict about the code: perhaps the kernel dislikes its types.
+            Err(error) if self.btf.is_some() && error.errno.0 == libc::EINVAL && !judged_code(&error.log) => {
+                tracing::debug!("{}: loading without type information after {error}", self.program.name);
+                load_one(&bare).map_err(|_| error)
+            }
+            result => result,
+        };
+        match result {
+            Ok((fd, log)) => {
+                Ok(LoadedProgram { index: self.index, fd, targets: targets.to_vec(), wants_cookie, log })
+            }
+            Err(error) => {
+                let name = targets
+                    .first()
+                    .and_then(|target| self.artifact.targets.get(target.0 as usize))
+                    .map_or(self.program.name.as_str(), |target| &target.name);
+                Err(refusal::explain(self.program, &insns, name, error))
+            }
+        }
+    }
+
+    /// The instructions with everything filled in. A program for one target has its number in place of the cookie.
+    fn patched(&self, fixed: Option<TargetId>) -> Result<Vec<Insn>> {
+        let broken = || Error::Usage("the compiled script is damaged: compile it again".into());
+        let mut insns = self.program.insns.clone();
+        for reloc in &self.program.relocs {
+            let at = reloc.insn as usize;
+            let fd = |map: skep_compile::ir::MapRef| {
+                self.maps.get(map.0 as usize).map(|map| map.as_fd().as_raw_fd()).ok_or_else(broken)
+            };
+            let value = match reloc.kind {
+                RelocKind::Map(map) => Imm64::MapFd(fd(map)?),
+                RelocKind::MapValue(map, off) => Imm64::MapValue { fd: fd(map)?, off },
+                RelocKind::Runtime(runtime) => Imm64::Value(match runtime {
+                    Runtime::StartTime => self.values.start_time,
+                    Runtime::CommandPid => self.values.command_pid,
+                    Runtime::FilterPid => self.values.filter_pid,
+                }),
+                RelocKind::Cookie => {
+                    if let Some(target) = fixed {
+                        let insn = insns.get_mut(at).ok_or_else(broken)?;
+                        *insn = Insn::mov64_imm(Reg::R0, target.0.cast_signed());
+                    }
+                    continue;
+                }
+            };
+            let (src, low, high) = value.encode();
+            let [first, second] = insns.get_mut(at..at + 2).ok_or_else(broken)? else { return Err(broken()) };
+            *first = Insn { src, imm: low, ..*first };
+            *second = Insn { imm: high, ..*second };
+        }
+        Ok(insns)
+    }
+}
+
+fn load_one(spec: &ProgSpec<'_>) -> Result<(OwnedFd, String), bpf::LoadError> {
+    if spec.log_level == 0 {
+        bpf::prog_load(spec).map(|fd| (fd, String::new()))
+    } else {
+        bpf::prog_load_logged(spec).map(|loaded| (loaded.fd, loaded.log))
+    }
+}
+
+/// Whether the log speaks of instructions.
+fn judged_code(log: &str) -> bool {
+    refusal::last_instruction(log).is_some()
+}

@@ -1,0 +1,540 @@
+//! A compiled script running: started, read until it ends, taken down in order.
+//!
+//! The order is the original's: `BEGIN` runs first, then everything is attached, then the command of `-c` is let
+//! go. At the end everything is detached, what was sent is read to the last record, `END` runs, and the maps are
+//! printed.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use skep_compile::artifact::{Action, Artifact, MapRole};
+use skep_compile::ir::MapRef;
+use skep_isa::helpers::helper_by_id;
+use skep_kernel::bpf::{self, Map};
+use skep_kernel::child::{Child, Exit};
+use skep_kernel::clock::Clock;
+use skep_kernel::features::Features;
+use skep_kernel::poll::Poll;
+use skep_kernel::signals::{self, Signal, SignalFd};
+use skep_kernel::tracefs::TraceFs;
+use skep_lang::hir::{Attach, PrintTo};
+
+use crate::attach::{self, Attached};
+use crate::decode::{Schema, Value};
+use crate::error::{Error, Result};
+use crate::load::{self, Loaded, RuntimeValues};
+use crate::maps::UserMap;
+use crate::reader::Reader;
+use crate::sink::{Event, Sink};
+
+/// What a run needs beside the script.
+#[derive(Default)]
+pub struct Options {
+    /// A command to run once everything is attached: a program and its arguments. The script ends with it.
+    pub command: Option<Vec<OsString>>,
+    /// The process that the script was narrowed to when it was compiled. The script ends with it.
+    pub pid: Option<i32>,
+    /// The script ends after this long.
+    pub duration: Option<Duration>,
+    /// Whether SIGINT, SIGTERM and SIGHUP end the script in order. They are taken from the calling thread and the
+    /// threads it starts afterwards.
+    pub signals: bool,
+    /// What the verifier writes even if it accepts (see [`Session::verifier_logs`]): 0 nothing, 1 branches, 2 every
+    /// instruction.
+    pub verifier_log: u32,
+    /// What the kernel can do; features that are disabled here are not used.
+    pub features: Features,
+    /// An open tracefs, if there is one already.
+    pub tracefs: Option<Rc<TraceFs>>,
+    /// Hears what goes on.
+    pub notices: Option<Box<dyn FnMut(&Notice<'_>)>>,
+}
+
+/// What goes on in a session, for those who want to hear.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// `BEGIN` is about to run.
+    RunningBegin,
+    /// A probe is about to be attached.
+    Attaching(&'a str),
+    /// A probe cannot be attached and the script's `missing_probes` lets it go.
+    Missing(&'a str, &'a skep_kernel::Error),
+    /// Everything is attached.
+    Attached,
+    /// The command ended.
+    CommandEnded(Exit),
+}
+
+/// Why a script ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It called `exit()`.
+    Exit,
+    /// There was nothing but `BEGIN` and `END`.
+    Complete,
+    /// A signal came.
+    Signal(Signal),
+    /// Its command or process ended.
+    Process,
+    /// Its time was over.
+    Duration,
+    /// Nobody reads its results any more.
+    Closed,
+}
+
+/// How a script ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status given to `exit()`, else 0.
+    pub exit_code: i32,
+    /// Why.
+    pub ended: Ended,
+}
+
+/// A script in the kernel.
+pub struct Session {
+    state: State,
+    reader: Reader,
+    attached: Option<Attached>,
+    child: Option<Child>,
+    process: Option<OwnedFd>,
+    signals: Option<SignalFd>,
+    options: Options,
+}
+
+/// What handling a record needs.
+struct State {
+    artifact: Artifact,
+    loaded: Loaded,
+    /// For each map whether its zero value was put there by `zero()`.
+    zeroed: Vec<bool>,
+    exit_code: Option<i32>,
+    /// After `exit()`: what other probes still print is dropped until `END`.
+    mute: bool,
+    /// Nobody reads the results any more.
+    closed: bool,
+}
+
+impl Session {
+    /// Loads the script. Nothing is attached and nothing runs yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] and [`Error::Verifier`] if the kernel refuses a map or a program; a command that does not
+    /// exist; a process that is gone.
+    pub fn load(artifact: Artifact, mut options: Options) -> Result<Session> {
+        let signals = if options.signals {
+            let wanted = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+            Some(SignalFd::new(&wanted).map_err(Error::kernel("cannot watch for signals"))?)
+        } else {
+            None
+        };
+        let process = options
+            .pid
+            .map(|pid| signals::pidfd(pid).map_err(Error::kernel(format!("cannot trace the process {pid}"))))
+            .transpose()?;
+        let child = options
+            .command
+            .take()
+            .map(|command| Child::spawn(&command).map_err(Error::kernel("cannot start the command")))
+            .transpose()?;
+        let values = RuntimeValues {
+            start_time: Clock::Monotonic.now().unsigned_abs(),
+            command_pid: child.as_ref().map_or(0, |child| u64::from(child.pid().unsigned_abs())),
+            filter_pid: options.pid.map_or(0, |pid| u64::from(pid.unsigned_abs())),
+        };
+        let loaded = load::load(&artifact, values, &options.features, options.verifier_log)?;
+        let ring = |role| {
+            let index = artifact.maps.iter().position(|spec| spec.role == role)?;
+            loaded.maps.get(index)
+        };
+        let reader = Reader::new(ring(MapRole::Events), ring(MapRole::Control))?;
+        let zeroed = vec![false; artifact.maps.len()];
+        let state = State { artifact, loaded, zeroed, exit_code: None, mute: false, closed: false };
+        Ok(Session { state, reader, attached: None, child, process, signals, options })
+    }
+
+    /// What the verifier wrote about each program, with the program's name.
+    pub fn verifier_logs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.state.loaded.programs.iter().map(|program| {
+            let name = self.state.artifact.programs.get(program.index).map_or("", |program| &program.name);
+            (name, program.log.as_str())
+        })
+    }
+
+    /// Runs `BEGIN` and attaches everything. The command still waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Attach`] for a probe that cannot be attached, unless `missing_probes` lets it go.
+    pub fn attach(&mut self) -> Result<()> {
+        let State { artifact, loaded, .. } = &self.state;
+        let mut notices = self.options.notices.take();
+        let mut tell = |notice: &Notice<'_>| {
+            if let Some(notices) = &mut notices {
+                notices(notice);
+            }
+        };
+        if artifact.targets.iter().any(|target| target.attach == Attach::Begin) {
+            tell(&Notice::RunningBegin);
+        }
+        attach::run(artifact, loaded, &Attach::Begin)?;
+        let tracefs = std::cell::RefCell::new(self.options.tracefs.take());
+        let open_tracefs = || {
+            if let Some(open) = &*tracefs.borrow() {
+                return Ok(Rc::clone(open));
+            }
+            let opened = Rc::new(TraceFs::open().map_err(Error::kernel("cannot look up tracepoints"))?);
+            *tracefs.borrow_mut() = Some(Rc::clone(&opened));
+            Ok(opened)
+        };
+        let told = std::cell::RefCell::new(&mut tell);
+        let attached = attach::attach(
+            artifact,
+            loaded,
+            open_tracefs,
+            |target| (told.borrow_mut())(&Notice::Attaching(&target.name)),
+            |target, error| (told.borrow_mut())(&Notice::Missing(&target.name, error)),
+        )?;
+        self.attached = Some(attached);
+        (told.borrow_mut())(&Notice::Attached);
+        drop(told);
+        self.options.notices = notices;
+        Ok(())
+    }
+
+    /// Hands everything that happens to the sink until the script ends, then takes it down in order and prints its
+    /// maps. Attaches first if that was not done yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the kernel and of the sink. A closed output is none: it ends the script.
+    pub fn run(mut self, sink: &mut dyn Sink) -> Result<Outcome> {
+        let deadline = self.options.duration.map(|duration| Instant::now() + duration);
+        if self.attached.is_none() {
+            self.attach()?;
+        }
+        if let Some(child) = &mut self.child {
+            child.release().map_err(Error::kernel("cannot start the command"))?;
+        }
+        let probes = self.state.artifact.targets.len();
+        self.state.send(sink, Event::Attached { probes })?;
+        let ended = self.read(sink, deadline)?;
+        self.finish(sink, ended)
+    }
+
+    fn read(&mut self, sink: &mut dyn Sink, deadline: Option<Instant>) -> Result<Ended> {
+        const RING: u64 = 0;
+        const SIGNAL: u64 = 1;
+        const PROCESS: u64 = 2;
+        let mut poll = Poll::new().map_err(Error::kernel("cannot wait for events"))?;
+        let add = |poll: &Poll, fd: &dyn AsFd, token| {
+            poll.add(fd.as_fd(), token).map_err(Error::kernel("cannot wait for events"))
+        };
+        for ring in self.reader.rings() {
+            add(&poll, ring, RING)?;
+        }
+        if let Some(signals) = &self.signals {
+            add(&poll, signals, SIGNAL)?;
+        }
+        if let Some(child) = &self.child {
+            add(&poll, child, PROCESS)?;
+        }
+        if let Some(process) = &self.process {
+            add(&poll, process, PROCESS)?;
+        }
+        let only_special = self
+            .state
+            .artifact
+            .targets
+            .iter()
+            .all(|target| matches!(target.attach, Attach::Begin | Attach::End));
+        loop {
+            let records = self.drain(sink)?;
+            if self.state.closed {
+                return Ok(Ended::Closed);
+            }
+            if self.state.exit_code.is_some() {
+                return Ok(Ended::Exit);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Ended::Duration);
+            }
+            if only_special && self.child.is_none() {
+                return Ok(Ended::Complete);
+            }
+            let timeout = if records > 0 {
+                Some(Duration::ZERO)
+            } else {
+                self.state.tell(sink.idle())?;
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            };
+            let ready = poll.wait(timeout).map_err(Error::kernel("cannot wait for events"))?;
+            let (mut signal, mut process) = (false, false);
+            for token in ready {
+                signal |= token == SIGNAL;
+                process |= token == PROCESS;
+            }
+            if signal
+                && let Some(signals) = &self.signals
+                && let Some(signal) = signals.read().map_err(Error::kernel("cannot read a signal"))?
+            {
+                return Ok(Ended::Signal(signal));
+            }
+            if process {
+                return Ok(Ended::Process);
+            }
+        }
+    }
+
+    fn drain(&mut self, sink: &mut dyn Sink) -> Result<u64> {
+        let state = &mut self.state;
+        self.reader.drain(|record, control| state.handle(record, control, sink))
+    }
+
+    fn finish(mut self, sink: &mut dyn Sink, ended: Ended) -> Result<Outcome> {
+        // A second signal ends the process at once, in case the output is stuck.
+        self.signals = None;
+        self.end_command()?;
+        if let Some(attached) = self.attached.take() {
+            attached.detach();
+        }
+        self.drain(sink)?;
+        self.state.mute = false;
+        attach::run(&self.state.artifact, &self.state.loaded, &Attach::End)?;
+        self.drain(sink)?;
+        self.state.report_lost(sink)?;
+        self.state.send(sink, Event::Finished)?;
+        if self.state.artifact.config.print_maps_on_exit && !self.state.closed {
+            self.state.print_maps(sink)?;
+        }
+        self.state.tell(sink.flush())?;
+        let ended = if self.state.closed { Ended::Closed } else { ended };
+        Ok(Outcome { exit_code: self.state.exit_code.unwrap_or(0), ended })
+    }
+
+    /// Tells how the command ended, or asks it to end.
+    fn end_command(&mut self) -> Result<()> {
+        let Some(child) = &mut self.child else { return Ok(()) };
+        let kernel = || Error::kernel("cannot wait for the command");
+        let exit = match child.try_wait().map_err(kernel())? {
+            Some(exit) => Some(exit),
+            None => {
+                child.kill(libc::SIGTERM).map_err(kernel())?;
+                // One that does not care about SIGTERM is left to itself, as the original does.
+                let deadline = Instant::now() + Duration::from_millis(100);
+                loop {
+                    match child.try_wait().map_err(kernel())? {
+                        None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+                        exit => break exit,
+                    }
+                }
+            }
+        };
+        if let (Some(exit), Some(notices)) = (exit, &mut self.options.notices) {
+            notices(&Notice::CommandEnded(exit));
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Does what a record says. Records that make no sense are passed over: a reader must not fall over bytes.
+    fn handle(&mut self, record: &[u8], control: bool, sink: &mut dyn Sink) -> Result<()> {
+        let index = record.first_chunk().map_or(usize::MAX, |index| u32::from_le_bytes(*index) as usize);
+        let Some(layout) = self.artifact.events.get(index).filter(|layout| layout.control == control) else {
+            tracing::warn!("a record of {} bytes that no layout describes", record.len());
+            return Ok(());
+        };
+        let schema = Schema::of(&self.artifact);
+        let mut fields = schema.fields(&layout.fields, layout.fixed_size, record);
+        let span = layout.span;
+        match &layout.action {
+            // What other probes had to say after `exit()` comes too late, messages excepted.
+            Action::Printf { to: PrintTo::Output, .. }
+            | Action::PrintValue
+            | Action::PrintEntry(_)
+            | Action::PrintMap { .. }
+            | Action::Time { .. }
+                if self.mute => {}
+            Action::Printf { to, format } => {
+                send(&mut self.closed, sink, Event::Printf { to: *to, format, args: fields, span })?;
+            }
+            Action::PrintValue => {
+                let value = fields.next().unwrap_or(Value::Void);
+                send(&mut self.closed, sink, Event::Value(value))?;
+            }
+            Action::PrintEntry(map) => {
+                if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
+                    let key = layout.fields.first().and_then(|field| record.get(field.offset as usize..));
+                    let reduced = user
+                        .entry(schema, key.unwrap_or_default())
+                        .map_err(Error::kernel("cannot read a map"))?;
+                    send(&mut self.closed, sink, Event::Entry(&reduced))?;
+                }
+            }
+            Action::PrintMap { map, top, div } => {
+                if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
+                    let mut view = user.read(schema).map_err(Error::kernel("cannot read a map"))?;
+                    view.arrange(*top, *div);
+                    send(&mut self.closed, sink, Event::Map(&view))?;
+                }
+            }
+            Action::Clear(map) => {
+                if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
+                    user.clear().map_err(Error::kernel("cannot clear a map"))?;
+                    set(&mut self.zeroed, *map, false);
+                }
+            }
+            Action::Zero(map) => {
+                if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
+                    user.zero().map_err(Error::kernel("cannot zero a map"))?;
+                    set(&mut self.zeroed, *map, true);
+                }
+            }
+            Action::Time { format } => {
+                let text = wall_clock(format);
+                send(&mut self.closed, sink, Event::Time(&text))?;
+            }
+            Action::Exit => {
+                // The first one counts.
+                let code = fields.next().and_then(|code| code.as_bits()).unwrap_or(0);
+                self.exit_code.get_or_insert(code as i32);
+                self.mute = true;
+            }
+            Action::HelperError { helper } => {
+                let code = fields.next().and_then(|code| code.as_bits()).unwrap_or(0).cast_signed();
+                let name = helper_by_id(*helper).map_or("unknown", |helper| helper.name);
+                send(&mut self.closed, sink, Event::HelperError { helper: name, code, span })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_maps(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        let schema = Schema::of(&self.artifact);
+        let mut users: Vec<(usize, UserMap<'_>)> = (0..self.artifact.maps.len())
+            .filter_map(|index| {
+                let map = MapRef(u32::try_from(index).ok()?);
+                Some((index, user_map(&self.artifact, &self.loaded.maps, map)?))
+            })
+            .collect();
+        users.sort_by_key(|(index, _)| self.artifact.maps.get(*index).map(|spec| &spec.name));
+        for (index, user) in users {
+            let failed = || Error::kernel("cannot read a map");
+            let zeroed = self.zeroed.get(index).copied().unwrap_or(false);
+            let mut view = user.read(schema).map_err(failed())?;
+            if !zeroed && user.is_untouched().map_err(failed())? {
+                view.entries.clear();
+            }
+            view.arrange(0, 0);
+            send(&mut self.closed, sink, Event::Map(&view))?;
+        }
+        Ok(())
+    }
+
+    /// Tells of records that found no room and of runs that the kernel left out.
+    fn report_lost(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        let lost = self.lost_records()?;
+        let mut probes: Vec<(String, u64)> = Vec::new();
+        for program in &self.loaded.programs {
+            // Several programs of one kind may stand for one of the artifact; its slot is theirs together.
+            let missed = bpf::prog_info(program.fd.as_fd()).map_or(0, |info| info.recursion_misses);
+            add(&mut probes, self.name_of(program.index), missed);
+        }
+        for (index, program) in self.artifact.programs.iter().enumerate() {
+            let count = lost.get(program.lost_slot as usize).copied().unwrap_or(0);
+            add(&mut probes, self.name_of(index), count);
+        }
+        let total = probes.iter().map(|(_, count)| count).sum();
+        if total == 0 { Ok(()) } else { self.send(sink, Event::Lost { total, probes: &probes }) }
+    }
+
+    /// For each slot of the map of lost records, the sum over the CPUs.
+    fn lost_records(&self) -> Result<Vec<u64>> {
+        let index = self.artifact.maps.iter().position(|spec| spec.role == MapRole::Lost);
+        let Some(map) = index.and_then(|index| self.loaded.maps.get(index)) else { return Ok(Vec::new()) };
+        (0..map.max_entries())
+            .map(|slot| {
+                let cpus = map
+                    .lookup(&slot.to_le_bytes())
+                    .map_err(Error::kernel("cannot read how many records were lost"))?
+                    .unwrap_or_default();
+                Ok(cpus.as_chunks::<8>().0.iter().map(|cpu| u64::from_le_bytes(*cpu)).sum())
+            })
+            .collect()
+    }
+
+    /// What a program is attached to, in short.
+    fn name_of(&self, index: usize) -> String {
+        let Some(program) = self.artifact.programs.get(index) else { return String::new() };
+        let mut names = program
+            .targets
+            .iter()
+            .filter_map(|id| self.artifact.targets.get(id.0 as usize))
+            .map(|target| target.name.as_str());
+        match (names.next(), names.count()) {
+            (Some(name), 0) => name.to_owned(),
+            (Some(name), more) => format!("{name} and {more} more"),
+            (None, _) => program.name.clone(),
+        }
+    }
+
+    fn send(&mut self, sink: &mut dyn Sink, event: Event<'_>) -> Result<()> {
+        send(&mut self.closed, sink, event)
+    }
+
+    fn tell(&mut self, result: io::Result<()>) -> Result<()> {
+        tell(&mut self.closed, result)
+    }
+}
+
+/// Gives an event to the sink unless nobody reads any more.
+fn send(closed: &mut bool, sink: &mut dyn Sink, event: Event<'_>) -> Result<()> {
+    if *closed { Ok(()) } else { tell(closed, sink.event(event)) }
+}
+
+/// A closed output is remembered; every other failure is one.
+fn tell(closed: &mut bool, result: io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            *closed = true;
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+fn user_map<'a>(artifact: &'a Artifact, maps: &'a [Map], map: MapRef) -> Option<UserMap<'a>> {
+    let index = map.0 as usize;
+    UserMap::new(artifact.maps.get(index)?, maps.get(index)?)
+}
+
+fn set(flags: &mut [bool], map: MapRef, value: bool) {
+    if let Some(flag) = flags.get_mut(map.0 as usize) {
+        *flag = value;
+    }
+}
+
+fn add(probes: &mut Vec<(String, u64)>, name: String, count: u64) {
+    if count == 0 {
+        return;
+    }
+    match probes.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, sum)) => *sum += count,
+        None => probes.push((name, count)),
+    }
+}
+
+/// The local time in a strftime format; one that makes no sense is shown as it is.
+fn wall_clock(format: &str) -> String {
+    jiff::fmt::strtime::format(format, &jiff::Zoned::now()).unwrap_or_else(|error| {
+        tracing::warn!("time({format:?}): {error}");
+        format.to_owned()
+    })
+}

@@ -1,0 +1,204 @@
+//! bpftrace's text form.
+
+use std::io::{self, Write};
+
+use skep_lang::hir::PrintTo;
+use skep_ui::{SourceMap, Span};
+
+use super::histogram::push_histogram;
+use super::output::Output;
+use super::value::{push_key, push_reduced, push_value};
+use super::{Event, Sink, plural, printf};
+use crate::aggregate::Reduced;
+use crate::maps::{EntryValue, MapView};
+
+/// Writes text: results to one place, messages to another.
+pub struct TextSink {
+    out: Output,
+    messages: Box<dyn Write + Send>,
+    sources: SourceMap,
+    quiet: bool,
+    warnings: bool,
+    escape_messages: bool,
+}
+
+impl TextSink {
+    /// Results go to `out`, messages to `messages` (standard error). `sources` tells the places in messages.
+    pub fn new(out: Output, messages: Box<dyn Write + Send>, sources: SourceMap) -> TextSink {
+        let escape_messages = out.escapes();
+        TextSink { out, messages, sources, quiet: false, warnings: true, escape_messages }
+    }
+
+    /// Leaves out how many probes were attached (`-q`).
+    #[must_use]
+    pub fn quiet(mut self, quiet: bool) -> TextSink {
+        self.quiet = quiet;
+        self
+    }
+
+    /// Whether text of other processes is escaped in messages; if not told, as it is in the results.
+    #[must_use]
+    pub fn escape_messages(mut self, escape: bool) -> TextSink {
+        self.escape_messages = escape;
+        self
+    }
+
+    /// Whether warnings are shown (`--no-warnings`).
+    #[must_use]
+    pub fn warnings(mut self, warnings: bool) -> TextSink {
+        self.warnings = warnings;
+        self
+    }
+
+    /// A message goes out at once, after what was printed before it.
+    fn message(&mut self, text: &[u8]) -> io::Result<()> {
+        self.out.idle()?;
+        // Messages that nobody can read must not end the script.
+        let _ = self.messages.write_all(text).and_then(|()| self.messages.flush());
+        Ok(())
+    }
+
+    fn map(&mut self, map: &MapView<'_>) {
+        let escape = self.out.escapes();
+        let out = self.out.buffer();
+        for entry in &map.entries {
+            out.extend_from_slice(map.name.as_bytes());
+            if map.is_keyed() {
+                out.push(b'[');
+                push_key(out, map.key(entry), escape);
+                out.push(b']');
+            }
+            out.push(b':');
+            match &entry.value {
+                EntryValue::Reduced(Reduced::Histogram(buckets)) => {
+                    out.push(b'\n');
+                    push_histogram(out, map.agg(), buckets);
+                }
+                EntryValue::Reduced(reduced) => {
+                    out.push(b' ');
+                    push_reduced(out, reduced);
+                }
+                EntryValue::Divided(number) => {
+                    out.push(b' ');
+                    push_reduced(out, &Reduced::Number(*number));
+                }
+                EntryValue::Plain(bytes) => {
+                    out.push(b' ');
+                    push_value(out, map.plain(bytes), escape);
+                }
+            }
+            out.push(b'\n');
+        }
+    }
+}
+
+impl Sink for TextSink {
+    fn event(&mut self, event: Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Attached { probes } => {
+                if !self.quiet {
+                    self.message(format!("Attached {probes} probe{}\n", plural(probes)).as_bytes())?;
+                }
+            }
+            Event::Printf { to: PrintTo::Output, format, args, .. } => {
+                let escape = self.out.escapes();
+                printf::format(self.out.buffer(), format, args, escape);
+            }
+            Event::Printf { to, format, args, span } => {
+                let severity = if to == PrintTo::Error { "ERROR" } else { "WARNING" };
+                if to == PrintTo::Error || self.warnings {
+                    let mut text = place(&self.sources, span).into_bytes();
+                    text.extend_from_slice(format!("{severity}: ").as_bytes());
+                    printf::format(&mut text, format, args, self.escape_messages);
+                    if text.last() != Some(&b'\n') {
+                        text.push(b'\n');
+                    }
+                    self.message(&text)?;
+                }
+            }
+            Event::Value(value) => {
+                let escape = self.out.escapes();
+                push_value(self.out.buffer(), value, escape);
+                self.out.buffer().push(b'\n');
+            }
+            Event::Entry(Reduced::Histogram(buckets)) => push_histogram(self.out.buffer(), None, buckets),
+            Event::Entry(reduced) => {
+                push_reduced(self.out.buffer(), reduced);
+                self.out.buffer().push(b'\n');
+            }
+            Event::Map(map) => self.map(map),
+            Event::Time(text) => self.out.buffer().extend_from_slice(text.as_bytes()),
+            Event::HelperError { helper, code, span } => {
+                if self.warnings {
+                    let text = helper_error(&self.sources, helper, code, span);
+                    self.message(text.as_bytes())?;
+                }
+            }
+            Event::Lost { total, probes } => {
+                let mut text = format!("Lost {total} events\n");
+                for (name, count) in probes {
+                    text.push_str(&format!("  {name}: {count}\n"));
+                }
+                self.message(text.as_bytes())?;
+            }
+            Event::Finished => self.out.buffer().extend_from_slice(b"\n\n"),
+        }
+        self.out.event_done()
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.out.idle()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// `stdin:1:9-30: `, as far as the place is known.
+fn place(sources: &SourceMap, span: Span) -> String {
+    if !sources.has(span.file) {
+        return String::new();
+    }
+    let (start, end) = (sources.line_col(span.file, span.start), sources.line_col(span.file, span.end));
+    let name = sources.name(span.file);
+    if start.line == end.line {
+        format!("{name}:{}:{}-{}: ", start.line, start.col, end.col)
+    } else {
+        format!("{name}:{}-{}: ", start.line, end.line)
+    }
+}
+
+fn helper_error(sources: &SourceMap, helper: &str, code: i64, span: Span) -> String {
+    let message = helper_message(helper, code);
+    let diagnostic = skep_ui::Diagnostic::warning(span, message);
+    let rendered = diagnostic.render(sources, skep_ui::Colors::Never);
+    let detail = format!("Additional Info - helper: {helper}, retcode: {code}\n");
+    // The detail stands between the first line and the source.
+    match rendered.split_once('\n') {
+        Some((first, source)) => format!("{first}\n{detail}{source}"),
+        None => format!("{rendered}\n{detail}"),
+    }
+}
+
+/// What a failed helper means for the script.
+fn helper_message(helper: &str, code: i64) -> String {
+    const ENOENT: i64 = -2;
+    const E2BIG: i64 = -7;
+    match (helper, code) {
+        ("map_update_elem", E2BIG) => {
+            "Map full; can't update element. Try increasing max_map_keys config or \
+             manually setting the max entries in a map declaration e.g. `let @a = hash(5000)`"
+                .to_owned()
+        }
+        ("map_delete_elem", ENOENT) => "Can't delete map element because it does not exist.".to_owned(),
+        ("map_lookup_elem", _) => "Can't lookup map element because it does not exist.".to_owned(),
+        (_, code) => strerror(code),
+    }
+}
+
+/// The C library's words for a negative errno.
+pub(super) fn strerror(code: i64) -> String {
+    let errno = code.checked_neg().and_then(|errno| i32::try_from(errno).ok()).unwrap_or(0);
+    skep_kernel::Errno(errno).meaning()
+}

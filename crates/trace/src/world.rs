@@ -1,0 +1,184 @@
+//! The running kernel, as the compiler sees it.
+
+use std::cell::OnceCell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use skep_kernel::tracefs::{self, TraceFs};
+use skep_lang::world::{Field, FieldKind, TracepointFormat, World, WorldError};
+
+use crate::error::{Error, Result};
+
+/// Answers from tracefs, which is opened when it is first needed; each answer is read once.
+#[derive(Debug, Default)]
+pub struct KernelWorld {
+    tracefs: OnceCell<Rc<TraceFs>>,
+    tracepoints: OnceCell<Arc<[(String, String)]>>,
+    formats: RefCell<FxHashMap<(String, String), Arc<TracepointFormat>>>,
+}
+
+impl KernelWorld {
+    /// Nothing is read yet.
+    pub fn new() -> KernelWorld {
+        KernelWorld::default()
+    }
+
+    /// tracefs, opened now unless it is open.
+    ///
+    /// # Errors
+    ///
+    /// tracefs is not mounted and may not be mounted by this user, or the kernel has none.
+    pub fn tracefs(&self) -> Result<Rc<TraceFs>> {
+        if let Some(open) = self.tracefs.get() {
+            return Ok(Rc::clone(open));
+        }
+        let opened = TraceFs::open().map_err(Error::kernel("cannot look up tracepoints"))?;
+        Ok(Rc::clone(self.tracefs.get_or_init(|| Rc::new(opened))))
+    }
+
+    /// tracefs if something needed it so far.
+    pub fn opened_tracefs(&self) -> Option<Rc<TraceFs>> {
+        self.tracefs.get().map(Rc::clone)
+    }
+
+    fn open(&self) -> Result<Rc<TraceFs>, WorldError> {
+        self.tracefs().map_err(|error| WorldError(error.to_string()))
+    }
+}
+
+fn told(error: skep_kernel::Error) -> WorldError {
+    WorldError(error.to_string())
+}
+
+impl World for KernelWorld {
+    fn tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
+        if let Some(known) = self.tracepoints.get() {
+            return Ok(Arc::clone(known));
+        }
+        let events: Arc<[_]> = self.open()?.events().map_err(told)?.into();
+        Ok(Arc::clone(self.tracepoints.get_or_init(|| events)))
+    }
+
+    fn has_tracepoint(&self, category: &str, event: &str) -> Result<bool, WorldError> {
+        if let Some(known) = self.tracepoints.get() {
+            let wanted = (category, event);
+            return Ok(known.binary_search_by(|(c, e)| (c.as_str(), e.as_str()).cmp(&wanted)).is_ok());
+        }
+        match self.open()?.id(category, event) {
+            Ok(_) => Ok(true),
+            Err(skep_kernel::Error::Invalid(_)) => Ok(false),
+            Err(error) if error.errno() == Some(skep_kernel::Errno(libc::ENOENT)) => Ok(false),
+            Err(error) => Err(told(error)),
+        }
+    }
+
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, WorldError> {
+        let key = (category.to_owned(), event.to_owned());
+        if let Some(known) = self.formats.borrow().get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let format = self.open()?.format(category, event).map_err(told)?;
+        let format = Arc::new(TracepointFormat { fields: format.fields.into_iter().map(field).collect() });
+        self.formats.borrow_mut().insert(key, Arc::clone(&format));
+        Ok(format)
+    }
+}
+
+/// The kernel's description of a field in the terms of the language.
+fn field(field: tracefs::Field) -> Field {
+    let tracefs::Field { name, ctype, offset, size, signed, kind } = field;
+    // For listings the type is spelled as in C, an array's length behind it.
+    let (ctype, kind) = match kind {
+        tracefs::FieldKind::Integer => {
+            let kind = match (ctype.as_str(), size) {
+                ("bool" | "_Bool", 1) => FieldKind::Bool,
+                (_, 1 | 2 | 4 | 8) => FieldKind::Int { signed },
+                _ => FieldKind::Opaque,
+            };
+            (ctype, kind)
+        }
+        tracefs::FieldKind::Pointer { pointee } => (ctype, FieldKind::Ptr { text: is_char(&pointee) }),
+        tracefs::FieldKind::CharArray { len } => (format!("{ctype}[{len}]"), FieldKind::Chars),
+        tracefs::FieldKind::Array { element_size, len, .. } => {
+            let kind = match element_size {
+                1 | 2 | 4 | 8 => FieldKind::Array { elem_size: element_size, signed },
+                _ => FieldKind::Opaque,
+            };
+            (format!("{ctype}[{len}]"), kind)
+        }
+        tracefs::FieldKind::DataLoc { element } => {
+            let kind = located(false, &element, signed);
+            (ctype, kind)
+        }
+        tracefs::FieldKind::RelLoc { element } => {
+            let kind = located(true, &element, signed);
+            (ctype, kind)
+        }
+        tracefs::FieldKind::Bytes => (ctype, FieldKind::Opaque),
+    };
+    Field { name, ctype, offset, size, kind }
+}
+
+fn located(relative: bool, element: &str, signed: bool) -> FieldKind {
+    FieldKind::DataLoc { relative, text: is_char(element), elem_size: size_of_ctype(element), signed }
+}
+
+/// Whether a C type is a character, so that an address of one is a text.
+fn is_char(ctype: &str) -> bool {
+    ctype.split_whitespace().filter(|word| !matches!(*word, "const" | "volatile" | "__user")).eq(["char"])
+}
+
+/// Bytes of the types that occur as elements; what is not known counts as bytes.
+fn size_of_ctype(ctype: &str) -> u32 {
+    let words: Vec<_> =
+        ctype.split_whitespace().filter(|word| !matches!(*word, "const" | "unsigned" | "signed")).collect();
+    match words.as_slice() {
+        ["short" | "u16" | "s16" | "__u16" | "__s16" | "__le16" | "__be16" | "uint16_t" | "int16_t"]
+        | ["short", "int"] => 2,
+        [
+            "int" | "u32" | "s32" | "__u32" | "__s32" | "__le32" | "__be32" | "uint32_t" | "int32_t"
+            | "pid_t",
+        ]
+        | [] => 4,
+        [
+            "long" | "u64" | "s64" | "__u64" | "__s64" | "__le64" | "__be64" | "uint64_t" | "int64_t"
+            | "size_t",
+        ]
+        | ["long", "long" | "int"]
+        | ["long", "long", "int"] => 8,
+        words if words.last().is_some_and(|last| last.ends_with('*')) => 8,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(ctype: &str, size: u32, signed: bool, kind: tracefs::FieldKind) -> (String, FieldKind) {
+        let made =
+            field(tracefs::Field { name: "x".into(), ctype: ctype.into(), offset: 8, size, signed, kind });
+        (made.ctype, made.kind)
+    }
+
+    #[test]
+    fn fields_are_translated() {
+        let int = described("pid_t", 4, true, tracefs::FieldKind::Integer);
+        assert_eq!(int, ("pid_t".into(), FieldKind::Int { signed: true }));
+        let flag = described("bool", 1, false, tracefs::FieldKind::Integer);
+        assert_eq!(flag.1, FieldKind::Bool);
+        let pointer =
+            described("const char *", 8, false, tracefs::FieldKind::Pointer { pointee: "const char".into() });
+        assert_eq!(pointer, ("const char *".into(), FieldKind::Ptr { text: true }));
+        let name = described("char", 16, false, tracefs::FieldKind::CharArray { len: 16 });
+        assert_eq!(name, ("char[16]".into(), FieldKind::Chars));
+        let located =
+            described("__data_loc char[]", 4, true, tracefs::FieldKind::DataLoc { element: "char".into() });
+        let expected = FieldKind::DataLoc { relative: false, text: true, elem_size: 1, signed: true };
+        assert_eq!(located.1, expected);
+        let array = tracefs::FieldKind::Array { element: "u64".into(), element_size: 8, len: 3 };
+        assert_eq!(described("u64", 24, false, array).0, "u64[3]");
+    }
+}
