@@ -4,7 +4,12 @@
 //! becomes a tree in [`syntax`], which never fails; the tree becomes the typed
 //! program of [`hir`].
 
+pub mod dump;
 pub mod hir;
+pub mod sema;
 pub mod syntax;
 pub mod ty;
 pub mod world;
+
+pub use dump::dump;
+pub use sema::{Analysis, Listed, Options, analyse, compile_front, list};

@@ -1,0 +1,282 @@
+//! The typed program as text, for `-d hir` and for tests.
+//!
+//! One statement a line, indented by block; an operation with its operands in parentheses, and
+//! behind each leaf its type. The form is stable, so that it can be compared.
+
+use std::fmt::{self, Display, Write};
+
+use crate::hir::*;
+use crate::ty::{Agg, Space, Ty, TyKind, Types};
+
+/// The text of a program.
+pub fn dump(program: &Program) -> String {
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = Dumper { program, out: &mut out }.program();
+    out
+}
+
+struct Dumper<'a> {
+    program: &'a Program,
+    out: &'a mut String,
+}
+
+impl Dumper<'_> {
+    fn program(&mut self) -> fmt::Result {
+        for map in &self.program.maps {
+            let (key, value) = (self.ty(map.key), self.ty(map.value));
+            writeln!(self.out, "map {}: [{key}] -> {value}, {} entries", map.name, map.max_entries)?;
+        }
+        for probe in &self.program.probes {
+            self.probe(probe)?;
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self, probe: &Probe) -> fmt::Result {
+        writeln!(self.out, "program {:?} of clause {}", probe.kind, probe.clause)?;
+        for id in &probe.targets {
+            match self.program.targets.get(id.0 as usize) {
+                Some(target) => writeln!(self.out, "  target {}: {} = {}", id.0, target.name, Attached(&target.attach))?,
+                None => writeln!(self.out, "  target {}: ?", id.0)?,
+            }
+        }
+        for (index, local) in probe.locals.iter().enumerate() {
+            writeln!(self.out, "  local {index}: {}: {}", local.name, self.ty(local.ty))?;
+        }
+        self.block(&probe.body, probe, 1)
+    }
+
+    fn block(&mut self, block: &Block, probe: &Probe, depth: usize) -> fmt::Result {
+        let indent = "  ".repeat(depth);
+        for stmt in &block.stmts {
+            self.out.push_str(&indent);
+            match &stmt.kind {
+                StmtKind::Expr(expr) => writeln!(self.out, "{}", self.expr(expr, probe))?,
+                StmtKind::SetLocal { local, value } => {
+                    let value = self.expr(value, probe);
+                    writeln!(self.out, "{} = {value}", local_name(probe, *local))?;
+                }
+                StmtKind::SetMap { map, key, value } => {
+                    let (place, value) = (self.entry(*map, key.as_ref(), probe), self.expr(value, probe));
+                    writeln!(self.out, "{place} = {value}")?;
+                }
+                StmtKind::Aggregate { map, key, sample } => {
+                    let place = self.entry(*map, key.as_ref(), probe);
+                    let sample = sample.as_ref().map_or(String::new(), |sample| self.expr(sample, probe));
+                    writeln!(self.out, "{place} <- ({sample})")?;
+                }
+                StmtKind::If { cond, then, otherwise } => {
+                    writeln!(self.out, "if {}", self.expr(cond, probe))?;
+                    self.block(then, probe, depth + 1)?;
+                    if !otherwise.stmts.is_empty() {
+                        writeln!(self.out, "{indent}else")?;
+                        self.block(otherwise, probe, depth + 1)?;
+                    }
+                }
+                StmtKind::Block(inner) => {
+                    writeln!(self.out, "block")?;
+                    self.block(inner, probe, depth + 1)?;
+                }
+                StmtKind::Return => writeln!(self.out, "return")?,
+                StmtKind::Printf { to, format, args } => {
+                    write!(self.out, "printf {to:?}")?;
+                    for piece in &format.pieces {
+                        match piece {
+                            Piece::Text(text) => write!(self.out, " {text:?}")?,
+                            Piece::Conversion(conversion) => write!(self.out, " {}", Converted(conversion))?,
+                        }
+                    }
+                    writeln!(self.out)?;
+                    for arg in args {
+                        writeln!(self.out, "{indent}  {}", self.expr(arg, probe))?;
+                    }
+                }
+                StmtKind::PrintMap { map, top, div } => {
+                    writeln!(self.out, "print {} top {top} div {div}", map_name(self.program, *map))?;
+                }
+                StmtKind::PrintValue(value) => writeln!(self.out, "print {}", self.expr(value, probe))?,
+                StmtKind::Clear(map) => writeln!(self.out, "clear {}", map_name(self.program, *map))?,
+                StmtKind::Zero(map) => writeln!(self.out, "zero {}", map_name(self.program, *map))?,
+                StmtKind::Time { format } => writeln!(self.out, "time {format:?}")?,
+                StmtKind::Exit { code } => writeln!(self.out, "exit {}", self.expr(code, probe))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn expr(&self, expr: &Expr, probe: &Probe) -> String {
+        let ty = self.ty(expr.ty);
+        let inner = |inner: &Expr| self.expr(inner, probe);
+        match &expr.kind {
+            ExprKind::Int(value) => match self.program.types.kind(expr.ty) {
+                TyKind::Bool => (*value != 0).to_string(),
+                TyKind::Int { signed: true, .. } => format!("{}:{ty}", *value as i64),
+                _ => format!("{value}:{ty}"),
+            },
+            ExprKind::Str(text) => format!("{text:?}:{ty}"),
+            ExprKind::Local(local) => format!("{}:{ty}", local_name(probe, *local)),
+            ExprKind::MapGet { map, key } => format!("{}:{ty}", self.entry(*map, key.as_deref(), probe)),
+            ExprKind::AggEntry { map, key } => {
+                format!("entry({}):{ty}", self.entry(*map, key.as_deref(), probe))
+            }
+            ExprKind::MapAdd { map, key, by, old } => {
+                let place = self.entry(*map, key.as_deref(), probe);
+                format!("add{}({place}, {})", if *old { "_old" } else { "" }, inner(by))
+            }
+            ExprKind::LocalAdd { local, by, old } => {
+                let name = local_name(probe, *local);
+                format!("add{}({name}, {})", if *old { "_old" } else { "" }, inner(by))
+            }
+            ExprKind::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_deref(), probe)),
+            ExprKind::HasKey { map, key } => format!("has_key({})", self.entry(*map, Some(key), probe)),
+            ExprKind::Binary { op, lhs, rhs } => format!("({} {} {}):{ty}", inner(lhs), binary(*op), inner(rhs)),
+            ExprKind::Compare { op, lhs, rhs } => format!("({} {} {})", inner(lhs), compare(*op), inner(rhs)),
+            ExprKind::Logic { or, lhs, rhs } => {
+                format!("({} {} {})", inner(lhs), if *or { "||" } else { "&&" }, inner(rhs))
+            }
+            ExprKind::Not(e) => format!("!{}", inner(e)),
+            ExprKind::Neg(e) => format!("-{}", inner(e)),
+            ExprKind::BitNot(e) => format!("~{}", inner(e)),
+            ExprKind::Cond { cond, then, otherwise } => {
+                format!("({} ? {} : {})", inner(cond), inner(then), inner(otherwise))
+            }
+            ExprKind::Cast(e) => format!("cast({}):{ty}", inner(e)),
+            ExprKind::Tuple(elems) => {
+                let elems: Vec<String> = elems.iter().map(inner).collect();
+                format!("({})", elems.join(", "))
+            }
+            ExprKind::Element { base, index } => format!("{}.{index}:{ty}", inner(base)),
+            ExprKind::Helper(helper) => {
+                let name = skep_isa::helpers::helper_by_id(helper.id).map_or("unknown", |helper| helper.name);
+                format!("{name}{}():{ty}", if helper.once { "" } else { "!" })
+            }
+            ExprKind::Runtime(runtime) => format!("{runtime:?}:{ty}"),
+            ExprKind::Comm => format!("comm:{ty}"),
+            ExprKind::Probe => "probe".into(),
+            ExprKind::Context { offset } => format!("ctx[{offset}]:{ty}{}", self.space(expr.ty)),
+            ExprKind::DataLoc { offset, relative } => {
+                format!("{}[{offset}]:{ty}", if *relative { "rel_loc" } else { "data_loc" })
+            }
+            ExprKind::ReadStr { pointer, length } => self.read("str", pointer, length.as_deref(), &ty, probe),
+            ExprKind::ReadBuf { pointer, length } => self.read("buf", pointer, length.as_deref(), &ty, probe),
+        }
+    }
+
+    fn read(&self, what: &str, pointer: &Expr, length: Option<&Expr>, ty: &str, probe: &Probe) -> String {
+        let space = self.space(pointer.ty);
+        let pointer = self.expr(pointer, probe);
+        match length {
+            Some(length) => format!("{what}({pointer}, {}):{ty}{space}", self.expr(length, probe)),
+            None => format!("{what}({pointer}):{ty}{space}"),
+        }
+    }
+
+    fn space(&self, ty: Ty) -> &'static str {
+        match self.program.types.kind(ty) {
+            TyKind::Ptr { space: Space::User, .. } => "@user",
+            TyKind::Ptr { space: Space::Kernel, .. } => "@kernel",
+            TyKind::Ptr { space: Space::Context, .. } => "@context",
+            _ => "",
+        }
+    }
+
+    fn entry(&self, map: MapId, key: Option<&Expr>, probe: &Probe) -> String {
+        match key {
+            Some(key) => format!("{}[{}]", map_name(self.program, map), self.expr(key, probe)),
+            None => map_name(self.program, map).to_owned(),
+        }
+    }
+
+    fn ty(&self, ty: Ty) -> String {
+        let types: &Types = &self.program.types;
+        match types.kind(ty) {
+            TyKind::Probe => "probe".into(),
+            TyKind::Agg(Agg::Hist { bits }) => format!("hist_t({bits})"),
+            TyKind::Agg(Agg::Lhist { min, max, step }) => format!("lhist_t({min}, {max}, {step})"),
+            _ => types.name(ty),
+        }
+    }
+}
+
+fn map_name(program: &Program, id: MapId) -> &str {
+    program.maps.get(id.0 as usize).map_or("@?", |map| &map.name)
+}
+
+fn local_name(probe: &Probe, id: LocalId) -> &str {
+    probe.locals.get(id.0 as usize).map_or("$?", |local| &local.name)
+}
+
+fn binary(op: BinaryOp) -> &'static str {
+    match op {
+        BinaryOp::Add => "+",
+        BinaryOp::Sub => "-",
+        BinaryOp::Mul => "*",
+        BinaryOp::Div => "/",
+        BinaryOp::Mod => "%",
+        BinaryOp::And => "&",
+        BinaryOp::Or => "|",
+        BinaryOp::Xor => "^",
+        BinaryOp::Shl => "<<",
+        BinaryOp::Shr => ">>",
+    }
+}
+
+fn compare(op: CompareOp) -> &'static str {
+    match op {
+        CompareOp::Eq => "==",
+        CompareOp::Ne => "!=",
+        CompareOp::Lt => "<",
+        CompareOp::Le => "<=",
+        CompareOp::Gt => ">",
+        CompareOp::Ge => ">=",
+    }
+}
+
+struct Attached<'a>(&'a Attach);
+
+impl Display for Attached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Attach::Begin => f.write_str("begin"),
+            Attach::End => f.write_str("end"),
+            Attach::Tracepoint { category, event } => write!(f, "{category}/{event}"),
+            Attach::Interval(rate) => write!(f, "one CPU, {}", Paced(*rate)),
+            Attach::Profile(rate) => write!(f, "all CPUs, {}", Paced(*rate)),
+        }
+    }
+}
+
+struct Paced(Rate);
+
+impl Display for Paced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Rate::PeriodNs(ns) => write!(f, "every {ns} ns"),
+            Rate::Hertz(hz) => write!(f, "{hz} times a second"),
+        }
+    }
+}
+
+struct Converted<'a>(&'a Conversion);
+
+impl Display for Converted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = self.0;
+        f.write_char('%')?;
+        let flags = [(c.left, '-'), (c.plus, '+'), (c.space, ' '), (c.zero, '0'), (c.alternate, '#')];
+        for (_, flag) in flags.iter().filter(|(set, _)| *set) {
+            f.write_char(*flag)?;
+        }
+        if let Some(width) = c.width {
+            write!(f, "{width}")?;
+        }
+        if let Some(precision) = c.precision {
+            write!(f, ".{precision}")?;
+        }
+        if let Some(bits) = c.bits {
+            write!(f, "<{bits}>")?;
+        }
+        write!(f, "{:?}", c.spec)
+    }
+}

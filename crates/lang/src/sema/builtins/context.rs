@@ -1,0 +1,219 @@
+//! Who, where and when: the thread, the CPU, the clock, the probe.
+
+use skep_isa::helpers::id;
+use skep_ui::{Span, suggest};
+
+use super::{Action, Arity, Builtin, Call};
+use crate::hir::{BinaryOp, Expr, ExprKind, Helper, Runtime};
+use crate::sema::check::{Checker, node};
+use crate::sema::uses;
+use crate::syntax::ast;
+use crate::ty::Ty;
+
+pub(super) const TABLE: &[Builtin] = &[
+    Builtin {
+        name: "pid",
+        aliases: &[],
+        args: Arity::range(0, 1),
+        action: Action::Value(|checker, call| {
+            namespace(checker, call).unwrap_or_else(|| pid(checker, call.span))
+        }),
+        doc: "Process id",
+    },
+    Builtin {
+        name: "tid",
+        aliases: &[],
+        args: Arity::range(0, 1),
+        action: Action::Value(|checker, call| {
+            namespace(checker, call).unwrap_or_else(|| {
+                let both = helper(id::GET_CURRENT_PID_TGID, true, call.span);
+                checker.force(both, Ty::U32)
+            })
+        }),
+        doc: "Thread id",
+    },
+    Builtin {
+        name: "uid",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| {
+            let both = helper(id::GET_CURRENT_UID_GID, true, call.span);
+            binary(BinaryOp::And, both, 0xffff_ffff, call.span)
+        }),
+        doc: "User id",
+    },
+    Builtin {
+        name: "gid",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| {
+            let both = helper(id::GET_CURRENT_UID_GID, true, call.span);
+            binary(BinaryOp::Shr, both, 32, call.span)
+        }),
+        doc: "Group id",
+    },
+    Builtin {
+        name: "comm",
+        aliases: &[],
+        args: Arity::range(0, 1),
+        action: Action::Value(|checker, call| match call.args.first() {
+            None => {
+                let ty = checker.types.str(16);
+                node(ExprKind::Comm, ty, call.span)
+            }
+            Some(_) => checker.unsupported(call.span, "comm() of another process is"),
+        }),
+        doc: "Name of the current thread",
+    },
+    Builtin {
+        name: "cpu",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| helper(id::GET_SMP_PROCESSOR_ID, true, call.span)),
+        doc: "Number of the CPU that runs the probe",
+    },
+    Builtin {
+        name: "numaid",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| helper(id::GET_NUMA_NODE_ID, true, call.span)),
+        doc: "Number of the NUMA node that runs the probe",
+    },
+    Builtin {
+        name: "cgroup",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| helper(id::GET_CURRENT_CGROUP_ID, true, call.span)),
+        doc: "Id of the current process's control group",
+    },
+    Builtin {
+        name: "nsecs",
+        aliases: &[],
+        args: Arity::range(0, 1),
+        action: Action::Value(nsecs),
+        doc: "Nanoseconds of a clock: boot (the default), monotonic or tai",
+    },
+    Builtin {
+        name: "elapsed",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| {
+            let span = call.span;
+            let now = Box::new(helper(id::KTIME_GET_NS, false, span));
+            let start = Box::new(node(ExprKind::Runtime(Runtime::StartTime), Ty::U64, span));
+            node(ExprKind::Binary { op: BinaryOp::Sub, lhs: now, rhs: start }, Ty::U64, span)
+        }),
+        doc: "Nanoseconds since the script was started",
+    },
+    Builtin {
+        name: "jiffies",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| helper(id::JIFFIES64, false, call.span)),
+        doc: "Ticks of the kernel's clock",
+    },
+    Builtin {
+        name: "rand",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| helper(id::GET_PRANDOM_U32, false, call.span)),
+        doc: "A random number of 32 bits",
+    },
+    Builtin {
+        name: "cpid",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|checker, call| {
+            if !checker.options.has_command {
+                checker.diagnostics.warning(call.span, "No child command (`-c`); cpid is zero");
+            }
+            node(ExprKind::Runtime(Runtime::CommandPid), Ty::U64, call.span)
+        }),
+        doc: "Process id of the command of -c",
+    },
+    Builtin {
+        name: "probe",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| node(ExprKind::Probe, Ty::PROBE, call.span)),
+        doc: "Full name of the probe",
+    },
+    Builtin {
+        name: "args",
+        aliases: &[],
+        args: Arity::NONE,
+        // Only what is left after `args.field` and `str(args)` were looked for.
+        action: Action::Value(|checker, call| {
+            if checker.unit_in_hand().provider.has_args {
+                checker.unsupported(call.span, "The record as a whole is")
+            } else {
+                checker.broken(call.span)
+            }
+        }),
+        doc: "The fields of the probe's record: args.field",
+    },
+];
+
+/// The process id.
+pub fn pid(checker: &mut Checker<'_>, span: Span) -> Expr {
+    let both = helper(id::GET_CURRENT_PID_TGID, true, span);
+    let high = binary(BinaryOp::Shr, both, 32, span);
+    checker.force(high, Ty::U32)
+}
+
+/// The complaint about the argument of `pid` and `tid`, if there is one to make.
+fn namespace(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
+    let which = call.args.first()?;
+    match &which.peel_parens().kind {
+        ast::ExprKind::Ident(name) if name == "init" => None,
+        ast::ExprKind::Ident(name) if name == "curr_ns" => {
+            Some(checker.unsupported(call.span, &format!("{}(curr_ns) is", call.name)))
+        }
+        _ => Some(checker.error(
+            call.span,
+            format!("{}() only supports curr_ns and init as the argument", call.name),
+        )),
+    }
+}
+
+fn nsecs(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let Some(clock) = call.args.first() else { return helper(id::KTIME_GET_BOOT_NS, false, call.span) };
+    let name = match &clock.peel_parens().kind {
+        ast::ExprKind::Ident(name) => name.as_str(),
+        _ => {
+            return checker.error(call.span, "nsecs() only supports the name of a clock as the argument");
+        }
+    };
+    match name {
+        "boot" => helper(id::KTIME_GET_BOOT_NS, false, call.span),
+        "monotonic" => helper(id::KTIME_GET_NS, false, call.span),
+        "tai" => helper(id::KTIME_GET_TAI_NS, false, call.span),
+        "sw_tai" => checker.unsupported(call.span, "nsecs(sw_tai) is"),
+        other => {
+            let near = suggest(other, ["boot", "monotonic", "tai", "sw_tai"]);
+            let mut diagnostic =
+                skep_ui::Diagnostic::error(clock.span, format!("Invalid timestamp mode: {other}"));
+            diagnostic = match near {
+                Some(near) => diagnostic.help(format!("Did you mean {near}?")),
+                None => diagnostic.help("Valid modes: boot, monotonic, tai, sw_tai"),
+            };
+            checker.diagnostics.push(diagnostic);
+            checker.broken(call.span)
+        }
+    }
+}
+
+/// A call of a helper without arguments. `once`: it gives the same answer throughout one run.
+fn helper(id: u32, once: bool, span: Span) -> Expr {
+    node(ExprKind::Helper(Helper { id, once }), Ty::U64, span)
+}
+
+fn binary(op: BinaryOp, lhs: Expr, rhs: u64, span: Span) -> Expr {
+    let rhs = Box::new(node(ExprKind::Int(rhs), Ty::U64, span));
+    node(ExprKind::Binary { op, lhs: Box::new(lhs), rhs }, Ty::U64, span)
+}
+
+/// Whether an expression is the record itself: `args` or `args()`.
+pub(super) fn is_record(expr: &ast::Expr) -> bool {
+    uses::is_name(expr, "args")
+}

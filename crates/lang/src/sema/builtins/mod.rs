@@ -1,0 +1,153 @@
+//! The builtins: one row each in one table, with what they take, what they mean, and how they are
+//! checked and written as typed program. Rows stand in the file of their kind.
+//!
+//! A builtin without arguments can be written with or without parentheses.
+
+mod aggregate;
+mod context;
+mod maps;
+mod output;
+mod text;
+
+pub use context::pid;
+
+use skep_ui::Span;
+
+use super::check::Checker;
+use crate::hir::{Expr, StmtKind};
+use crate::syntax::ast;
+use crate::ty::Agg;
+
+/// A builtin.
+pub struct Builtin {
+    /// As messages spell it.
+    pub name: &'static str,
+    /// Other spellings.
+    pub aliases: &'static [&'static str],
+    /// How many arguments it takes.
+    pub args: Arity,
+    /// Where it may stand and what it becomes.
+    pub action: Action,
+    /// One line for a user.
+    pub doc: &'static str,
+}
+
+/// How many arguments a builtin takes.
+#[derive(Clone, Copy)]
+pub struct Arity {
+    /// At least.
+    pub min: usize,
+    /// At most.
+    pub max: usize,
+}
+
+/// Where a builtin may stand, and what it becomes. The number of arguments has been checked.
+pub enum Action {
+    /// Anywhere an expression may.
+    Value(fn(&mut Checker<'_>, &Call<'_>) -> Expr),
+    /// As a statement; it has no value. `None` after a complaint.
+    Statement(fn(&mut Checker<'_>, &Call<'_>) -> Option<StmtKind>),
+    /// Only as the right side of an assignment to a map. `None` after a complaint.
+    Aggregate(fn(&mut Checker<'_>, &Call<'_>) -> Option<Aggregation>),
+}
+
+/// A use of a builtin.
+pub struct Call<'e> {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// What stands in the parentheses.
+    pub args: &'e [ast::Expr],
+    /// All of it.
+    pub span: Span,
+}
+
+/// What an aggregating builtin does with a sample.
+pub struct Aggregation {
+    /// Which; the sign is decided by all samples together.
+    pub agg: Agg,
+    /// The sample; `None` for `count()`.
+    pub sample: Option<Expr>,
+}
+
+/// All builtins there are.
+const TABLES: &[&[Builtin]] = &[context::TABLE, text::TABLE, output::TABLE, maps::TABLE, aggregate::TABLE];
+
+/// Builtins of the language that are still missing.
+pub const MISSING: &[&str] = &[
+    "assert", "assert_str", "bswap", "cat", "cgroup_path", "cgroupid", "config", "container_of", "ctx",
+    "curtask", "debugf", "default_str_length", "dw_ustack", "fail", "find", "func", "getopt", "has_cpid",
+    "is_array", "is_err", "is_integer", "is_literal", "is_ptr", "is_str", "is_unsigned_integer", "join",
+    "kaddr", "kfunc_allowed", "kfunc_exist", "kptr", "kstack", "ksym", "leader_comm", "leader_tid", "len",
+    "macaddr", "memcmp", "ncpus", "ntop", "override", "path", "pcomm", "percpu_kaddr", "ppid", "probetype",
+    "pton", "reg", "retval", "signal", "signal_name", "signal_thread", "skboutput", "socket_cookie",
+    "static_assert", "str_concat", "strcap", "strcontains", "strerror", "strftime", "strlen", "strncmp",
+    "strstr", "syscall_name", "system", "tseries", "uaddr", "unwatch", "uptr", "username", "usermode",
+    "ustack", "usym", "write_user",
+];
+
+/// The builtin of this name or alias.
+pub fn by_name(name: &str) -> Option<&'static Builtin> {
+    TABLES.iter().flat_map(|table| table.iter()).find(|builtin| {
+        builtin.name == name || builtin.aliases.contains(&name)
+    })
+}
+
+/// All names, for suggestions.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|builtin| builtin.name)
+}
+
+/// Names and one line about each, in the order of the tables.
+pub fn docs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLES.iter().flat_map(|table| table.iter()).map(|builtin| (builtin.name, builtin.doc))
+}
+
+impl Arity {
+    /// No arguments.
+    pub const NONE: Arity = Arity { min: 0, max: 0 };
+    /// One argument.
+    pub const ONE: Arity = Arity { min: 1, max: 1 };
+
+    /// From `min` to `max` arguments.
+    pub const fn range(min: usize, max: usize) -> Arity {
+        Arity { min, max }
+    }
+
+    /// What is wrong with a number of arguments, if anything.
+    pub fn complaint(self, name: &str, given: usize) -> Option<String> {
+        if (self.min..=self.max).contains(&given) {
+            return None;
+        }
+        let count = |n: usize| match n {
+            1 => "one argument".to_owned(),
+            n => format!("{n} arguments"),
+        };
+        let wanted = match self {
+            Arity { max: 0, .. } => "requires no arguments".to_owned(),
+            Arity { min, max } if min == max => format!("requires {}", count(min)),
+            Arity { min, .. } if given < min => format!("requires at least {}", count(min)),
+            Arity { max, .. } => format!("takes up to {}", count(max)),
+        };
+        Some(format!("{name}() {wanted} ({given} provided)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustc_hash::FxHashSet;
+
+    #[test]
+    fn every_name_is_there_once() {
+        let mut seen = FxHashSet::default();
+        for builtin in TABLES.iter().flat_map(|table| table.iter()) {
+            for name in [builtin.name].iter().chain(builtin.aliases) {
+                assert!(seen.insert(*name), "{name} twice");
+                assert!(!MISSING.contains(name), "{name} is not missing");
+            }
+            assert!(builtin.args.min <= builtin.args.max);
+            assert!(!builtin.doc.is_empty() && !builtin.doc.ends_with('.'), "{}", builtin.doc);
+        }
+        assert!(MISSING.is_sorted());
+    }
+}

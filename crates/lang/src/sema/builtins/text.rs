@@ -1,0 +1,234 @@
+//! Texts and bytes out of memory: `str()` and `buf()`.
+
+use super::context::is_record;
+use super::{Action, Arity, Builtin, Call};
+use crate::hir::{BinaryOp, Expr, ExprKind};
+use crate::sema::check::{Checker, node};
+use crate::sema::options::Param;
+use crate::sema::record::{AccessKind, TextPointer};
+use crate::syntax::ast;
+use crate::ty::{Ty, TyKind};
+
+pub(super) const TABLE: &[Builtin] = &[
+    Builtin {
+        name: "str",
+        aliases: &[],
+        args: Arity::range(1, 2),
+        action: Action::Value(str_),
+        doc: "The text at a pointer, at most the second argument's number of bytes",
+    },
+    Builtin {
+        name: "buf",
+        aliases: &[],
+        args: Arity::range(1, 2),
+        action: Action::Value(buf),
+        doc: "As many bytes at a pointer as the second argument says",
+    },
+];
+
+/// How long a result may be.
+enum Length {
+    /// As long as the settings allow.
+    Default,
+    /// So many bytes, without the closing NUL.
+    Constant(u32),
+    /// Known when the probe runs; a `uint64`.
+    Dynamic(Expr),
+}
+
+fn str_(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let [first, rest @ ..] = call.args else { return checker.broken(call.span) };
+    let length = match rest.first() {
+        None => Some(Length::Default),
+        Some(length) => length_of(checker, call, length),
+    };
+    let Some(length) = length else { return checker.broken(call.span) };
+    if is_record(first) {
+        return record_text(checker, call, length);
+    }
+    if let Some(text) = param_text(checker, first) {
+        let text = checker.text(text, call.span);
+        return shortened(checker, text, &length, call);
+    }
+    let value = checker.value(first);
+    match checker.types.kind(value.ty) {
+        TyKind::Error => value,
+        TyKind::Str(_) => shortened(checker, value, &length, call),
+        TyKind::Int { .. } | TyKind::Ptr { .. } => read(checker, value, length, call),
+        _ => {
+            let name = checker.type_name(value.ty);
+            checker.error(
+                call.span,
+                format!("str() expects a string, integer or a pointer type as first argument ({name} provided)"),
+            )
+        }
+    }
+}
+
+/// `str($1)`, also of a number, and `str($1 + n)`, which leaves out the first n characters.
+fn param_text(checker: &Checker<'_>, expr: &ast::Expr) -> Option<String> {
+    match &expr.peel_parens().kind {
+        ast::ExprKind::Param(n) => Some(checker.options.param_text(*n).into()),
+        ast::ExprKind::Binary { op: ast::BinaryOp::Add, lhs, rhs, .. } => {
+            match (&lhs.peel_parens().kind, &rhs.peel_parens().kind) {
+                (ast::ExprKind::Param(n), ast::ExprKind::Int(skip)) => match checker.options.param(*n) {
+                    Param::Text(text) => {
+                        let skip = usize::try_from(skip.value).unwrap_or(usize::MAX);
+                        Some(text.chars().skip(skip).collect())
+                    }
+                    _ => None,
+                },
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A text that is there already, cut to a length.
+fn shortened(checker: &mut Checker<'_>, text: Expr, length: &Length, call: &Call<'_>) -> Expr {
+    let limit = match length {
+        Length::Default => return Expr { span: call.span, ..text },
+        Length::Constant(limit) => *limit,
+        Length::Dynamic(_) => {
+            return checker.unsupported(call.span, "Cutting a text to a length that is not constant is");
+        }
+    };
+    if let ExprKind::Str(text) = text.kind {
+        let mut end = text.len().min(limit as usize);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        return checker.text(text.get(..end).unwrap_or(""), call.span);
+    }
+    let ty = checker.types.str(limit.saturating_add(1));
+    if checker.types.size(text.ty) <= checker.types.size(ty) {
+        return Expr { span: call.span, ..text };
+    }
+    node(ExprKind::Cast(Box::new(text)), ty, call.span)
+}
+
+/// A text in memory.
+fn read(checker: &mut Checker<'_>, address: Expr, length: Length, call: &Call<'_>) -> Expr {
+    // `str(0)` is the text of a number, which is what `str($1)` is with a number for `$1`.
+    if let (Some(value), Length::Default) = (checker.constant(&address), &length) {
+        return checker.text(value.to_string(), call.span);
+    }
+    let pointer = Box::new(as_pointer(checker, address));
+    let max = checker.config.max_strlen;
+    let (capacity, length) = match length {
+        Length::Default => (max, None),
+        Length::Constant(limit) => (limit.saturating_add(1).min(max), None),
+        // What reads the text counts the closing NUL.
+        Length::Dynamic(length) => {
+            let span = length.span;
+            let one = Box::new(node(ExprKind::Int(1), Ty::U64, span));
+            let kind = ExprKind::Binary { op: BinaryOp::Add, lhs: Box::new(length), rhs: one };
+            (max, Some(Box::new(node(kind, Ty::U64, span))))
+        }
+    };
+    let ty = checker.types.str(capacity);
+    node(ExprKind::ReadStr { pointer, length }, ty, call.span)
+}
+
+/// `str(args)`: the only text that the record points to.
+fn record_text(checker: &mut Checker<'_>, call: &Call<'_>, length: Length) -> Expr {
+    let Some(text) = checker.unit_in_hand().shape.text.as_ref() else { return checker.broken(call.span) };
+    match text {
+        TextPointer::One(access) => {
+            let kind = match access.kind {
+                AccessKind::Direct => ExprKind::Context { offset: access.offset },
+                AccessKind::DataLoc { relative } => ExprKind::DataLoc { offset: access.offset, relative },
+            };
+            let pointer = node(kind, access.ty, call.span);
+            read(checker, pointer, length, call)
+        }
+        TextPointer::None | TextPointer::Several(_) => checker.text("", call.span),
+    }
+}
+
+fn as_pointer(checker: &mut Checker<'_>, address: Expr) -> Expr {
+    if matches!(checker.types.kind(address.ty), TyKind::Ptr { .. }) {
+        return address;
+    }
+    let space = checker.default_space();
+    let ty = checker.types.ptr(Ty::I8, space);
+    let address = checker.widen_int(address);
+    checker.force(address, ty)
+}
+
+/// The length argument; `None` after a complaint.
+fn length_of(checker: &mut Checker<'_>, call: &Call<'_>, length: &ast::Expr) -> Option<Length> {
+    let value = checker.value(length);
+    if value.ty == Ty::ERROR {
+        return None;
+    }
+    if let Some(constant) = checker.constant(&value) {
+        if constant < 0 {
+            checker.diagnostics.error(
+                call.span,
+                format!("{}() cannot use a negative length ({constant})", call.name),
+            );
+            return None;
+        }
+        let max = checker.config.max_strlen;
+        let limit = u32::try_from(constant).unwrap_or(u32::MAX);
+        if limit > max {
+            checker.diagnostics.warning(
+                call.span,
+                format!(
+                    "length param ({constant}) is too long and will be shortened to {max} bytes (see BPFTRACE_MAX_STRLEN)"
+                ),
+            );
+        }
+        return Some(Length::Constant(limit.min(max)));
+    }
+    match checker.types.kind(value.ty) {
+        TyKind::Int { .. } => Some(Length::Dynamic(checker.force(value, Ty::U64))),
+        kind => {
+            let kind = if matches!(kind, TyKind::Str(_)) { "string".to_owned() } else { checker.type_name(value.ty) };
+            checker
+                .diagnostics
+                .error(call.span, format!("{}() only supports int arguments ({kind} provided)", call.name));
+            None
+        }
+    }
+}
+
+fn buf(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let [first, rest @ ..] = call.args else { return checker.broken(call.span) };
+    let value = checker.value(first);
+    let length = match rest.first() {
+        None => Some(Length::Default),
+        Some(length) => length_of(checker, call, length),
+    };
+    let Some(length) = length else { return checker.broken(call.span) };
+    match checker.types.kind(value.ty) {
+        TyKind::Error => return value,
+        TyKind::Int { .. } | TyKind::Ptr { .. } => {}
+        TyKind::Str(_) | TyKind::Array { .. } => {
+            let name = checker.type_name(value.ty);
+            return checker.unsupported(call.span, &format!("buf() of a value of type {name} is"));
+        }
+        _ => {
+            let name = checker.type_name(value.ty);
+            return checker.error(
+                call.span,
+                format!("buf() expects an integer or a pointer type as first argument ({name} provided)"),
+            );
+        }
+    }
+    let max = checker.config.max_strlen;
+    let (capacity, length) = match length {
+        Length::Default => {
+            return checker.error(call.span, "buf() expects a length argument for non-array type int");
+        }
+        Length::Constant(limit) => {
+            (limit, Some(Box::new(node(ExprKind::Int(u64::from(limit)), Ty::U64, call.span))))
+        }
+        Length::Dynamic(length) => (max, Some(Box::new(length))),
+    };
+    let pointer = Box::new(as_pointer(checker, value));
+    let ty = checker.types.intern(TyKind::Buf(capacity));
+    node(ExprKind::ReadBuf { pointer, length }, ty, call.span)
+}

@@ -1,0 +1,174 @@
+//! From one type to another: the conversions that a script need not write, and conditions.
+
+use skep_ui::Span;
+
+use super::{Checker, node};
+use crate::hir::{Expr, ExprKind};
+use crate::sema::{infer, walk};
+use crate::ty::{Ty, TyKind};
+
+impl Checker<'_> {
+    /// Converts as an assignment does. Warns where values can get lost; `None` where the types have
+    /// nothing in common, or a literal does not fit.
+    pub fn convert(&mut self, expr: Expr, to: Ty) -> Option<Expr> {
+        let to = infer::settle(&mut self.types, to);
+        let from = infer::settle(&mut self.types, expr.ty);
+        if from == to || from == Ty::ERROR || to == Ty::ERROR {
+            return Some(expr);
+        }
+        match (self.types.kind(from), self.types.kind(to)) {
+            (TyKind::Int { .. }, TyKind::Int { .. }) => self.convert_int(expr, from, to),
+            (TyKind::Str(from), TyKind::Str(capacity)) => match &expr.kind {
+                _ if from > capacity => None,
+                ExprKind::Str(_) => Some(Expr { ty: to, ..expr }),
+                _ => Some(cast(expr, to)),
+            },
+            (TyKind::Buf(from), TyKind::Buf(capacity)) if from < capacity => Some(cast(expr, to)),
+            (TyKind::Tuple(from), TyKind::Tuple(elems)) if from.len() == elems.len() => {
+                let elems = elems.to_vec();
+                self.convert_tuple(expr, &elems, to)
+            }
+            _ => None,
+        }
+    }
+
+    fn convert_int(&mut self, expr: Expr, from: Ty, to: Ty) -> Option<Expr> {
+        if let Some(value) = self.constant(&expr) {
+            return self.in_range(value, to).then(|| Expr { ty: to, ..expr });
+        }
+        let flexible = infer::is_flexible(&self.types, expr.ty);
+        let silent = infer::holds(&self.types, to, from)
+            || flexible
+                && match (self.types.as_int(to), self.types.as_int(from)) {
+                    (Some((to, _)), Some((from, _))) => to >= from,
+                    _ => false,
+                };
+        if !silent {
+            let message = format!(
+                "Expression of type: {} being cast to type: {}. This may cause unexpected results. Use an explicit cast to suppress this warning.",
+                self.type_name(from),
+                self.type_name(to),
+            );
+            self.diagnostics.warning(expr.span, message);
+        }
+        Some(cast(expr, to))
+    }
+
+    fn convert_tuple(&mut self, mut expr: Expr, elems: &[Ty], to: Ty) -> Option<Expr> {
+        let span = expr.span;
+        if let ExprKind::Cond { cond, then, otherwise } = expr.kind {
+            let then = Box::new(self.convert(*then, to)?);
+            let otherwise = Box::new(self.convert(*otherwise, to)?);
+            return Some(node(ExprKind::Cond { cond, then, otherwise }, to, span));
+        }
+        let effects = !matches!(expr.kind, ExprKind::Tuple(_)) && walk::has_effects(&mut expr);
+        let parts = match expr.kind {
+            ExprKind::Tuple(parts) => parts,
+            _ if effects => {
+                return Some(self.unsupported(span, "Converting this tuple where it stands is"));
+            }
+            _ => {
+                let types = self.types.elems(expr.ty);
+                let part = |(index, ty): (usize, Ty)| {
+                    let base = Box::new(expr.clone());
+                    node(ExprKind::Element { base, index: index as u32 }, ty, span)
+                };
+                types.into_iter().enumerate().map(part).collect()
+            }
+        };
+        let mut converted = Vec::with_capacity(parts.len());
+        for (part, ty) in parts.into_iter().zip(elems) {
+            converted.push(self.convert(part, *ty)?);
+        }
+        Some(node(ExprKind::Tuple(converted), to, span))
+    }
+
+    /// The value of an integer literal, or of what was folded into one.
+    pub fn constant(&self, expr: &Expr) -> Option<i128> {
+        let ExprKind::Int(value) = expr.kind else { return None };
+        match self.types.kind(expr.ty) {
+            TyKind::Int { signed: true, .. } => Some(i128::from(value as i64)),
+            TyKind::Int { signed: false, .. } => Some(i128::from(value)),
+            _ => None,
+        }
+    }
+
+    fn in_range(&self, value: i128, ty: Ty) -> bool {
+        match self.types.as_int(ty) {
+            Some((bits, true)) => (-(1i128 << (bits - 1))..1 << (bits - 1)).contains(&value),
+            Some((bits, false)) => (0..1i128 << bits).contains(&value),
+            None => false,
+        }
+    }
+
+    /// To `uint64` or `int64`, by the sign of the expression's own type. Booleans count as 0 and 1,
+    /// pointers as their address.
+    pub fn widen_int(&mut self, expr: Expr) -> Expr {
+        let to = match self.types.as_int(expr.ty) {
+            Some((_, true)) => Ty::I64,
+            Some((_, false)) if infer::is_flexible(&self.types, expr.ty) => Ty::I64,
+            Some((_, false)) => Ty::U64,
+            None if matches!(self.types.kind(expr.ty), TyKind::Ptr { .. }) => Ty::U64,
+            None => return expr,
+        };
+        self.force(expr, to)
+    }
+
+    /// Converts between integers, booleans and pointers without any complaint, as an explicit cast.
+    pub fn force(&mut self, expr: Expr, to: Ty) -> Expr {
+        let from = infer::settle(&mut self.types, expr.ty);
+        if from == to || from == Ty::ERROR {
+            return Expr { ty: if from == Ty::ERROR { from } else { to }, ..expr };
+        }
+        let ExprKind::Int(value) = expr.kind else { return cast(expr, to) };
+        let value = match self.types.kind(to) {
+            TyKind::Bool => u64::from(value != 0),
+            TyKind::Int { bits: 64, .. } => value,
+            TyKind::Int { bits, signed } => {
+                let unused = 64 - u32::from(*bits);
+                let shifted = value << unused;
+                if *signed { ((shifted as i64) >> unused) as u64 } else { shifted >> unused }
+            }
+            _ => return cast(expr, to),
+        };
+        node(ExprKind::Int(value), to, expr.span)
+    }
+
+    /// An expression as a condition; `whole` is what messages point to.
+    pub fn condition(&mut self, expr: Expr, whole: Span) -> Expr {
+        match self.types.kind(expr.ty) {
+            TyKind::Bool | TyKind::Error => expr,
+            TyKind::Int { .. } | TyKind::Ptr { .. } => self.force(expr, Ty::BOOL),
+            TyKind::Str(_) => self.error(whole, "Invalid condition: string"),
+            TyKind::Agg(agg) => {
+                let agg = *agg;
+                self.reject_aggregate(agg, expr.ty, expr.span)
+            }
+            _ => {
+                let name = self.type_name(expr.ty);
+                self.error(whole, format!("Invalid condition: {name}"))
+            }
+        }
+    }
+
+    /// Values side by side. One that is not known makes the whole not known.
+    pub fn tuple_of(&mut self, parts: Vec<Expr>, span: Span) -> Expr {
+        if parts.iter().any(|part| part.ty == Ty::ERROR) {
+            return self.broken(span);
+        }
+        if let Some(void) = parts.iter().find(|part| part.ty == Ty::VOID) {
+            return self.error(void.span, "Value 'void' cannot be part of a tuple");
+        }
+        if parts.is_empty() {
+            return self.unsupported(span, "Empty tuples are");
+        }
+        let ty = self.types.tuple(parts.iter().map(|part| part.ty).collect::<Vec<_>>());
+        node(ExprKind::Tuple(parts), ty, span)
+    }
+}
+
+/// A conversion the compiler carries out.
+pub fn cast(expr: Expr, to: Ty) -> Expr {
+    let span = expr.span;
+    node(ExprKind::Cast(Box::new(expr)), to, span)
+}

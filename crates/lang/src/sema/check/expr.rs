@@ -1,0 +1,285 @@
+//! Expressions.
+
+use skep_ui::{Diagnostic, Span, suggest};
+
+use super::types::Written;
+use super::{Checker, node};
+use crate::hir::{Expr, ExprKind};
+use crate::sema::builtins::{self, Action, Call};
+use crate::sema::record::AccessKind;
+use crate::sema::{infer, uses};
+use crate::syntax::ast::{self, TypeExpr, UnaryOp};
+use crate::ty::{Ty, TyKind};
+
+impl Checker<'_> {
+    /// An expression whose value is used by the kernel side: no aggregation, and not nothing.
+    pub fn value(&mut self, expr: &ast::Expr) -> Expr {
+        let checked = self.expr(expr);
+        match self.types.kind(checked.ty) {
+            TyKind::Agg(agg) => {
+                let agg = *agg;
+                self.reject_aggregate(agg, checked.ty, checked.span)
+            }
+            _ => checked,
+        }
+    }
+
+    /// Any expression. It may give nothing ([`Ty::VOID`]), or be an aggregation, which only user
+    /// space can read.
+    pub fn expr(&mut self, expr: &ast::Expr) -> Expr {
+        let span = expr.span;
+        match &expr.kind {
+            ast::ExprKind::Int(literal) => self.int_literal(literal, span),
+            ast::ExprKind::String(text) => self.text(text.to_text(), span),
+            ast::ExprKind::Bool(value) => self.boolean(*value, span),
+            ast::ExprKind::Ident(name) => self.call(name, &[], true, span),
+            ast::ExprKind::Call { callee, args } => self.call(&callee.name, args, false, span),
+            ast::ExprKind::Var(var) => match self.read_local(var) {
+                Some(id) => node(ExprKind::Local(id), self.local_type(id), span),
+                None => self.broken(span),
+            },
+            ast::ExprKind::Map(map) => self.map_value(map, None, span),
+            ast::ExprKind::MapAccess { map, keys } => self.map_value(map, Some(keys), span),
+            ast::ExprKind::Param(n) => self.param(*n, span),
+            ast::ExprKind::ParamCount => self.number(self.options.params.len() as u64, span),
+            // The parentheses belong to the place that messages about it point to only inside.
+            ast::ExprKind::Paren(inner) => self.expr(inner),
+            ast::ExprKind::Unary { op, operand, .. } => self.unary(*op, operand, expr),
+            ast::ExprKind::Binary { op, lhs, rhs, .. } => self.binary(*op, lhs, rhs, span),
+            ast::ExprKind::Ternary { cond, then, otherwise } => {
+                self.ternary(cond, then.as_deref(), otherwise, span)
+            }
+            ast::ExprKind::If(chosen) => match (&chosen.otherwise, chosen.then.stmts.as_slice()) {
+                (Some(otherwise), []) if chosen.then.tail.is_some() => {
+                    self.ternary(&chosen.cond, chosen.then.tail.as_deref(), otherwise, span)
+                }
+                _ => self.unsupported(span, "`if` as a value is"),
+            },
+            ast::ExprKind::Block(block) => match (&block.tail, block.stmts.as_slice()) {
+                (Some(tail), []) => self.expr(tail),
+                _ => self.unsupported(span, "Blocks as values are"),
+            },
+            ast::ExprKind::Field { base, field, .. } => self.field(base, field, span),
+            ast::ExprKind::TupleField { base, index } => self.element(base, index.node, span),
+            ast::ExprKind::Index { base, index } => self.index(base, index, span),
+            ast::ExprKind::Cast { ty, header, operand } => self.cast_to(ty, *header, operand, span),
+            ast::ExprKind::Tuple(parts) => {
+                let parts = parts.iter().map(|part| self.value(part)).collect();
+                self.tuple_of(parts, span)
+            }
+            ast::ExprKind::Sizeof(of) => match self.type_of(of) {
+                Some(ty) => {
+                    let size = self.types.size(ty);
+                    self.number(u64::from(size), span)
+                }
+                None => self.broken(span),
+            },
+            ast::ExprKind::Record(_) => self.unsupported(span, "Records are"),
+            ast::ExprKind::Offsetof { .. } => self.unsupported(span, "offsetof() is"),
+            ast::ExprKind::Typeof(_) => self.unsupported(span, "typeof() as an argument is"),
+            ast::ExprKind::Typeinfo(_) => self.unsupported(span, "typeinfo() is"),
+            ast::ExprKind::Comptime(_) => self.unsupported(span, "`comptime` is"),
+            ast::ExprKind::Error => self.broken(span),
+        }
+    }
+
+    /// A builtin, with or without parentheses.
+    fn call(&mut self, name: &str, args: &[ast::Expr], bare: bool, span: Span) -> Expr {
+        if name.is_empty() {
+            return self.broken(span);
+        }
+        let Some(builtin) = builtins::by_name(name) else {
+            return self.unknown_name(name, bare, span);
+        };
+        if let Some(problem) = builtin.args.complaint(builtin.name, args.len()) {
+            return self.error(span, problem);
+        }
+        let call = Call { name: builtin.name, args, span };
+        match builtin.action {
+            Action::Value(check) => check(self, &call),
+            Action::Statement(check) => {
+                // What it does is lost here; whoever wanted a value complains.
+                let _ = check(self, &call);
+                node(ExprKind::Int(0), Ty::VOID, span)
+            }
+            Action::Aggregate(_) => {
+                self.error(span, format!("{}() must be assigned directly to a map", builtin.name))
+            }
+        }
+    }
+
+    fn unknown_name(&mut self, name: &str, bare: bool, span: Span) -> Expr {
+        if builtins::MISSING.contains(&name) || bare && is_arg(name) {
+            let parens = if bare { "" } else { "()" };
+            return self.unsupported(span, &format!("{name}{parens} is"));
+        }
+        let kind = if bare { "identifier" } else { "function" };
+        let mut diagnostic = Diagnostic::error(span, format!("Unknown {kind}: '{name}'"));
+        if let Some(near) = suggest(name, builtins::names()) {
+            diagnostic = diagnostic.help(format!("Did you mean '{near}'?"));
+        }
+        self.diagnostics.push(diagnostic);
+        self.broken(span)
+    }
+
+    /// `c ? a : b`, or `c ?: b` without `then`.
+    fn ternary(&mut self, cond: &ast::Expr, then: Option<&ast::Expr>, otherwise: &ast::Expr, span: Span) -> Expr {
+        let Some(then) = then else { return self.unsupported(span, "`?:` without a middle is") };
+        let cond = self.value(cond);
+        let cond = self.condition(cond, span);
+        let then = self.value(then);
+        let otherwise = self.value(otherwise);
+        let Some(joined) = infer::join(&mut self.types, then.ty, otherwise.ty) else {
+            let message = format!(
+                "Branches must return the same type or compatible types: have '{}' and '{}'",
+                self.type_name(then.ty),
+                self.type_name(otherwise.ty)
+            );
+            return self.error(span, message);
+        };
+        if joined == Ty::VOID {
+            return self.unsupported(span, "A choice between two actions in this place is");
+        }
+        let (Some(then), Some(otherwise)) = (self.convert(then, joined), self.convert(otherwise, joined)) else {
+            return self.error(span, "A branch does not fit the type of the other");
+        };
+        let (then, otherwise) = (Box::new(then), Box::new(otherwise));
+        node(ExprKind::Cond { cond: Box::new(cond), then, otherwise }, joined, span)
+    }
+
+    /// `args.f`, or a field of a value.
+    fn field(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Expr {
+        if uses::is_name(base, "args") {
+            // Expansion has complained about fields that are not there.
+            let access = self.unit_in_hand().shape.field(&field.name);
+            return access.map_or_else(
+                || self.broken(span),
+                |access| {
+                    let kind = match access.kind {
+                        AccessKind::Direct => ExprKind::Context { offset: access.offset },
+                        AccessKind::DataLoc { relative } => {
+                            ExprKind::DataLoc { offset: access.offset, relative }
+                        }
+                    };
+                    node(kind, access.ty, span)
+                },
+            );
+        }
+        let base = self.value(base);
+        match self.types.kind(base.ty) {
+            TyKind::Error => base,
+            TyKind::Ptr { .. } => self.unsupported(span, "Fields behind pointers are"),
+            _ => {
+                let name = self.type_name(base.ty);
+                self.error(span, format!("Can not access field '{}' on expression of type '{name}'", field.name))
+            }
+        }
+    }
+
+    /// `t.N`
+    fn element(&mut self, base: &ast::Expr, index: u64, span: Span) -> Expr {
+        let base = self.value(base);
+        let elems = self.types.elems(base.ty);
+        if !matches!(self.types.kind(base.ty), TyKind::Tuple(_)) {
+            if base.ty == Ty::ERROR {
+                return base;
+            }
+            let name = self.type_name(base.ty);
+            return self.error(span, format!("Can not access index '{index}' on expression of type '{name}'"));
+        }
+        let Some(ty) = usize::try_from(index).ok().and_then(|index| elems.get(index)) else {
+            return self.error(
+                span,
+                format!("Invalid tuple index: {index}. Found {} elements in tuple.", elems.len()),
+            );
+        };
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        node(ExprKind::Element { base: Box::new(base), index }, *ty, span)
+    }
+
+    /// `e[i]`: only of tuples, with a constant.
+    fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Expr {
+        match &index.peel_parens().kind {
+            ast::ExprKind::Int(literal) => {
+                let value = literal.value;
+                let ty = self.value(base).ty;
+                match self.types.kind(ty) {
+                    TyKind::Tuple(_) => self.element(base, value, span),
+                    TyKind::Error => self.broken(span),
+                    _ => self.unsupported(span, "Indexing is"),
+                }
+            }
+            _ => self.unsupported(span, "Indexing is"),
+        }
+    }
+
+    /// `(type)e`
+    fn cast_to(&mut self, ty: &TypeExpr, header: Span, operand: &ast::Expr, span: Span) -> Expr {
+        let written = self.written_type(ty);
+        let inner = self.expr(operand);
+        let Some(written) = written else { return self.broken(span) };
+        if inner.ty == Ty::ERROR {
+            return self.broken(span);
+        }
+        let from = infer::settle(&mut self.types, inner.ty);
+        let from_name = self.types.name(from);
+        let to = match written {
+            Written::Exactly(ty) => ty,
+            Written::AnyString if matches!(self.types.kind(from), TyKind::Str(_)) => from,
+            Written::AnyString => {
+                return self.error(header, format!("Cannot cast from \"{from_name}\" to \"string\""));
+            }
+        };
+        let to_name = self.types.name(to);
+        let refused = format!("Cannot cast from \"{from_name}\" to \"{to_name}\"");
+        let number = |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
+        match (self.types.kind(from), self.types.kind(to)) {
+            (TyKind::Agg(agg), to) if number(to) => {
+                let agg = *agg;
+                if agg.words() > 2 || matches!(agg, crate::ty::Agg::Stats { .. }) {
+                    return self.error(header, refused);
+                }
+                self.reject_aggregate(agg, from, inner.span)
+            }
+            (from_kind, to_kind) if number(from_kind) && number(to_kind) => {
+                if from == to && !matches!(to_kind, TyKind::Ptr { .. }) {
+                    self.diagnostics.warning(
+                        header,
+                        format!("Unnecessary cast: expression is already of type {to_name}"),
+                    );
+                }
+                // Messages about a cast value point to the cast.
+                let converted = self.force(inner, to);
+                Expr { span: header, ..converted }
+            }
+            (TyKind::Str(_), TyKind::Str(capacity)) => match inner.kind {
+                _ if from == to => Expr { span: header, ..inner },
+                ExprKind::Str(text) if (text.len() as u64) < u64::from(*capacity) => {
+                    node(ExprKind::Str(text), to, span)
+                }
+                _ => node(ExprKind::Cast(Box::new(inner)), to, span),
+            },
+            _ => self.error(header, refused),
+        }
+    }
+
+    /// `-e`, `!e`, `++e` and the like.
+    fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, whole: &ast::Expr) -> Expr {
+        match op {
+            UnaryOp::Neg | UnaryOp::Not | UnaryOp::BitNot => {
+                let operand = self.expr(operand);
+                self.unary_operator(op, operand, whole.span)
+            }
+            UnaryOp::Deref => self.unsupported(whole.span, "Reading through pointers is"),
+            UnaryOp::AddressOf => self.unsupported(whole.span, "The address-of operator is"),
+            UnaryOp::PreInc | UnaryOp::PreDec | UnaryOp::PostInc | UnaryOp::PostDec => {
+                self.increment(op, operand, whole.span)
+            }
+        }
+    }
+}
+
+/// `arg0`, `arg1`, …
+fn is_arg(name: &str) -> bool {
+    name.strip_prefix("arg").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,72 @@
+//! Literals and positional parameters.
+
+use skep_ui::Span;
+
+use super::{Checker, node};
+use crate::hir::{Expr, ExprKind};
+use crate::sema::infer;
+use crate::sema::options::Param;
+use crate::syntax::ast::{IntLit, IntSuffix};
+use crate::ty::Ty;
+
+impl Checker<'_> {
+    /// An integer as written. Its size counts, not its suffix; a duration is an `int64`.
+    pub fn int_literal(&mut self, literal: &IntLit, span: Span) -> Expr {
+        match literal.suffix {
+            Some(IntSuffix::Time(_)) if i64::try_from(literal.value).is_ok() => {
+                let ty = self.types.int(63, false);
+                node(ExprKind::Int(literal.value), ty, span)
+            }
+            _ => self.number(literal.value, span),
+        }
+    }
+
+    /// An integer that is not negative.
+    pub fn number(&mut self, value: u64, span: Span) -> Expr {
+        let ty = infer::literal(&mut self.types, value);
+        node(ExprKind::Int(value), ty, span)
+    }
+
+    /// Any integer; `None` if it fits no type.
+    pub fn folded(&mut self, value: i128, span: Span) -> Option<Expr> {
+        match (u64::try_from(value), i64::try_from(value)) {
+            (Ok(value), _) => Some(self.number(value, span)),
+            (_, Ok(value)) => Some(node(ExprKind::Int(value as u64), infer::negative_literal(value), span)),
+            _ => None,
+        }
+    }
+
+    /// A text as written.
+    pub fn text(&mut self, text: impl Into<String>, span: Span) -> Expr {
+        let mut text = text.into();
+        // Texts end at their first NUL wherever they are kept.
+        if let Some(end) = text.find('\0') {
+            text.truncate(end);
+        }
+        let capacity = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let ty = self.types.str(capacity);
+        node(ExprKind::Str(text), ty, span)
+    }
+
+    /// `true` or `false`
+    pub fn boolean(&self, value: bool, span: Span) -> Expr {
+        node(ExprKind::Int(u64::from(value)), Ty::BOOL, span)
+    }
+
+    /// `$1`: a number if it reads as one, else a text.
+    pub fn param(&mut self, n: u32, span: Span) -> Expr {
+        let options = self.options;
+        match options.param(n) {
+            Param::Missing => {
+                self.diagnostics
+                    .warning(span, format!("Positional parameter ${n} is empty or not provided."));
+                self.number(0, span)
+            }
+            Param::Number { value, negative } => {
+                let value = if negative { -i128::from(value) } else { i128::from(value) };
+                self.folded(value, span).unwrap_or_else(|| self.broken(span))
+            }
+            Param::Text(text) => self.text(text, span),
+        }
+    }
+}

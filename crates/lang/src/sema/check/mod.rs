@@ -1,0 +1,165 @@
+//! The checker: one walk over the clauses that finds the type of everything and writes the typed
+//! program on the way.
+//!
+//! Types of variables and maps depend on each other over the whole script, so the walk is repeated:
+//! each pass joins what it learns into the tables, until a pass learns nothing. Complaints and code
+//! of all passes but the last are thrown away.
+
+mod assign;
+mod convert;
+mod expr;
+mod literal;
+mod maps;
+mod operators;
+mod scope;
+mod stmt;
+mod types;
+
+use skep_ui::{Diagnostics, Span};
+
+pub use maps::MapInfo;
+
+use super::expand::Unit;
+use super::options::Options;
+use super::{infer, walk};
+use crate::hir::{self, Config, Expr, ExprKind, Probe, Program, Target};
+use crate::syntax::ast;
+use crate::ty::{Ty, Types};
+
+/// What is known so far.
+pub struct Checker<'a> {
+    /// All types of the program.
+    pub types: Types,
+    /// The caller's wishes.
+    pub options: &'a Options,
+    /// The settings.
+    pub config: Config,
+    /// The complaints of this pass.
+    pub diagnostics: Diagnostics,
+    /// The maps, in order of appearance.
+    pub maps: Vec<MapInfo>,
+    units: &'a [Unit<'a>],
+    targets: &'a [Target],
+    /// The variables of each unit.
+    locals: Vec<scope::Locals>,
+    /// Index of the unit that is being checked.
+    current: usize,
+    /// Whether this pass learnt something.
+    changed: bool,
+}
+
+/// More passes than any script needs that is not built to need them: each pass but the last widens
+/// a type, and types have few widths.
+const MAX_PASSES: usize = 100;
+
+impl<'a> Checker<'a> {
+    /// A checker that knows nothing yet.
+    pub fn new(
+        types: Types,
+        options: &'a Options,
+        config: Config,
+        units: &'a [Unit<'a>],
+        targets: &'a [Target],
+    ) -> Checker<'a> {
+        Checker {
+            types,
+            options,
+            config,
+            diagnostics: Diagnostics::new(),
+            maps: Vec::new(),
+            units,
+            targets,
+            locals: units.iter().map(|_| scope::Locals::default()).collect(),
+            current: 0,
+            changed: false,
+        }
+    }
+
+    /// Checks everything. The program means something only if there is no error among the
+    /// diagnostics.
+    pub fn run(mut self, declarations: &[&ast::MapDecl]) -> (Program, Diagnostics) {
+        let mut probes = self.pass(declarations);
+        for _ in 0..MAX_PASSES {
+            // What nothing gave a type is an integer, and that may tell about others.
+            if !self.changed && !self.default_unknown_maps() {
+                break;
+            }
+            probes = self.pass(declarations);
+        }
+        self.finish(probes)
+    }
+
+    fn pass(&mut self, declarations: &[&ast::MapDecl]) -> Vec<Probe> {
+        self.changed = false;
+        self.diagnostics = Diagnostics::new();
+        for map in &mut self.maps {
+            map.used = false;
+        }
+        self.declare_maps(declarations);
+        let units = self.units;
+        let mut probes = Vec::with_capacity(units.len());
+        for (index, unit) in units.iter().enumerate() {
+            self.current = index;
+            probes.push(self.unit(unit));
+        }
+        self.warn_unused_maps();
+        probes
+    }
+
+    /// The unit that is being checked.
+    pub fn unit_in_hand(&self) -> &'a Unit<'a> {
+        let units = self.units;
+        &units[self.current]
+    }
+
+    /// The names of the probes that the unit attaches to.
+    pub fn target_name(&self) -> &str {
+        let first = self.unit_in_hand().targets.first();
+        first.and_then(|id| self.targets.get(id.0 as usize)).map_or("", |target| &target.name)
+    }
+
+    fn finish(mut self, mut probes: Vec<Probe>) -> (Program, Diagnostics) {
+        let types = &mut self.types;
+        for probe in &mut probes {
+            walk::each_expr(&mut probe.body, &mut |expr| expr.ty = infer::settle(types, expr.ty));
+            for local in &mut probe.locals {
+                local.ty = infer::settle(types, local.ty);
+            }
+        }
+        let maps = self.finish_maps();
+        let program =
+            Program { types: self.types, maps, targets: self.targets.to_vec(), probes, config: self.config };
+        (program, self.diagnostics)
+    }
+
+    /// The name of a type, as messages spell it.
+    pub fn type_name(&mut self, ty: Ty) -> String {
+        infer::name(&mut self.types, ty)
+    }
+
+    /// Reports an error and gives the expression that stands for it.
+    pub fn error(&mut self, span: Span, message: impl Into<String>) -> Expr {
+        self.diagnostics.error(span, message);
+        self.broken(span)
+    }
+
+    /// The expression that stands for something complained about, or not known yet.
+    pub fn broken(&self, span: Span) -> Expr {
+        Expr { kind: ExprKind::Int(0), ty: Ty::ERROR, span }
+    }
+
+    /// Says that a part of the language is still missing.
+    pub fn unsupported(&mut self, span: Span, what: &str) -> Expr {
+        self.error(span, format!("{what} not supported yet"))
+    }
+}
+
+/// An expression.
+pub fn node(kind: ExprKind, ty: Ty, span: Span) -> Expr {
+    Expr { kind, ty, span }
+}
+
+/// A statement.
+pub fn stmt(kind: hir::StmtKind, span: Span) -> hir::Stmt {
+    hir::Stmt { kind, span }
+}

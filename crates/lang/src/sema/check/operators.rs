@@ -1,0 +1,301 @@
+//! Operators: the types they take and give, and constants folded.
+
+use skep_ui::{Diagnostic, Span};
+
+use super::{Checker, node};
+use crate::hir::{self, CompareOp, Expr, ExprKind};
+use crate::sema::{infer, uses};
+use crate::syntax::ast::{self, BinaryOp, UnaryOp};
+use crate::ty::{Ty, TyKind};
+
+impl Checker<'_> {
+    /// `a + b` and all others.
+    pub fn binary(&mut self, op: BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Expr {
+        if matches!(op, BinaryOp::Eq | BinaryOp::Ne)
+            && let Some(decided) = self.probe_compared(op, lhs, rhs, span)
+        {
+            return decided;
+        }
+        let lhs = self.value(lhs);
+        let rhs = self.value(rhs);
+        self.binary_of(op, lhs, rhs, span)
+    }
+
+    /// A binary operator on checked operands.
+    pub fn binary_of(&mut self, op: BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+        if lhs.ty == Ty::ERROR || rhs.ty == Ty::ERROR {
+            return self.broken(span);
+        }
+        match op {
+            BinaryOp::And | BinaryOp::Or => self.logic(op, lhs, rhs, span),
+            _ if is_comparison(op) => self.compare(op, lhs, rhs, span),
+            _ => self.arithmetic(op, lhs, rhs, span),
+        }
+    }
+
+    /// `probe == "text"`: decided for each unit.
+    fn probe_compared(
+        &mut self,
+        op: BinaryOp,
+        lhs: &ast::Expr,
+        rhs: &ast::Expr,
+        span: Span,
+    ) -> Option<Expr> {
+        let other = match (uses::is_name(lhs, "probe"), uses::is_name(rhs, "probe")) {
+            (true, false) => rhs,
+            (false, true) => lhs,
+            _ => return None,
+        };
+        let text = uses::constant_text(other, self.options)?;
+        let equal = self.unit_in_hand().shape.is_named(&text);
+        Some(self.boolean(equal == (op == BinaryOp::Eq), span))
+    }
+
+    fn logic(&mut self, op: BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+        let (left, right) = (self.is_condition(lhs.ty), self.is_condition(rhs.ty));
+        if !left || !right {
+            return self.mismatch(op, &lhs, &rhs, span);
+        }
+        let or = op == BinaryOp::Or;
+        let lhs = self.condition(lhs, span);
+        let rhs = self.condition(rhs, span);
+        if let (ExprKind::Int(a), ExprKind::Int(b)) = (&lhs.kind, &rhs.kind) {
+            let value = if or { *a != 0 || *b != 0 } else { *a != 0 && *b != 0 };
+            return self.boolean(value, span);
+        }
+        node(ExprKind::Logic { or, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)
+    }
+
+    fn is_condition(&self, ty: Ty) -> bool {
+        matches!(self.types.kind(ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. })
+    }
+
+    fn compare(&mut self, op: BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+        let Some(compare) = compare_op(op) else { return self.broken(span) };
+        if let (Some(a), Some(b)) = (self.constant(&lhs), self.constant(&rhs)) {
+            return self.boolean(holds(compare, a.cmp(&b)), span);
+        }
+        if let (ExprKind::Str(a), ExprKind::Str(b)) = (&lhs.kind, &rhs.kind) {
+            return self.boolean(holds(compare, a.cmp(b)), span);
+        }
+        let ordered = !matches!(compare, CompareOp::Eq | CompareOp::Ne);
+        let as_numbers = |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
+        let (left, right) = (self.types.kind(lhs.ty), self.types.kind(rhs.ty));
+        let (lhs, rhs) = match (left, right) {
+            (TyKind::Int { .. }, TyKind::Int { .. }) => self.to_common(lhs, rhs),
+            (TyKind::Bool, TyKind::Bool) => (lhs, rhs),
+            (a, b) if as_numbers(a) && as_numbers(b) => (self.to_u64(lhs), self.to_u64(rhs)),
+            (TyKind::Str(_), TyKind::Str(_)) if !ordered => (lhs, rhs),
+            (TyKind::Tuple(_), TyKind::Tuple(_)) => {
+                let (left, right) = (lhs.ty, rhs.ty);
+                let Some(joined) = infer::join(&mut self.types, left, right) else {
+                    return self.mismatch(op, &lhs, &rhs, span);
+                };
+                if ordered {
+                    return self.not_for(op, &lhs, &rhs, span);
+                }
+                match (self.convert(lhs.clone(), joined), self.convert(rhs.clone(), joined)) {
+                    (Some(left), Some(right)) => (left, right),
+                    _ => return self.mismatch(op, &lhs, &rhs, span),
+                }
+            }
+            (TyKind::Probe, TyKind::Probe) if !ordered => (lhs, rhs),
+            (TyKind::Probe, TyKind::Str(_)) | (TyKind::Str(_), TyKind::Probe) if !ordered => {
+                return self.unsupported(span, "Comparing probe with anything but a literal text is");
+            }
+            (TyKind::Str(_) | TyKind::Probe, TyKind::Str(_) | TyKind::Probe) => {
+                return self.not_for(op, &lhs, &rhs, span);
+            }
+            (TyKind::Buf(a), TyKind::Buf(b)) if a == b && !ordered => {
+                return self.unsupported(span, "Comparing buffers is");
+            }
+            _ => return self.mismatch(op, &lhs, &rhs, span),
+        };
+        node(ExprKind::Compare { op: compare, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)
+    }
+
+    /// Two integers in the smallest type that holds both.
+    fn to_common(&mut self, lhs: Expr, rhs: Expr) -> (Expr, Expr) {
+        let joined = infer::join(&mut self.types, lhs.ty, rhs.ty).unwrap_or(Ty::I64);
+        (self.convert_or_force(lhs, joined), self.convert_or_force(rhs, joined))
+    }
+
+    /// A literal above the largest `int64` keeps its bits: nothing signed is near it.
+    fn convert_or_force(&mut self, expr: Expr, to: Ty) -> Expr {
+        let to = infer::settle(&mut self.types, to);
+        match self.convert(expr.clone(), to) {
+            Some(converted) => converted,
+            None => self.force(expr, to),
+        }
+    }
+
+    fn to_u64(&mut self, expr: Expr) -> Expr {
+        self.force(expr, Ty::U64)
+    }
+
+    fn arithmetic(&mut self, op: BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
+        let Some(hir_op) = binary_op(op) else { return self.broken(span) };
+        if let (Some(a), Some(b)) = (self.constant(&lhs), self.constant(&rhs)) {
+            let folded = fold(op, a, b).and_then(|value| self.folded(value, span));
+            return match folded {
+                Some(folded) => folded,
+                None => self.error(span, "unable to fold literals due to overflow or underflow"),
+            };
+        }
+        if let (ExprKind::Str(a), ExprKind::Str(b), BinaryOp::Add) = (&lhs.kind, &rhs.kind, op) {
+            let joined = format!("{a}{b}");
+            return self.text(joined, span);
+        }
+        match (self.types.kind(lhs.ty), self.types.kind(rhs.ty)) {
+            (TyKind::Int { .. } | TyKind::Bool, TyKind::Int { .. } | TyKind::Bool) => {}
+            (TyKind::Ptr { .. }, TyKind::Int { .. }) | (TyKind::Int { .. }, TyKind::Ptr { .. }) => {
+                return self.unsupported(span, "Arithmetic on pointers is");
+            }
+            (TyKind::Str(_), TyKind::Str(_)) => return self.not_for(op, &lhs, &rhs, span),
+            (a, b) if a == b => return self.not_for(op, &lhs, &rhs, span),
+            _ => return self.mismatch(op, &lhs, &rhs, span),
+        }
+        let result = self.arithmetic_type(op, lhs.ty, rhs.ty);
+        let lhs = self.convert_number(lhs, result);
+        let rhs = self.convert_number(rhs, result);
+        node(ExprKind::Binary { op: hir_op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, result, span)
+    }
+
+    /// Arithmetic is done in 64 bits: unsigned if no side has a sign and it is no subtraction.
+    fn arithmetic_type(&mut self, op: BinaryOp, lhs: Ty, rhs: Ty) -> Ty {
+        let bool_as_int = |ty| if ty == Ty::BOOL { Ty::U8 } else { ty };
+        let joined = infer::join(&mut self.types, bool_as_int(lhs), bool_as_int(rhs)).unwrap_or(Ty::I64);
+        let settled = infer::settle(&mut self.types, joined);
+        match self.types.as_int(settled) {
+            Some((_, false)) if op != BinaryOp::Sub => Ty::U64,
+            _ => Ty::I64,
+        }
+    }
+
+    fn convert_number(&mut self, expr: Expr, to: Ty) -> Expr {
+        if expr.ty == Ty::BOOL { self.force(expr, to) } else { self.convert_or_force(expr, to) }
+    }
+
+    /// `-e`, `!e`, `~e`
+    pub fn unary_operator(&mut self, op: UnaryOp, operand: Expr, span: Span) -> Expr {
+        let ty = operand.ty;
+        match (op, self.types.kind(ty)) {
+            (_, TyKind::Error) => return self.broken(span),
+            (UnaryOp::Not, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. }) => {
+                let operand = self.condition(operand, span);
+                return match operand.kind {
+                    ExprKind::Int(value) => self.boolean(value == 0, span),
+                    _ => node(ExprKind::Not(Box::new(operand)), Ty::BOOL, span),
+                };
+            }
+            (_, TyKind::Int { .. }) => {}
+            _ => {
+                let name = self.type_name(ty);
+                return self.error(
+                    span,
+                    format!("The {} operator can not be used on expressions of type '{name}'", op.symbol()),
+                );
+            }
+        }
+        if let Some(value) = self.constant(&operand) {
+            let folded = match op {
+                UnaryOp::Neg => self.folded(-value, span),
+                _ => self.folded(i128::from(!(value as u64)), span),
+            };
+            return match folded {
+                Some(folded) => folded,
+                None => self.error(span, "unable to fold literals due to overflow or underflow"),
+            };
+        }
+        let settled = infer::settle(&mut self.types, ty);
+        let signed = matches!(self.types.as_int(settled), Some((_, true)));
+        let result = if signed { Ty::I64 } else { Ty::U64 };
+        let operand = Box::new(self.force(operand, result));
+        let kind = if op == UnaryOp::Neg { ExprKind::Neg(operand) } else { ExprKind::BitNot(operand) };
+        node(kind, result, span)
+    }
+
+    /// The operands have nothing in common.
+    fn mismatch(&mut self, op: BinaryOp, lhs: &Expr, rhs: &Expr, span: Span) -> Expr {
+        let (left, right) = (self.type_name(lhs.ty), self.type_name(rhs.ty));
+        self.diagnostics.push(
+            Diagnostic::error(
+                span,
+                format!("Type mismatch for '{}': comparing {left} with {right}", op.symbol()),
+            )
+            .note(lhs.span, format!("left ({left})"))
+            .note(rhs.span, format!("right ({right})")),
+        );
+        self.broken(span)
+    }
+
+    /// The operands fit each other, but not the operator.
+    fn not_for(&mut self, op: BinaryOp, lhs: &Expr, rhs: &Expr, span: Span) -> Expr {
+        let (left, right) = (self.type_name(lhs.ty), self.type_name(rhs.ty));
+        self.error(
+            span,
+            format!("The {} operator can not be used on expressions of types {left}, {right}", op.symbol()),
+        )
+    }
+}
+
+fn is_comparison(op: BinaryOp) -> bool {
+    compare_op(op).is_some()
+}
+
+fn compare_op(op: BinaryOp) -> Option<CompareOp> {
+    Some(match op {
+        BinaryOp::Eq => CompareOp::Eq,
+        BinaryOp::Ne => CompareOp::Ne,
+        BinaryOp::Lt => CompareOp::Lt,
+        BinaryOp::Le => CompareOp::Le,
+        BinaryOp::Gt => CompareOp::Gt,
+        BinaryOp::Ge => CompareOp::Ge,
+        _ => return None,
+    })
+}
+
+fn binary_op(op: BinaryOp) -> Option<hir::BinaryOp> {
+    Some(match op {
+        BinaryOp::Add => hir::BinaryOp::Add,
+        BinaryOp::Sub => hir::BinaryOp::Sub,
+        BinaryOp::Mul => hir::BinaryOp::Mul,
+        BinaryOp::Div => hir::BinaryOp::Div,
+        BinaryOp::Rem => hir::BinaryOp::Mod,
+        BinaryOp::BitAnd => hir::BinaryOp::And,
+        BinaryOp::BitOr => hir::BinaryOp::Or,
+        BinaryOp::BitXor => hir::BinaryOp::Xor,
+        BinaryOp::Shl => hir::BinaryOp::Shl,
+        BinaryOp::Shr => hir::BinaryOp::Shr,
+        _ => return None,
+    })
+}
+
+fn holds(op: CompareOp, order: std::cmp::Ordering) -> bool {
+    match op {
+        CompareOp::Eq => order.is_eq(),
+        CompareOp::Ne => order.is_ne(),
+        CompareOp::Lt => order.is_lt(),
+        CompareOp::Le => order.is_le(),
+        CompareOp::Gt => order.is_gt(),
+        CompareOp::Ge => order.is_ge(),
+    }
+}
+
+/// The exact result; `None` if there is none.
+fn fold(op: BinaryOp, a: i128, b: i128) -> Option<i128> {
+    let shift = u32::try_from(b).ok().filter(|by| *by < 64);
+    match op {
+        BinaryOp::Add => a.checked_add(b),
+        BinaryOp::Sub => a.checked_sub(b),
+        BinaryOp::Mul => a.checked_mul(b),
+        BinaryOp::Div => a.checked_div(b),
+        BinaryOp::Rem => a.checked_rem(b),
+        BinaryOp::BitAnd => Some(a & b),
+        BinaryOp::BitOr => Some(a | b),
+        BinaryOp::BitXor => Some(a ^ b),
+        BinaryOp::Shl => a.checked_shl(shift?),
+        BinaryOp::Shr => a.checked_shr(shift?),
+        _ => None,
+    }
+}

@@ -1,0 +1,195 @@
+//! Scratch variables: where they are declared, who sees them, which type they have.
+
+use rustc_hash::FxHashMap;
+use skep_ui::{Diagnostic, Span, suggest};
+
+use super::Checker;
+use crate::hir::{Local, LocalId};
+use crate::sema::infer;
+use crate::syntax::ast::{NodeId, VarName};
+use crate::ty::Ty;
+
+/// The variables of one unit. They keep their types from pass to pass.
+#[derive(Default)]
+pub struct Locals {
+    list: Vec<LocalInfo>,
+    /// The variable that a declaring node declares.
+    by_node: FxHashMap<NodeId, LocalId>,
+    /// What is visible in this place of this pass, innermost last.
+    scopes: Vec<FxHashMap<String, LocalId>>,
+}
+
+struct LocalInfo {
+    name: String,
+    span: Span,
+    ty: Ty,
+    /// Declared with `let` rather than by its first assignment.
+    is_let: bool,
+    /// Its type was written down and is not changed by what is assigned.
+    fixed: bool,
+    /// Assigned so far in this pass.
+    assigned: bool,
+}
+
+impl Checker<'_> {
+    fn locals(&mut self) -> &mut Locals {
+        let current = self.current;
+        &mut self.locals[current]
+    }
+
+    fn local(&mut self, id: LocalId) -> Option<&mut LocalInfo> {
+        self.locals().list.get_mut(id.0 as usize)
+    }
+
+    /// Starts a pass over a unit.
+    pub fn reset_scopes(&mut self) {
+        let locals = self.locals();
+        locals.scopes.clear();
+        for local in &mut locals.list {
+            local.assigned = false;
+        }
+    }
+
+    /// Opens a block.
+    pub fn enter(&mut self) {
+        self.locals().scopes.push(FxHashMap::default());
+    }
+
+    /// Closes a block.
+    pub fn leave(&mut self) {
+        self.locals().scopes.pop();
+    }
+
+    /// The variable of this name that is visible here.
+    pub fn visible(&mut self, name: &str) -> Option<LocalId> {
+        self.locals().scopes.iter().rev().find_map(|scope| scope.get(name).copied())
+    }
+
+    /// Declares a variable at a node. `is_let` tells `let $x` from a first `$x = …`; `place` is
+    /// what messages point to.
+    pub fn declare(&mut self, node: NodeId, var: &VarName, is_let: bool, place: Span) -> LocalId {
+        let locals = self.locals();
+        let id = match locals.by_node.get(&node) {
+            Some(id) => *id,
+            None => {
+                let id = LocalId(u32::try_from(locals.list.len()).unwrap_or(u32::MAX));
+                let name = format!("${}", var.name);
+                let info = LocalInfo { name, span: place, ty: Ty::ERROR, is_let, fixed: false, assigned: false };
+                locals.list.push(info);
+                locals.by_node.insert(node, id);
+                id
+            }
+        };
+        if let Some(scope) = locals.scopes.last_mut() {
+            scope.insert(var.name.clone(), id);
+        }
+        id
+    }
+
+    /// Complains about a `let` of a name that is visible already.
+    pub fn check_shadowing(&mut self, var: &VarName, place: Span) {
+        let Some(first) = self.visible(&var.name) else { return };
+        let Some(first) = self.local(first) else { return };
+        let kind = if first.is_let { "declaration" } else { "assignment" };
+        let diagnostic = Diagnostic::error(
+            place,
+            format!("Variable ${} was already declared. Variable shadowing is not allowed.", var.name),
+        )
+        .note(first.span, format!("This is the initial {kind}."));
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Gives a variable the type that was written down for it.
+    pub fn fix_type(&mut self, id: LocalId, ty: Ty) {
+        if let Some(local) = self.local(id) {
+            local.ty = ty;
+            local.fixed = true;
+        }
+    }
+
+    /// The type of a variable so far.
+    pub fn local_type(&mut self, id: LocalId) -> Ty {
+        self.local(id).map_or(Ty::ERROR, |local| local.ty)
+    }
+
+    /// Marks a variable as assigned.
+    pub fn mark_assigned(&mut self, id: LocalId) {
+        if let Some(local) = self.local(id) {
+            local.assigned = true;
+        }
+    }
+
+    /// Widens a variable so that it holds a type; `false` if that cannot be.
+    pub fn widen_local(&mut self, id: LocalId, ty: Ty) -> bool {
+        let Some(local) = self.local(id) else { return true };
+        if local.fixed {
+            return true;
+        }
+        let old = local.ty;
+        let Some(joined) = infer::join(&mut self.types, old, ty) else { return false };
+        if joined != old {
+            self.changed = true;
+            if let Some(local) = self.local(id) {
+                local.ty = joined;
+            }
+        }
+        true
+    }
+
+    /// The variable that an expression reads, with complaints if there is none.
+    pub fn read_local(&mut self, var: &VarName) -> Option<LocalId> {
+        if var.name.is_empty() {
+            return None;
+        }
+        let Some(id) = self.visible(&var.name) else {
+            self.undefined(var);
+            return None;
+        };
+        let unassigned = self.local(id).is_some_and(|local| !local.assigned);
+        if unassigned {
+            self.diagnostics.warning(var.span, format!("Variable used before it was assigned: ${}", var.name));
+            if self.local_type(id) == Ty::ERROR {
+                self.diagnostics.error(var.span, "Could not resolve the type of this variable");
+            }
+        }
+        Some(id)
+    }
+
+    /// Complains about a variable that is not there.
+    pub fn undefined(&mut self, var: &VarName) {
+        let mut diagnostic =
+            Diagnostic::error(var.span, format!("Undefined or undeclared variable: ${}", var.name));
+        let locals = &self.locals[self.current];
+        let visible = locals.scopes.iter().rev().flat_map(|scope| scope.keys().map(String::as_str));
+        let mut visible: Vec<&str> = visible.collect();
+        visible.sort_unstable();
+        if let Some(near) = suggest(&var.name, visible) {
+            diagnostic = diagnostic.help(format!("Did you mean ${near}?"));
+        } else if locals.list.iter().any(|local| local.name.strip_prefix('$') == Some(&var.name)) {
+            diagnostic = diagnostic
+                .help(format!("${} lives in another block. Declare it outside with `let ${};`.", var.name, var.name));
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Ends a pass over a unit: warns about what was never assigned, and gives the variables.
+    pub fn finish_locals(&mut self) -> Vec<Local> {
+        let mut warnings = Vec::new();
+        let locals = self.locals();
+        let finished = locals
+            .list
+            .iter()
+            .map(|local| {
+                if !local.assigned {
+                    let text = format!("Variable {} was never assigned to.", local.name);
+                    warnings.push(Diagnostic::warning(local.span, text));
+                }
+                // Nobody reads a variable without a type.
+                let ty = if local.ty == Ty::ERROR { Ty::I64 } else { local.ty };
+                Local { name: local.name.clone(), ty, span: local.span }
+            })
+            .collect();
+        self.diagnostics.extend(warnings);
+        finished
+    }
+}

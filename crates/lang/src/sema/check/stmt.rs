@@ -1,0 +1,217 @@
+//! Clauses, blocks and statements.
+
+use skep_ui::Span;
+
+use super::{Checker, node, stmt};
+use crate::hir::{self, CompareOp, Expr, ExprKind, Runtime, Stmt, StmtKind};
+use crate::sema::builtins::{self, Action, Call};
+use crate::sema::expand::Unit;
+use crate::sema::{infer, walk};
+use crate::syntax::ast;
+use crate::ty::{Ty, TyKind};
+
+impl<'a> Checker<'a> {
+    /// A clause, for one shape of its context.
+    pub fn unit(&mut self, unit: &'a Unit<'a>) -> hir::Probe {
+        self.reset_scopes();
+        self.enter();
+        let cond = unit.probe.predicate.as_ref().map(|predicate| {
+            let cond = self.value(&predicate.cond);
+            self.condition(cond, predicate.span)
+        });
+        let mut body = self.block(&unit.probe.body);
+        let span = unit.probe.header;
+        if let Some(cond) = cond {
+            body = guarded(cond, body, unit.probe.predicate.as_ref().map_or(span, |p| p.span));
+        }
+        if self.options.pid_filter && unit.provider.filtered {
+            body = guarded(self.is_filtered_process(span), body, span);
+        }
+        self.leave();
+        hir::Probe {
+            kind: unit.provider.kind,
+            targets: unit.targets.clone(),
+            locals: self.finish_locals(),
+            body,
+            span,
+            clause: unit.clause,
+        }
+    }
+
+    /// `pid == Runtime::FilterPid`
+    fn is_filtered_process(&mut self, span: Span) -> Expr {
+        let pid = builtins::pid(self, span);
+        let lhs = Box::new(self.force(pid, Ty::U64));
+        let rhs = Box::new(node(ExprKind::Runtime(Runtime::FilterPid), Ty::U64, span));
+        node(ExprKind::Compare { op: CompareOp::Eq, lhs, rhs }, Ty::BOOL, span)
+    }
+
+    fn block(&mut self, block: &ast::Block) -> hir::Block {
+        self.enter();
+        let mut stmts = Vec::with_capacity(block.stmts.len() + 1);
+        let mut ended = false;
+        let mut warned = false;
+        for inner in &block.stmts {
+            if ended && !std::mem::replace(&mut warned, true) {
+                self.diagnostics.warning(block.span, "Unreachable statement.");
+            }
+            stmts.extend(self.statement(inner));
+            ended |= matches!(
+                stmts.last().map(|last| &last.kind),
+                Some(StmtKind::Return | StmtKind::Exit { .. })
+            );
+        }
+        if let Some(tail) = &block.tail {
+            if ended && !warned {
+                self.diagnostics.warning(block.span, "Unreachable statement.");
+            }
+            stmts.extend(self.expr_statement(tail, tail.span));
+        }
+        self.leave();
+        hir::Block { stmts }
+    }
+
+    fn statement(&mut self, statement: &ast::Stmt) -> Vec<Stmt> {
+        let span = statement.span;
+        match &statement.kind {
+            ast::StmtKind::Expr(expr) => self.expr_statement(expr, span),
+            ast::StmtKind::Let { var, ty, init } => {
+                self.let_statement(statement.id, var, ty.as_ref(), init.as_ref(), span)
+            }
+            ast::StmtKind::Assign { target, op, value } => self.assignment(target, *op, value, span),
+            ast::StmtKind::Discard(expr) => {
+                let value = self.value(expr);
+                self.kept_for_effects(value, span)
+            }
+            ast::StmtKind::Return(value) => {
+                if let Some(value) = value {
+                    let value = self.value(value);
+                    if !matches!(self.types.kind(value.ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Error) {
+                        let name = self.type_name(value.ty);
+                        let place = Span::new(span.file, span.start, value.span.end);
+                        self.diagnostics.error(
+                            place,
+                            format!("Probe return values can only be integers. Found {name}"),
+                        );
+                    }
+                }
+                vec![stmt(StmtKind::Return, span)]
+            }
+            ast::StmtKind::Break => self.nothing(span, "'break' statement is not allowed in a probe"),
+            ast::StmtKind::Continue => self.nothing(span, "'continue' statement is not allowed in a probe"),
+            ast::StmtKind::For(_) => self.nothing(span, "`for` loops are not supported yet"),
+            ast::StmtKind::While { .. } => self.nothing(span, "`while` loops are not supported yet"),
+            ast::StmtKind::Unroll { .. } => self.nothing(span, "`unroll` loops are not supported yet"),
+            ast::StmtKind::Import(_) => self.nothing(span, "`import` is not supported yet"),
+            ast::StmtKind::Error => Vec::new(),
+        }
+    }
+
+    fn nothing(&mut self, span: Span, message: &str) -> Vec<Stmt> {
+        self.diagnostics.error(span, message);
+        Vec::new()
+    }
+
+    /// An expression for its effect.
+    fn expr_statement(&mut self, expr: &ast::Expr, span: Span) -> Vec<Stmt> {
+        match &expr.kind {
+            ast::ExprKind::If(chosen) => vec![self.if_statement(chosen, expr.span)],
+            ast::ExprKind::Block(block) => vec![stmt(StmtKind::Block(self.block(block)), expr.span)],
+            ast::ExprKind::Ternary { cond, then: Some(then), otherwise } if acts(then) || acts(otherwise) => {
+                let cond = self.value(cond);
+                let cond = self.condition(cond, expr.span);
+                let then = hir::Block { stmts: self.expr_statement(then, then.span) };
+                let otherwise = hir::Block { stmts: self.expr_statement(otherwise, otherwise.span) };
+                vec![stmt(StmtKind::If { cond, then, otherwise }, expr.span)]
+            }
+            ast::ExprKind::Ident(name) => self.call_statement(name, &[], expr, span),
+            ast::ExprKind::Call { callee, args } => self.call_statement(&callee.name, args, expr, span),
+            ast::ExprKind::Unary { op, .. } if is_increment(*op) => {
+                let value = self.expr(expr);
+                self.kept_for_effects(value, span)
+            }
+            _ => self.discarded(expr, span),
+        }
+    }
+
+    /// A value that nobody asked for.
+    fn discarded(&mut self, expr: &ast::Expr, span: Span) -> Vec<Stmt> {
+        let value = self.expr(expr);
+        if !matches!(self.types.kind(value.ty), TyKind::Error | TyKind::Void) {
+            self.warn_discarded(span);
+        }
+        self.kept_for_effects(value, span)
+    }
+
+    fn kept_for_effects(&mut self, mut value: Expr, span: Span) -> Vec<Stmt> {
+        if value.ty != Ty::ERROR && walk::has_effects(&mut value) {
+            vec![stmt(StmtKind::Expr(value), span)]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn call_statement(&mut self, name: &str, args: &[ast::Expr], expr: &ast::Expr, span: Span) -> Vec<Stmt> {
+        let builtin = builtins::by_name(name);
+        let Some((builtin, Action::Statement(check))) = builtin.map(|builtin| (builtin, &builtin.action)) else {
+            return self.discarded(expr, span);
+        };
+        if let Some(problem) = builtin.args.complaint(builtin.name, args.len()) {
+            return self.nothing(expr.span, &problem);
+        }
+        let call = Call { name: builtin.name, args, span: expr.span };
+        check(self, &call).map(|kind| stmt(kind, expr.span)).into_iter().collect()
+    }
+
+    fn if_statement(&mut self, chosen: &ast::IfExpr, span: Span) -> Stmt {
+        if let ast::ExprKind::Comptime(_) = chosen.cond.kind {
+            self.unsupported(chosen.cond.span, "`if comptime` is");
+        }
+        let cond = match chosen.cond.kind {
+            ast::ExprKind::Comptime(_) => self.broken(span),
+            _ => {
+                let cond = self.value(&chosen.cond);
+                self.condition(cond, span)
+            }
+        };
+        let then = self.block(&chosen.then);
+        let otherwise = match chosen.otherwise.as_deref() {
+            None => hir::Block::default(),
+            Some(ast::Expr { kind: ast::ExprKind::Block(block), .. }) => self.block(block),
+            Some(other) => hir::Block { stmts: self.expr_statement(other, other.span) },
+        };
+        stmt(StmtKind::If { cond, then, otherwise }, span)
+    }
+
+    /// A value that travels to user space: settled, so that its layout is known.
+    pub fn travelling(&mut self, expr: Expr) -> Expr {
+        let ty = infer::settle(&mut self.types, expr.ty);
+        self.convert(expr.clone(), ty).unwrap_or(expr)
+    }
+}
+
+/// `if (cond) { body }`
+fn guarded(cond: Expr, body: hir::Block, span: Span) -> hir::Block {
+    let kind = StmtKind::If { cond, then: body, otherwise: hir::Block::default() };
+    hir::Block { stmts: vec![stmt(kind, span)] }
+}
+
+/// Whether an expression is written for what it does.
+fn acts(expr: &ast::Expr) -> bool {
+    let name = match &expr.peel_parens().kind {
+        ast::ExprKind::Ident(name) => name,
+        ast::ExprKind::Call { callee, .. } => &callee.name,
+        ast::ExprKind::Block(_) => return true,
+        ast::ExprKind::Ternary { then, otherwise, .. } => {
+            return then.as_deref().is_some_and(acts) || acts(otherwise);
+        }
+        ast::ExprKind::Unary { op, .. } => return is_increment(*op),
+        _ => return false,
+    };
+    builtins::by_name(name).is_some_and(|builtin| matches!(builtin.action, Action::Statement(_)))
+}
+
+fn is_increment(op: ast::UnaryOp) -> bool {
+    use ast::UnaryOp::{PostDec, PostInc, PreDec, PreInc};
+    matches!(op, PreInc | PreDec | PostInc | PostDec)
+}

@@ -1,0 +1,119 @@
+//! Types as a script writes them.
+
+use super::Checker;
+use crate::syntax::ast::{TypeExpr, TypeExprKind, TypeOrExpr};
+use crate::ty::{Space, Ty, TyKind};
+
+/// A written type.
+pub enum Written {
+    /// Fully known.
+    Exactly(Ty),
+    /// `string`: as long as it needs to be.
+    AnyString,
+}
+
+impl Checker<'_> {
+    /// The type that was written; `None` when that was complained about.
+    pub fn written_type(&mut self, expr: &TypeExpr) -> Option<Written> {
+        let ty = match &expr.kind {
+            TypeExprKind::Name(name) if name == "string" => return Some(Written::AnyString),
+            TypeExprKind::Name(name) => match named(name) {
+                Some(ty) => ty,
+                None if KNOWN.contains(&name.as_str()) => {
+                    self.unsupported(expr.span, &format!("The type {name} is"));
+                    return None;
+                }
+                None => {
+                    self.diagnostics.error(expr.span, format!("Cannot resolve unknown type \"{name}\""));
+                    return None;
+                }
+            },
+            TypeExprKind::Array { elem, len: Some(len) } => {
+                let len = u32::try_from(len.node).unwrap_or(u32::MAX);
+                match &elem.kind {
+                    TypeExprKind::Name(name) if name == "string" => {
+                        if len == 0 {
+                            self.diagnostics.error(expr.span, "A string needs room for its closing NUL at least");
+                            return None;
+                        }
+                        self.types.str(len)
+                    }
+                    TypeExprKind::Name(name) if name == "buffer" => self.types.intern(TyKind::Buf(len)),
+                    _ => {
+                        let elem = self.exact_type(elem)?;
+                        self.types.intern(TyKind::Array { elem, len })
+                    }
+                }
+            }
+            TypeExprKind::Pointer(to) => {
+                let to = self.exact_type(to)?;
+                let space = self.default_space();
+                self.types.ptr(to, space)
+            }
+            TypeExprKind::Typeof(of) => self.type_of(of)?,
+            TypeExprKind::Tagged { tag, .. } => {
+                self.unsupported(expr.span, &format!("The types of a {} are", tag.keyword()));
+                return None;
+            }
+            TypeExprKind::Array { len: None, .. } => {
+                self.unsupported(expr.span, "Arrays without a length are");
+                return None;
+            }
+            TypeExprKind::Error => return None,
+        };
+        Some(Written::Exactly(ty))
+    }
+
+    fn exact_type(&mut self, expr: &TypeExpr) -> Option<Ty> {
+        match self.written_type(expr)? {
+            Written::Exactly(ty) => Some(ty),
+            Written::AnyString => {
+                self.diagnostics.error(expr.span, "A string needs a size here, as in string[16]");
+                None
+            }
+        }
+    }
+
+    /// The operand of `sizeof` and `typeof`.
+    pub fn type_of(&mut self, of: &TypeOrExpr) -> Option<Ty> {
+        match of {
+            TypeOrExpr::Type(ty) => match self.written_type(ty)? {
+                Written::Exactly(ty) => Some(ty),
+                // A string without a size has none, as in the original.
+                Written::AnyString => Some(self.types.str(0)),
+            },
+            TypeOrExpr::Expr(expr) => {
+                let ty = self.expr(expr).ty;
+                (ty != Ty::ERROR).then(|| crate::sema::infer::settle(&mut self.types, ty))
+            }
+        }
+    }
+
+    /// The memory that a number taken as an address is of.
+    pub fn default_space(&self) -> Space {
+        if self.target_name().starts_with("tracepoint:syscalls:") { Space::User } else { Space::Kernel }
+    }
+}
+
+fn named(name: &str) -> Option<Ty> {
+    Some(match name {
+        "bool" => Ty::BOOL,
+        "int8" | "int8_t" | "char" => Ty::I8,
+        "int16" | "int16_t" | "short" => Ty::I16,
+        "int32" | "int32_t" | "int" => Ty::I32,
+        "int64" | "int64_t" | "long" | "ssize_t" => Ty::I64,
+        "uint8" | "uint8_t" => Ty::U8,
+        "uint16" | "uint16_t" => Ty::U16,
+        "uint32" | "uint32_t" => Ty::U32,
+        "uint64" | "uint64_t" | "size_t" | "uintptr_t" => Ty::U64,
+        "void" => Ty::VOID,
+        _ => return None,
+    })
+}
+
+/// Types of the language that are still missing.
+const KNOWN: &[&str] = &[
+    "buffer", "inet", "username_t", "timestamp", "macaddr_t", "cgroup_path_t", "ksym_t", "usym_t", "kstack",
+    "ustack", "kstack_t", "ustack_t", "count_t", "sum_t", "usum_t", "min_t", "umin_t", "max_t", "umax_t",
+    "avg_t", "uavg_t", "stats_t", "ustats_t", "hist_t", "lhist_t", "tseries_t",
+];

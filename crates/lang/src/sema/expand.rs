@@ -1,0 +1,329 @@
+//! Clauses to units: what the attach points match, grouped so that one program serves all matches
+//! in which the clause sees the same.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use skep_ui::{Diagnostic, Diagnostics, Span, suggest};
+
+use super::options::Options;
+use super::providers::{self, Provider, tracepoint_nearest};
+use super::record::{self, Access, TextPointer};
+use super::uses::{self, Uses};
+use crate::hir::{Attach, Config, MissingProbes, Target, TargetId};
+use crate::syntax::ast;
+use crate::ty::Types;
+use crate::world::{TracepointFormat, World};
+
+/// A clause for those of its targets that can share one program.
+pub struct Unit<'a> {
+    /// Index of the clause in the script.
+    pub clause: u32,
+    /// The clause.
+    pub probe: &'a ast::Probe,
+    /// The kind of probe.
+    pub provider: &'static Provider,
+    /// Where it attaches; never empty.
+    pub targets: Vec<TargetId>,
+    /// What it sees of the record.
+    pub shape: Shape,
+}
+
+/// What a clause sees of its context: equal shapes share a program.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Shape {
+    provider: &'static str,
+    /// In the order of use; `None` where a complaint was already made.
+    fields: Vec<(String, Option<Access>)>,
+    /// For `str(args)`; `None` when that is not used or was complained about.
+    pub text: Option<TextPointer>,
+    /// What each comparison of `probe` with a text comes to.
+    names: Vec<(String, bool)>,
+}
+
+impl Shape {
+    /// How a field is reached.
+    pub fn field(&self, name: &str) -> Option<Access> {
+        self.fields.iter().find(|(field, _)| field == name).and_then(|(_, access)| *access)
+    }
+
+    /// Whether `probe` is this text.
+    pub fn is_named(&self, text: &str) -> bool {
+        self.names.iter().any(|(name, equal)| name == text && *equal)
+    }
+}
+
+/// Where expanding looks things up.
+pub struct Context<'a> {
+    /// The kernel.
+    pub world: &'a dyn World,
+    /// The caller's wishes.
+    pub options: &'a Options,
+    /// The settings.
+    pub config: &'a Config,
+}
+
+/// A target that is not yet in a unit.
+struct Candidate {
+    provider: &'static Provider,
+    target: Target,
+    wildcard: bool,
+    span: Span,
+}
+
+/// Expands all clauses. Targets are numbered in script order.
+pub fn expand<'a>(
+    script: &'a ast::Script,
+    context: &Context<'a>,
+    types: &mut Types,
+    diagnostics: &mut Diagnostics,
+) -> (Vec<Target>, Vec<Unit<'a>>) {
+    let mut targets = Vec::new();
+    let mut units = Vec::new();
+    for (clause, probe) in script.probes().enumerate() {
+        let candidates = candidates(probe, context, diagnostics);
+        let uses = uses::collect(probe, context.options);
+        let left_out = FxHashMap::default();
+        let shaper = Shaper { context, types, diagnostics, uses: &uses, left_out, ambiguous: false };
+        let shaped = shaper.shape_all(candidates);
+        let mut groups: IndexMap<Shape, (&'static Provider, Vec<TargetId>), FxBuildHasher> = IndexMap::default();
+        for (candidate, shape) in shaped {
+            let id = TargetId(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+            targets.push(candidate.target);
+            groups.entry(shape).or_insert_with(|| (candidate.provider, Vec::new())).1.push(id);
+        }
+        let clause = u32::try_from(clause).unwrap_or(u32::MAX);
+        units.extend(
+            groups
+                .into_iter()
+                .map(|(shape, (provider, targets))| Unit { clause, probe, provider, targets, shape }),
+        );
+    }
+    (targets, units)
+}
+
+/// All that the attach points of a clause match.
+fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for attach_point in &probe.attach_points {
+        match providers::expand(attach_point, context.options, context.world) {
+            Err(diagnostic) => diagnostics.push(diagnostic),
+            Ok(matches) if matches.is_empty() => {
+                diagnostics.extend(nothing_found(attach_point, context));
+            }
+            Ok(matches) => found.extend(matches.into_iter().map(|(provider, found)| Candidate {
+                provider,
+                target: Target { name: found.name, attach: found.attach },
+                wildcard: found.wildcard,
+                span: attach_point.span,
+            })),
+        }
+    }
+    found
+}
+
+/// An attach point without matches. How bad that is, the settings say.
+fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Option<Diagnostic> {
+    let parts: Vec<String> = attach_point.parts.iter().map(ast::ApPart::text).collect();
+    let wildcard = attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard);
+    let message = if wildcard {
+        "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'."
+            .to_owned()
+    } else {
+        format!("No matches for tracepoint {}.", parts.join(":"))
+    };
+    let diagnostic = match context.config.missing_probes {
+        MissingProbes::Error => Diagnostic::error(attach_point.span, message),
+        MissingProbes::Warn => Diagnostic::warning(attach_point.span, message),
+        MissingProbes::Ignore => return None,
+    };
+    let near = match parts.as_slice() {
+        [category, event] => tracepoint_nearest(context.world, category, event),
+        _ => None,
+    };
+    Some(match near {
+        Some(near) => diagnostic.help(format!("Did you mean '{near}'?")),
+        None => diagnostic,
+    })
+}
+
+/// Finds out what the candidates of one clause look like to it.
+struct Shaper<'a, 'b> {
+    context: &'b Context<'a>,
+    types: &'b mut Types,
+    diagnostics: &'b mut Diagnostics,
+    uses: &'b Uses,
+    /// Matches of wildcards that lack a field, by field.
+    left_out: FxHashMap<String, Vec<LeftOut>>,
+    /// Whether it was said that `str(args)` could mean several texts.
+    ambiguous: bool,
+}
+
+struct LeftOut {
+    name: String,
+    format: Arc<TracepointFormat>,
+}
+
+impl Shaper<'_, '_> {
+    fn shape_all(mut self, candidates: Vec<Candidate>) -> Vec<(Candidate, Shape)> {
+        let any = !candidates.is_empty();
+        let mut complained_args = false;
+        let mut shaped = Vec::new();
+        let mut without_text = Vec::new();
+        let mut failed = false;
+        for candidate in candidates {
+            let mut shape = Shape { provider: candidate.provider.name, ..Shape::default() };
+            shape.names =
+                self.uses.names.iter().map(|name| (name.clone(), *name == candidate.target.name)).collect();
+            if let Some(args) = self.uses.args
+                && !candidate.provider.has_args
+            {
+                if !std::mem::replace(&mut complained_args, true) {
+                    self.diagnostics.error(args, no_args(candidate.provider));
+                }
+                shape.fields = self.uses.fields.iter().map(|(name, _)| (name.clone(), None)).collect();
+            } else if self.uses.args.is_some() {
+                match self.fill(&candidate, &mut shape) {
+                    Filled::Yes => {}
+                    Filled::LeftOut => continue,
+                    Filled::Failed => failed = true,
+                }
+                if shape.text == Some(TextPointer::None) {
+                    without_text.push(candidate.target.name.clone());
+                }
+            }
+            shaped.push((candidate, shape));
+        }
+        let none_left = any && shaped.is_empty();
+        self.report_left_out(none_left, failed);
+        if let Some(span) = self.uses.text_pointer
+            && !without_text.is_empty()
+        {
+            self.diagnostics.warning(
+                span,
+                format!("{} no text: str(args) is empty there.", names_have(&without_text)),
+            );
+        }
+        shaped
+    }
+
+    fn fill(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
+        let Attach::Tracepoint { category, event } = &candidate.target.attach else { return Filled::Yes };
+        let format = match self.context.world.tracepoint_format(category, event) {
+            Ok(format) => format,
+            Err(error) => {
+                self.diagnostics.error(candidate.span, error.to_string());
+                return Filled::Failed;
+            }
+        };
+        let user = category == "syscalls";
+        let max_strlen = self.context.config.max_strlen;
+        let mut filled = Filled::Yes;
+        for (name, span) in &self.uses.fields {
+            let Some(field) = format.fields.iter().find(|field| field.name == *name) else {
+                if candidate.wildcard {
+                    let left = LeftOut { name: candidate.target.name.clone(), format };
+                    self.left_out.entry(name.clone()).or_default().push(left);
+                    return Filled::LeftOut;
+                }
+                self.diagnostics.push(no_field(*span, &candidate.target.name, name, &format));
+                shape.fields.push((name.clone(), None));
+                filled = Filled::Failed;
+                continue;
+            };
+            let access = record::access(self.types, field, user, max_strlen);
+            if access.is_none() {
+                self.diagnostics.error(
+                    *span,
+                    format!("Fields of type '{}' are not supported yet", field.ctype),
+                );
+            }
+            shape.fields.push((name.clone(), access));
+        }
+        if let Some(span) = self.uses.text_pointer {
+            let text = record::text_pointer(self.types, &format, user, max_strlen);
+            if let TextPointer::Several(names) = &text {
+                if std::mem::replace(&mut self.ambiguous, true) {
+                    return filled;
+                }
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        span,
+                        format!("str(args) is ambiguous: {} has several texts", candidate.target.name),
+                    )
+                    .help(format!("Choose one: {}", names.join(", "))),
+                );
+            } else {
+                shape.text = Some(text);
+            }
+        }
+        filled
+    }
+
+    /// Says once per field which matches were left out for it; when that leaves none, it is an error.
+    fn report_left_out(&mut self, none_left: bool, failed: bool) {
+        for (field, span) in &self.uses.fields {
+            let Some(left_out) = self.left_out.get(field) else { continue };
+            if none_left {
+                if let (Some(first), false) = (left_out.first(), failed) {
+                    self.diagnostics.push(no_field(*span, &first.name, field, &first.format));
+                }
+                return;
+            }
+            let names: Vec<String> = left_out.iter().map(|left| left.name.clone()).collect();
+            self.diagnostics.warning(
+                *span,
+                format!("{} no field named '{field}' and will not be attached.", names_have(&names)),
+            );
+        }
+    }
+}
+
+enum Filled {
+    Yes,
+    /// A match of a wildcard that lacks a field.
+    LeftOut,
+    /// A complaint was made.
+    Failed,
+}
+
+/// `a has`, `a and b have`, `a, b, c and 4 more have`
+fn names_have(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names {
+        [] => "nothing has".into(),
+        [one] => format!("{one} has"),
+        [front @ .., last] if front.len() < SHOWN => format!("{} and {last} have", front.join(", ")),
+        many => {
+            let (shown, rest) = many.split_at(SHOWN - 1);
+            format!("{} and {} more have", shown.join(", "), rest.len())
+        }
+    }
+}
+
+fn no_args(provider: &Provider) -> String {
+    format!(
+        "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes ({} used here)",
+        provider.class
+    )
+}
+
+fn no_field(span: Span, probe: &str, field: &str, format: &TracepointFormat) -> Diagnostic {
+    let names: Vec<&str> = format.fields.iter().map(|field| field.name.as_str()).collect();
+    let near = suggest(field, names.iter().copied());
+    let available = if names.is_empty() {
+        "It has no fields.".to_owned()
+    } else {
+        format!("Available fields: {}", names.join(", "))
+    };
+    let help = match near {
+        Some(near) => format!("Did you mean '{near}'? {available}"),
+        None => available,
+    };
+    Diagnostic::error(
+        span,
+        format!("Struct/union of type 'struct {probe}_args' does not contain a field named '{field}'"),
+    )
+    .help(help)
+}

@@ -1,0 +1,79 @@
+//! `-l`: the probes there are.
+
+use super::pattern;
+use super::providers::{self, PROVIDERS};
+use crate::world::World;
+
+/// A probe of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// As an attach point spells it: `tracepoint:sched:sched_switch`.
+    pub name: String,
+    /// The fields of its record, type and name, when details were asked for.
+    pub fields: Vec<String>,
+}
+
+impl Listed {
+    pub(crate) fn name(name: String) -> Listed {
+        Listed { name, fields: Vec::new() }
+    }
+
+    /// The lines that are printed, without line ends.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.name.clone()).chain(self.fields.iter().map(|field| format!("    {field}")))
+    }
+}
+
+/// All probes that `search` describes: attach points with wildcards, separated by commas. Without
+/// a `:` it is a name of any kind of probe. `detailed` adds the fields.
+///
+/// Sorted per provider. Timers are only listed when they are asked for by name. A search that
+/// matches nothing gives an empty list; the error is why the kernel could not be asked.
+pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Listed>, String> {
+    let mut all = Vec::new();
+    for one in search.split(',') {
+        let one = one.trim();
+        let widened = match one {
+            "" | "*" => "*:*".to_owned(),
+            _ if one.contains(':') => one.to_owned(),
+            _ => format!("*:{one}"),
+        };
+        let mut parts = widened.split(':').map(unquoted);
+        let provider = parts.next().unwrap_or("");
+        let parts: Vec<&str> = parts.collect();
+        let chosen: Vec<_> = if pattern::has_wildcard(provider) {
+            let lower = provider.to_ascii_lowercase();
+            PROVIDERS
+                .iter()
+                .copied()
+                .filter(|provider| provider.kind == crate::hir::ProbeKind::Tracepoint)
+                .filter(|provider| pattern::matches(&lower, provider.name))
+                .collect()
+        } else {
+            providers::by_name(provider).into_iter().collect()
+        };
+        for provider in chosen {
+            let mut found = (provider.list)(world, detailed, &parts)?;
+            if !provider.has_args {
+                found.retain(|listed| fits_unit(&listed.name, &parts));
+            }
+            found.sort();
+            all.extend(found);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether the unit in `interval:hz:` is what was asked for.
+fn fits_unit(name: &str, parts: &[&str]) -> bool {
+    let unit = name.split(':').nth(1).unwrap_or("");
+    match parts {
+        [] | [""] => true,
+        [wanted] | [wanted, ""] => pattern::matches(wanted, unit),
+        _ => false,
+    }
+}
+
+fn unquoted(part: &str) -> &str {
+    part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(part)
+}

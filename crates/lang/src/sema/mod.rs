@@ -1,0 +1,139 @@
+//! The tree gets its meaning: names resolved, attach points matched, everything typed.
+//!
+//! [`analyse`] reads top-down: settings, then expansion of clauses to units (one per program that
+//! will be built), then the checker over all units until the types of variables and maps stand.
+//! Builtins and kinds of probes are tables in [`builtins`] and [`providers`].
+
+pub mod builtins;
+mod check;
+mod config;
+mod expand;
+mod format;
+mod infer;
+mod list;
+mod options;
+mod pattern;
+pub mod providers;
+mod record;
+pub mod testing;
+mod uses;
+mod walk;
+
+use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
+
+pub use list::{Listed, list};
+pub use options::Options;
+
+use crate::hir::Program;
+use crate::syntax::{self, ast};
+use crate::ty::Types;
+use crate::world::World;
+use check::Checker;
+
+/// What came of a script.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The typed program; `None` if there is an error.
+    pub program: Option<Program>,
+    /// Errors and warnings, in the order of printing.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Analysis {
+    /// The printed form of all diagnostics.
+    pub fn render(&self, sources: &SourceMap, colors: skep_ui::Colors) -> String {
+        self.diagnostics.iter().map(|diagnostic| diagnostic.render(sources, colors)).collect()
+    }
+}
+
+/// Parses and analyses one file of `sources`. A text that does not parse is not analysed: what
+/// would be said about its remains is noise.
+pub fn compile_front(sources: &SourceMap, file: FileId, options: &Options, world: &dyn World) -> Analysis {
+    let parsed = syntax::parse(file, sources.text(file));
+    let mut diagnostics = Diagnostics::from(parsed.diagnostics);
+    if diagnostics.has_errors() {
+        return Analysis { program: None, diagnostics: in_order(diagnostics) };
+    }
+    let analysis = analyse(&parsed.script, world, options);
+    diagnostics.extend(analysis.diagnostics);
+    Analysis { program: analysis.program, diagnostics: in_order(diagnostics) }
+}
+
+/// Gives a tree its meaning. The tree may have parts that did not parse; they are passed over.
+pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> Analysis {
+    let mut diagnostics = Diagnostics::new();
+    let config = config::settings(script.config(), &options.config, &mut diagnostics);
+    reject_unsupported(script, &mut diagnostics);
+    let declarations: Vec<&ast::MapDecl> = script
+        .items
+        .iter()
+        .filter_map(|item| match &item.kind {
+            ast::ItemKind::MapDecl(declaration) => Some(declaration),
+            _ => None,
+        })
+        .collect();
+    let mut types = Types::default();
+    let context = expand::Context { world, options, config: &config };
+    let (targets, units) = expand::expand(script, &context, &mut types, &mut diagnostics);
+    if u32::try_from(targets.len()).unwrap_or(u32::MAX) > config.max_probes {
+        diagnostics.push(
+            Diagnostic::error_without_place(format!(
+                "Attaching to {} probes exceeds the limit of {}.",
+                targets.len(),
+                config.max_probes
+            ))
+            .help(format!("Raise it with `config = {{ max_probes = {} }}`.", targets.len())),
+        );
+    }
+    let checker = Checker::new(types, options, config.clone(), &units, &targets);
+    let (program, found) = checker.run(&declarations);
+    diagnostics.extend(found);
+    if program.probes.is_empty() && !diagnostics.has_errors() {
+        diagnostics.push(nothing_to_attach(script));
+    }
+    let failed = diagnostics.has_errors();
+    Analysis { program: (!failed).then_some(program), diagnostics: in_order(diagnostics) }
+}
+
+/// Complains about items of the language that are still missing.
+fn reject_unsupported(script: &ast::Script, diagnostics: &mut Diagnostics) {
+    for item in &script.items {
+        let (span, what) = match &item.kind {
+            ast::ItemKind::C(definition) => (definition.text.span, "C definitions are"),
+            ast::ItemKind::Import(import) => (import.path.span, "`import` is"),
+            ast::ItemKind::Macro(definition) => (definition.header, "Macros are"),
+            ast::ItemKind::Function(definition) => (definition.header, "Functions are"),
+            ast::ItemKind::Config(_)
+            | ast::ItemKind::MapDecl(_)
+            | ast::ItemKind::Probe(_)
+            | ast::ItemKind::Error => continue,
+        };
+        diagnostics.error(span, format!("{what} not supported yet"));
+    }
+}
+
+fn nothing_to_attach(script: &ast::Script) -> Diagnostic {
+    match script.probes().next() {
+        Some(probe) => Diagnostic::error(probe.header, "No attach points for probe"),
+        None => Diagnostic::error_without_place("The script has no probes")
+            .help("Add one, for example: begin { printf(\"hello\\n\"); }"),
+    }
+}
+
+/// Errors before warnings, each by place, and each only once: a clause is checked for every shape
+/// of its context.
+fn in_order(diagnostics: Diagnostics) -> Vec<Diagnostic> {
+    let mut ordered: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+    for diagnostic in diagnostics.sorted() {
+        let same = |other: &&Diagnostic| other.span == diagnostic.span && other.severity == diagnostic.severity;
+        let mut before = ordered.iter().rev().take_while(same);
+        let repeated = before.any(|other| {
+            // Different shapes may give different types to the same mistake.
+            other.message == diagnostic.message || other.severity == Severity::Error && diagnostic.is_error()
+        });
+        if !repeated {
+            ordered.push(diagnostic.clone());
+        }
+    }
+    ordered
+}

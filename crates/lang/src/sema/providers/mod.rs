@@ -1,0 +1,198 @@
+//! The kinds of probes: one row each in one table, one file each for how its attach points are
+//! read and what they match.
+
+mod rate;
+mod special;
+mod timer;
+mod tracepoint;
+
+pub use tracepoint::nearest as tracepoint_nearest;
+
+use skep_ui::{Diagnostic, Span, suggest};
+
+use super::options::Options;
+use super::pattern;
+use crate::hir::{Attach, ProbeKind};
+use crate::syntax::ast::{ApPieceKind, ApPart, AttachPoint};
+use crate::world::World;
+
+/// A kind of probe.
+pub struct Provider {
+    /// As listings and the `probe` builtin spell it.
+    pub name: &'static str,
+    /// Other spellings. All spellings are understood in any case.
+    pub aliases: &'static [&'static str],
+    /// As messages about builtins call it.
+    pub class: &'static str,
+    /// What the kernel runs.
+    pub kind: ProbeKind,
+    /// Whether its context is a record with named fields, `args`.
+    pub has_args: bool,
+    /// How many parts an attach point has after the provider.
+    pub parts: Parts,
+    /// Whether a filter by process makes sense for it.
+    pub filtered: bool,
+    /// What an attach point stands for. The parts are as many as [`Provider::parts`] allows.
+    pub expand: fn(&Place<'_>) -> Result<Vec<Match>, Diagnostic>,
+    /// All probes there are, for listings; see [`super::list`].
+    pub list: fn(&dyn World, detailed: bool, &[&str]) -> Result<Vec<super::list::Listed>, String>,
+}
+
+/// Smallest and largest number of parts, and how messages put it.
+#[derive(Clone, Copy)]
+pub struct Parts(pub usize, pub usize, pub &'static str);
+
+/// An attach point, ready for its provider.
+pub struct Place<'a> {
+    /// Who reads it.
+    pub provider: &'static Provider,
+    /// What follows the provider, positional parameters replaced.
+    pub parts: Vec<String>,
+    /// All of it, for messages.
+    pub span: Span,
+    /// The kernel.
+    pub world: &'a dyn World,
+}
+
+/// Something an attach point stands for.
+#[derive(Debug)]
+pub struct Match {
+    /// As the `probe` builtin spells it.
+    pub name: String,
+    /// What to attach to.
+    pub attach: Attach,
+    /// Whether it was found by a wildcard rather than named.
+    pub wildcard: bool,
+}
+
+/// All kinds of probes there are.
+pub static PROVIDERS: &[&Provider] =
+    &[&special::BEGIN, &special::END, &timer::INTERVAL, &timer::PROFILE, &tracepoint::TRACEPOINT];
+
+/// Kinds of probes of the language that are still missing, with their aliases.
+const MISSING: &[&[&str]] = &[
+    &["bench"],
+    &["fentry", "f", "kfunc"],
+    &["fexit", "fr", "kretfunc"],
+    &["hardware", "h"],
+    &["iter", "it"],
+    &["kprobe", "k"],
+    &["kretprobe", "kr"],
+    &["rawtracepoint", "rt"],
+    &["self"],
+    &["software", "s"],
+    &["test"],
+    &["uprobe", "u"],
+    &["uretprobe", "ur"],
+    &["usdt", "U"],
+    &["watchpoint", "w", "asyncwatchpoint", "aw"],
+];
+
+/// The provider of this name or alias.
+pub fn by_name(name: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().copied().find(|provider| {
+        provider.name.eq_ignore_ascii_case(name)
+            || provider.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Everything an attach point stands for. Nothing found is an error of its own kind, as settings
+/// may allow it.
+pub fn expand(
+    attach_point: &AttachPoint,
+    options: &Options,
+    world: &dyn World,
+) -> Result<Vec<(&'static Provider, Match)>, Diagnostic> {
+    let span = attach_point.span;
+    let mut texts = spelled(attach_point, options).into_iter();
+    let name = texts.next().unwrap_or_default();
+    let parts: Vec<String> = texts.collect();
+    let any_provider = pattern::has_wildcard(&name);
+    let providers: Vec<&'static Provider> = if any_provider {
+        let lower = name.to_ascii_lowercase();
+        PROVIDERS
+            .iter()
+            .copied()
+            .filter(|provider| pattern::matches(&lower, provider.name))
+            .filter(|provider| fits(provider, &parts))
+            .collect()
+    } else {
+        by_name(&name).into_iter().collect()
+    };
+    if providers.is_empty() {
+        return Err(unknown(&name, span));
+    }
+    let mut matches = Vec::new();
+    for provider in providers {
+        if !fits(provider, &parts) {
+            return Err(Diagnostic::error(
+                span,
+                format!(
+                    "{} probe type requires {} arguments, found {}",
+                    provider.name,
+                    provider.parts.2,
+                    parts.len()
+                ),
+            ));
+        }
+        let place = Place { provider, parts: parts.clone(), span, world };
+        match (provider.expand)(&place) {
+            Ok(found) => matches.extend(found.into_iter().map(|found| (provider, found))),
+            // What one kind of probe cannot make sense of was meant for another.
+            Err(_) if any_provider => {}
+            Err(diagnostic) => return Err(diagnostic),
+        }
+    }
+    Ok(matches)
+}
+
+fn fits(provider: &Provider, parts: &[String]) -> bool {
+    (provider.parts.0..=provider.parts.1).contains(&parts.len())
+}
+
+/// Provider and parts with positional parameters replaced by their texts, separators included.
+fn spelled(attach_point: &AttachPoint, options: &Options) -> Vec<String> {
+    let mut texts = Vec::new();
+    for part in std::iter::once(&attach_point.provider).chain(&attach_point.parts) {
+        texts.push(String::new());
+        push_part(&mut texts, part, options);
+    }
+    texts
+}
+
+fn push_part(texts: &mut Vec<String>, part: &ApPart, options: &Options) {
+    for piece in &part.pieces {
+        let mut text = match &piece.kind {
+            ApPieceKind::Text(text) | ApPieceKind::Quoted(text) => text.as_str(),
+            ApPieceKind::Param(n) => {
+                let mut sections = options.param_text(*n).split(':');
+                let first = sections.next().unwrap_or("");
+                if let Some(last) = texts.last_mut() {
+                    last.push_str(first);
+                }
+                texts.extend(sections.map(String::from));
+                continue;
+            }
+        };
+        if let Some(last) = texts.last_mut() {
+            last.push_str(std::mem::take(&mut text));
+        }
+    }
+}
+
+fn unknown(name: &str, span: Span) -> Diagnostic {
+    if pattern::has_wildcard(name) {
+        return Diagnostic::error(span, format!("No probe type matched for {name}"));
+    }
+    let missing = MISSING.iter().find(|names| names.contains(&name)).or_else(|| {
+        MISSING.iter().find(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    });
+    if let Some([known, ..]) = missing {
+        return Diagnostic::error(span, format!("`{known}` probes are not supported yet"));
+    }
+    let diagnostic = Diagnostic::error(span, format!("Invalid probe type: {name}"));
+    match suggest(name, PROVIDERS.iter().map(|provider| provider.name)) {
+        Some(near) => diagnostic.help(format!("Did you mean '{near}'?")),
+        None => diagnostic,
+    }
+}

@@ -1,0 +1,38 @@
+//! `interval` and `profile`: timers on one CPU and on all.
+
+use super::{Match, Parts, Place, Provider, rate};
+use crate::hir::{Attach, ProbeKind, Rate};
+use crate::sema::list::Listed;
+use skep_ui::Diagnostic;
+
+pub(super) static INTERVAL: Provider = Provider {
+    name: "interval",
+    aliases: &["i"],
+    class: "interval",
+    kind: ProbeKind::PerfEvent,
+    has_args: false,
+    parts: Parts(1, 2, "1 or 2"),
+    filtered: true,
+    expand: |place| one(place, Attach::Interval),
+    list: |_, _, _| Ok(units("interval")),
+};
+
+pub(super) static PROFILE: Provider = Provider {
+    name: "profile",
+    aliases: &["p"],
+    class: "profile",
+    expand: |place| one(place, Attach::Profile),
+    list: |_, _, _| Ok(units("profile")),
+    ..INTERVAL
+};
+
+fn one(place: &Place<'_>, attach: fn(Rate) -> Attach) -> Result<Vec<Match>, Diagnostic> {
+    let provider = place.provider.name;
+    let (rate, shown) = rate::read(provider, &place.parts)
+        .map_err(|problem| Diagnostic::error(place.span, problem))?;
+    Ok(vec![Match { name: format!("{provider}:{shown}"), attach: attach(rate), wildcard: false }])
+}
+
+fn units(provider: &str) -> Vec<Listed> {
+    ["hz", "ms", "s", "us"].iter().map(|unit| Listed::name(format!("{provider}:{unit}:"))).collect()
+}

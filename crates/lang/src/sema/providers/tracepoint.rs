@@ -1,0 +1,114 @@
+//! `tracepoint:category:event`: the places the kernel's authors chose, with a record of fields.
+
+use skep_ui::{Diagnostic, suggest};
+
+use super::{Match, Parts, Place, Provider};
+use crate::hir::{Attach, ProbeKind};
+use crate::sema::list::Listed;
+use crate::sema::pattern;
+use crate::world::World;
+
+pub(super) static TRACEPOINT: Provider = Provider {
+    name: "tracepoint",
+    aliases: &["t"],
+    class: "tracepoint",
+    kind: ProbeKind::Tracepoint,
+    has_args: true,
+    // A single part with a wildcard is an event of any category.
+    parts: Parts(1, 2, "2"),
+    filtered: true,
+    expand,
+    list,
+};
+
+fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
+    let world_error = |error: crate::world::WorldError| Diagnostic::error(place.span, error.to_string());
+    let (category, event) = match place.parts.as_slice() {
+        [category, event] => (category.as_str(), event.as_str()),
+        [event] if pattern::has_wildcard(event) => ("*", event.as_str()),
+        other => {
+            return Err(Diagnostic::error(
+                place.span,
+                format!("tracepoint probe type requires 2 arguments, found {}", other.len()),
+            ));
+        }
+    };
+    if category.is_empty() || event.is_empty() {
+        let part = if category.is_empty() { "target" } else { "function" };
+        return Err(Diagnostic::error(place.span, format!("tracepoint probe must have a {part}")));
+    }
+    if !pattern::has_wildcard(category) && !pattern::has_wildcard(event) {
+        let exists = place.world.has_tracepoint(category, event).map_err(world_error)?;
+        return Ok(if exists { vec![found(category, event, false)] } else { Vec::new() });
+    }
+    let all = place.world.tracepoints().map_err(world_error)?;
+    Ok(all
+        .iter()
+        .filter(|(c, e)| pattern::matches(category, c) && pattern::matches(event, e))
+        .map(|(c, e)| found(c, e, true))
+        .collect())
+}
+
+fn found(category: &str, event: &str, wildcard: bool) -> Match {
+    Match {
+        name: format!("tracepoint:{category}:{event}"),
+        attach: Attach::Tracepoint { category: category.into(), event: event.into() },
+        wildcard,
+    }
+}
+
+/// What the author may have meant by a name that does not exist.
+pub fn nearest(world: &dyn World, category: &str, event: &str) -> Option<String> {
+    let all = world.tracepoints().ok()?;
+    let near = |category: &str| {
+        let events = all.iter().filter(|(c, _)| c == category).map(|(_, e)| e.as_str());
+        let stripped = event.trim_matches('*');
+        suggest(stripped, events).map(|near| format!("tracepoint:{category}:{near}"))
+    };
+    if let Some(found) = near(category) {
+        return Some(found);
+    }
+    // The event is right, or nearly so, and the category is not.
+    if let Some((c, e)) = all.iter().find(|(_, e)| e == event) {
+        return Some(format!("tracepoint:{c}:{e}"));
+    }
+    let mut categories: Vec<&str> = all.iter().map(|(c, _)| c.as_str()).collect();
+    categories.dedup();
+    let other = suggest(category, categories)?;
+    near(other).or_else(|| Some(format!("tracepoint:{other}:{event}")))
+}
+
+fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, String> {
+    let (category, event) = match parts {
+        [category, event] => (*category, *event),
+        [any] if pattern::has_wildcard(any) || any.is_empty() => ("*", *any),
+        _ => return Ok(Vec::new()),
+    };
+    let or_all = |pattern| if pattern == "" { "*" } else { pattern };
+    let all = world.tracepoints().map_err(|error| error.to_string())?;
+    let mut listed = Vec::new();
+    for (c, e) in all.iter() {
+        if !pattern::matches(or_all(category), c) || !pattern::matches(or_all(event), e) {
+            continue;
+        }
+        let mut entry = Listed::name(format!("tracepoint:{c}:{e}"));
+        if detailed {
+            let format = world.tracepoint_format(c, e).map_err(|error| error.to_string())?;
+            entry.fields =
+                format.fields.iter().map(|field| spelled(&field.ctype, &field.name)).collect();
+        }
+        listed.push(entry);
+    }
+    Ok(listed)
+}
+
+/// Type and name as C spells them: `char comm[16]`, but `__data_loc char[] cmd`.
+fn spelled(ctype: &str, name: &str) -> String {
+    match ctype.find('[') {
+        Some(at) if !ctype.starts_with("__data_loc") && !ctype.starts_with("__rel_loc") => {
+            let (elem, dimension) = ctype.split_at(at);
+            format!("{} {name}{dimension}", elem.trim_end())
+        }
+        _ => format!("{ctype} {name}"),
+    }
+}

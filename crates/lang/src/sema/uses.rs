@@ -1,0 +1,103 @@
+//! What a clause wants to know of the probe it runs for.
+//!
+//! Read off the tree before anything is typed: matches of a wildcard in which all of this is the
+//! same share one program, whatever else is different about them.
+
+use skep_ui::Span;
+
+use super::options::{Options, Param};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Probe};
+use crate::syntax::visit::{self, Visitor};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Uses {
+    /// The fields named after `args`, each with the place of its first use.
+    pub fields: Vec<(String, Span)>,
+    /// The first `str(args)`.
+    pub text_pointer: Option<Span>,
+    /// The first `args` of any kind, for complaints about probes without a record.
+    pub args: Option<Span>,
+    /// The texts that `probe` is compared with.
+    pub names: Vec<String>,
+}
+
+/// Collects the uses of a clause.
+pub fn collect(probe: &Probe, options: &Options) -> Uses {
+    let mut collector = Collector { uses: Uses::default(), options };
+    if let Some(predicate) = &probe.predicate {
+        collector.visit_expr(&predicate.cond);
+    }
+    collector.visit_block(&probe.body);
+    collector.uses
+}
+
+/// Whether an expression is the bare name or call without arguments `name`.
+pub fn is_name(expr: &Expr, name: &str) -> bool {
+    match &expr.peel_parens().kind {
+        ExprKind::Ident(ident) => ident == name,
+        ExprKind::Call { callee, args } => callee.name == name && args.is_empty(),
+        _ => false,
+    }
+}
+
+/// The text of an expression that is a constant text.
+pub fn constant_text(expr: &Expr, options: &Options) -> Option<String> {
+    match &expr.peel_parens().kind {
+        ExprKind::String(text) => Some(text.to_text()),
+        ExprKind::Param(n) => match options.param(*n) {
+            Param::Text(text) => Some(text.into()),
+            Param::Number { .. } | Param::Missing => None,
+        },
+        ExprKind::Call { callee, args } if callee.name == "str" => match args.as_slice() {
+            [arg] => match arg.peel_parens().kind {
+                ExprKind::Param(n) => Some(options.param_text(n).into()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+struct Collector<'a> {
+    uses: Uses,
+    options: &'a Options,
+}
+
+impl Visitor for Collector<'_> {
+    fn visit_expr(&mut self, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::Field { base, field, .. } if is_name(base, "args") => {
+                self.uses.args.get_or_insert(base.span);
+                if !field.name.is_empty() && !self.uses.fields.iter().any(|(name, _)| *name == field.name) {
+                    self.uses.fields.push((field.name.clone(), expr.span));
+                }
+                return;
+            }
+            ExprKind::Call { callee, args } if callee.name == "str" => {
+                if let Some(first) = args.first().filter(|arg| is_name(arg, "args")) {
+                    self.uses.args.get_or_insert(first.span);
+                    self.uses.text_pointer.get_or_insert(expr.span);
+                    args.iter().skip(1).for_each(|arg| self.visit_expr(arg));
+                    return;
+                }
+            }
+            ExprKind::Binary { op: BinaryOp::Eq | BinaryOp::Ne, lhs, rhs, .. } => {
+                let text = if is_name(lhs, "probe") {
+                    constant_text(rhs, self.options)
+                } else if is_name(rhs, "probe") {
+                    constant_text(lhs, self.options)
+                } else {
+                    None
+                };
+                self.uses.names.extend(text);
+            }
+            _ if is_name(expr, "args") => {
+                self.uses.args.get_or_insert(expr.span);
+            }
+            _ => {}
+        }
+        visit::walk_expr(self, expr);
+    }
+}
