@@ -14,6 +14,7 @@ use skep_lang::hir::{Attach, MissingProbes, Rate, Target, TargetId};
 
 use crate::error::{Error, Result};
 use crate::load::{Loaded, LoadedProgram};
+use crate::session::Notice;
 
 /// Everything that is attached.
 #[derive(Debug, Default)]
@@ -21,21 +22,20 @@ pub(crate) struct Attached {
     links: Vec<Attachment>,
 }
 
-/// Attaches every program to its targets except `BEGIN` and `END`, which are run instead. `note` hears of each
-/// target before it is attached, `missing` of each that could not be and may be missing.
+/// Attaches every program to its targets except `BEGIN` and `END`, which are run instead. `tell` hears of each
+/// target before it is attached, and of each that could not be and may be missing.
 pub(crate) fn attach(
     artifact: &Artifact,
     loaded: &Loaded,
     tracefs: impl Fn() -> Result<Rc<TraceFs>>,
-    mut note: impl FnMut(&Target),
-    mut missing: impl FnMut(&Target, &skep_kernel::Error),
+    tell: &mut dyn FnMut(&Notice<'_>),
 ) -> Result<Attached> {
     let mut attached = Attached::default();
     for (program, id, target) in placed(artifact, loaded) {
         if matches!(target.attach, Attach::Begin | Attach::End) {
             continue;
         }
-        note(target);
+        tell(&Notice::Attaching(&target.name));
         let cookie = program.wants_cookie.then_some(u64::from(id.0));
         let events = match &target.attach {
             Attach::Tracepoint { category, event } => {
@@ -60,7 +60,7 @@ pub(crate) fn attach(
         if let Err(source) = done {
             match artifact.config.missing_probes {
                 MissingProbes::Error => return Err(Error::Attach { probe: target.name.clone(), source }),
-                MissingProbes::Warn => missing(target, &source),
+                MissingProbes::Warn => tell(&Notice::Missing(&target.name, &source)),
                 MissingProbes::Ignore => {}
             }
         }

@@ -24,6 +24,6 @@ mod world;
 
 pub use compile::{Compiled, compile};
 pub use error::{Error, Refusal, Result};
-pub use session::{Ended, Notice, Options, Outcome, Session};
+pub use session::{Ended, Notice, Notices, Options, Outcome, Session};
 pub use sink::Sink;
 pub use world::KernelWorld;

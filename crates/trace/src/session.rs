@@ -4,6 +4,7 @@
 //! go. At the end everything is detached, what was sent is read to the last record, `END` runs, and the maps are
 //! printed.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -50,8 +51,11 @@ pub struct Options {
     /// An open tracefs, if there is one already.
     pub tracefs: Option<Rc<TraceFs>>,
     /// Hears what goes on.
-    pub notices: Option<Box<dyn FnMut(&Notice<'_>)>>,
+    pub notices: Option<Notices>,
 }
+
+/// Hears what goes on in a session.
+pub type Notices = Box<dyn FnMut(&Notice<'_>)>;
 
 /// What goes on in a session, for those who want to hear.
 #[derive(Debug)]
@@ -184,26 +188,20 @@ impl Session {
             tell(&Notice::RunningBegin);
         }
         attach::run(artifact, loaded, &Attach::Begin)?;
-        let tracefs = std::cell::RefCell::new(self.options.tracefs.take());
-        let open_tracefs = || {
-            if let Some(open) = &*tracefs.borrow() {
-                return Ok(Rc::clone(open));
+        let tracefs = OnceCell::new();
+        if let Some(open) = self.options.tracefs.take() {
+            tracefs.get_or_init(|| open);
+        }
+        let open_tracefs = || match tracefs.get() {
+            Some(open) => Ok(Rc::clone(open)),
+            None => {
+                let opened = TraceFs::open().map_err(Error::kernel("cannot look up tracepoints"))?;
+                Ok(Rc::clone(tracefs.get_or_init(|| Rc::new(opened))))
             }
-            let opened = Rc::new(TraceFs::open().map_err(Error::kernel("cannot look up tracepoints"))?);
-            *tracefs.borrow_mut() = Some(Rc::clone(&opened));
-            Ok(opened)
         };
-        let told = std::cell::RefCell::new(&mut tell);
-        let attached = attach::attach(
-            artifact,
-            loaded,
-            open_tracefs,
-            |target| (told.borrow_mut())(&Notice::Attaching(&target.name)),
-            |target, error| (told.borrow_mut())(&Notice::Missing(&target.name, error)),
-        )?;
+        let attached = attach::attach(artifact, loaded, open_tracefs, &mut tell)?;
         self.attached = Some(attached);
-        (told.borrow_mut())(&Notice::Attached);
-        drop(told);
+        tell(&Notice::Attached);
         self.options.notices = notices;
         Ok(())
     }

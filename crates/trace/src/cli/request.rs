@@ -270,7 +270,7 @@ fn not_yet(opt: Opt) -> String {
 
 fn pid(text: &str) -> Result<i32, String> {
     let number: i64 = text.parse().map_err(|_| format!("Failed to parse pid: invalid integer: {text}"))?;
-    if number > MOST_PID || number < 0 {
+    if !(0..=MOST_PID).contains(&number) {
         return Err(format!("Pid out of range: {number}"));
     }
     i32::try_from(number).map_err(|_| format!("Pid out of range: {number}"))

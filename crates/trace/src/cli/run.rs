@@ -120,10 +120,8 @@ fn sink(request: &Request, script: &Script) -> Result<Box<dyn Sink>, Error> {
 /// What is said about what goes on.
 fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
     match notice {
-        Notice::Attached => {
-            if std::env::var_os(NOTIFY_ATTACHED).is_some() {
-                super::print(&format!("{NOTIFY_ATTACHED}\n"));
-            }
+        Notice::Attached if std::env::var_os(NOTIFY_ATTACHED).is_some() => {
+            super::print(&format!("{NOTIFY_ATTACHED}\n"));
         }
         Notice::Missing(probe, error) if warnings => {
             message(&format!("WARNING: Unable to attach probe: {probe}. Skipping. {error}\n"));
