@@ -5,7 +5,10 @@
 //! form can be tested without a kernel and without a terminal.
 
 pub mod diagnostic;
+pub mod hist;
+pub mod json;
 pub mod span;
+pub mod table;
 pub mod text;
 
 pub use diagnostic::{Colors, Diagnostic, Diagnostics, Severity, suggest};
