@@ -309,3 +309,6 @@ pub struct Edge {
     /// One for each parameter.
     pub args: Vec<Value>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,7 +353,12 @@ impl Maker<'_> {
     fn work_on(&mut self, entry: Value, size: u32) -> Value {
         let width = self.width(size);
         let offset = self.offset(size, width);
-        let old = self.push_int(Op::Load { width, signed: self.choices.len() % 2 == 1, addr: entry, offset });
+        let old = self.push_int(Op::Load {
+            width,
+            signed: !self.choices.len().is_multiple_of(2),
+            addr: entry,
+            offset,
+        });
         let value = self.int();
         match self.choose(4) {
             0 => {
@@ -392,7 +397,7 @@ impl Maker<'_> {
         self.block = from;
         // The order of the sides varies with the number of choices left.
         let (found, not_found) = (edge(then, vec![]), edge(join, vec![missing]));
-        self.finish(if self.choices.len() % 2 == 0 {
+        self.finish(if self.choices.len().is_multiple_of(2) {
             Term::Branch { op: CmpOp::Ne, lhs: entry, rhs: null, then: found, otherwise: not_found }
         } else {
             Term::Branch { op: CmpOp::Eq, lhs: entry, rhs: null, then: not_found, otherwise: found }
