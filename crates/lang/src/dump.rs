@@ -37,7 +37,9 @@ impl Dumper<'_> {
         writeln!(self.out, "program {:?} of clause {}", probe.kind, probe.clause)?;
         for id in &probe.targets {
             match self.program.targets.get(id.0 as usize) {
-                Some(target) => writeln!(self.out, "  target {}: {} = {}", id.0, target.name, Attached(&target.attach))?,
+                Some(target) => {
+                    writeln!(self.out, "  target {}: {} = {}", id.0, target.name, Attached(&target.attach))?
+                }
                 None => writeln!(self.out, "  target {}: ?", id.0)?,
             }
         }
@@ -130,7 +132,9 @@ impl Dumper<'_> {
             }
             ExprKind::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_deref(), probe)),
             ExprKind::HasKey { map, key } => format!("has_key({})", self.entry(*map, Some(key), probe)),
-            ExprKind::Binary { op, lhs, rhs } => format!("({} {} {}):{ty}", inner(lhs), binary(*op), inner(rhs)),
+            ExprKind::Binary { op, lhs, rhs } => {
+                format!("({} {} {}):{ty}", inner(lhs), binary(*op), inner(rhs))
+            }
             ExprKind::Compare { op, lhs, rhs } => format!("({} {} {})", inner(lhs), compare(*op), inner(rhs)),
             ExprKind::Logic { or, lhs, rhs } => {
                 format!("({} {} {})", inner(lhs), if *or { "||" } else { "&&" }, inner(rhs))

@@ -18,7 +18,11 @@ enum Value {
     Bool(fn(&mut Config, bool)),
     Text(fn(&mut Config, String)),
     /// One of a few words, compared without case; where it goes and how the words are listed.
-    Word { words: &'static [&'static str], listed: &'static str, set: fn(&mut Config, &str) },
+    Word {
+        words: &'static [&'static str],
+        listed: &'static str,
+        set: fn(&mut Config, &str),
+    },
     License,
     /// Still understood, without effect.
     Deprecated,
@@ -157,13 +161,7 @@ pub fn settings(
 }
 
 /// Sets one key; `place` is `None` for one of the environment.
-fn set(
-    config: &mut Config,
-    key: &str,
-    given: Given,
-    place: Option<Span>,
-    diagnostics: &mut Diagnostics,
-) {
+fn set(config: &mut Config, key: &str, given: Given, place: Option<Span>, diagnostics: &mut Diagnostics) {
     let lower = key.to_ascii_lowercase();
     let name = lower.strip_prefix("bpftrace_").unwrap_or(&lower);
     let error = |text: String| match place {
@@ -193,9 +191,8 @@ fn set(
         Value::Bool(store) => match given {
             Given::Bool(b) => store(config, b),
             Given::Number(n @ (0 | 1)) => store(config, n == 1),
-            _ => diagnostics.push(error(format!(
-                "{key}: Invalid bool value: valid values are true, false, 1 or 0."
-            ))),
+            _ => diagnostics
+                .push(error(format!("{key}: Invalid bool value: valid values are true, false, 1 or 0."))),
         },
         Value::Text(store) => store(config, given.shown()),
         Value::Word { words, listed, set } => {

@@ -87,18 +87,21 @@ pub fn expand<'a>(
         let left_out = FxHashMap::default();
         let shaper = Shaper { context, types, diagnostics, uses: &uses, left_out, ambiguous: false };
         let shaped = shaper.shape_all(candidates);
-        let mut groups: IndexMap<Shape, (&'static Provider, Vec<TargetId>), FxBuildHasher> = IndexMap::default();
+        let mut groups: IndexMap<Shape, (&'static Provider, Vec<TargetId>), FxBuildHasher> =
+            IndexMap::default();
         for (candidate, shape) in shaped {
             let id = TargetId(u32::try_from(targets.len()).unwrap_or(u32::MAX));
             targets.push(candidate.target);
             groups.entry(shape).or_insert_with(|| (candidate.provider, Vec::new())).1.push(id);
         }
         let clause = u32::try_from(clause).unwrap_or(u32::MAX);
-        units.extend(
-            groups
-                .into_iter()
-                .map(|(shape, (provider, targets))| Unit { clause, probe, provider, targets, shape }),
-        );
+        units.extend(groups.into_iter().map(|(shape, (provider, targets))| Unit {
+            clause,
+            probe,
+            provider,
+            targets,
+            shape,
+        }));
     }
     (targets, units)
 }
@@ -126,7 +129,8 @@ fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagn
 /// An attach point without matches. How bad that is, the settings say.
 fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Option<Diagnostic> {
     let parts: Vec<String> = attach_point.parts.iter().map(ast::ApPart::text).collect();
-    let wildcard = attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard);
+    let wildcard =
+        attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard);
     let message = if wildcard {
         "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'."
             .to_owned()
@@ -200,10 +204,8 @@ impl Shaper<'_, '_> {
         if let Some(span) = self.uses.text_pointer
             && !without_text.is_empty()
         {
-            self.diagnostics.warning(
-                span,
-                format!("{} no text: str(args) is empty there.", names_have(&without_text)),
-            );
+            self.diagnostics
+                .warning(span, format!("{} no text: str(args) is empty there.", names_have(&without_text)));
         }
         shaped
     }
@@ -234,10 +236,8 @@ impl Shaper<'_, '_> {
             };
             let access = record::access(self.types, field, user, max_strlen);
             if access.is_none() {
-                self.diagnostics.error(
-                    *span,
-                    format!("Fields of type '{}' are not supported yet", field.ctype),
-                );
+                self.diagnostics
+                    .error(*span, format!("Fields of type '{}' are not supported yet", field.ctype));
             }
             shape.fields.push((name.clone(), access));
         }

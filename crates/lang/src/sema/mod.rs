@@ -125,7 +125,8 @@ fn nothing_to_attach(script: &ast::Script) -> Diagnostic {
 fn in_order(diagnostics: Diagnostics) -> Vec<Diagnostic> {
     let mut ordered: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
     for diagnostic in diagnostics.sorted() {
-        let same = |other: &&Diagnostic| other.span == diagnostic.span && other.severity == diagnostic.severity;
+        let same =
+            |other: &&Diagnostic| other.span == diagnostic.span && other.severity == diagnostic.severity;
         let mut before = ordered.iter().rev().take_while(same);
         let repeated = before.any(|other| {
             // Different shapes may give different types to the same mistake.

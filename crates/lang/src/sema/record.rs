@@ -99,8 +99,8 @@ fn int_bits(size: u32) -> Option<u8> {
 /// Width and sign of the C types in the arguments of system calls.
 fn c_integer(ctype: &str) -> Option<(u8, bool)> {
     Some(match ctype.trim_start_matches("const ").trim() {
-        "int" | "s32" | "__s32" | "pid_t" | "key_t" | "clockid_t" | "timer_t" | "key_serial_t"
-        | "mqd_t" | "rwf_t" | "const int" => (32, true),
+        "int" | "s32" | "__s32" | "pid_t" | "key_t" | "clockid_t" | "timer_t" | "key_serial_t" | "mqd_t"
+        | "rwf_t" | "const int" => (32, true),
         "unsigned int" | "unsigned" | "u32" | "__u32" | "uid_t" | "gid_t" | "qid_t" => (32, false),
         "short" => (16, true),
         "unsigned short" | "umode_t" | "u16" | "__u16" | "old_uid_t" | "old_gid_t" => (16, false),

@@ -175,12 +175,13 @@ fn tracepoints() -> Vec<(&'static str, &'static str, Vec<Field>)> {
             vec![
                 field("void *", "skbaddr", 8, 8, POINTER),
                 field("unsigned int", "len", 16, 4, UNSIGNED),
-                field("__rel_loc char[]", "name", 20, 4, FieldKind::DataLoc {
-                    relative: true,
-                    text: true,
-                    elem_size: 1,
-                    signed: false,
-                }),
+                field(
+                    "__rel_loc char[]",
+                    "name",
+                    20,
+                    4,
+                    FieldKind::DataLoc { relative: true, text: true, elem_size: 1, signed: false },
+                ),
                 field("u8[6]", "addr", 24, 6, FieldKind::Array { elem_size: 1, signed: false }),
                 field("struct in6_addr", "saddr", 32, 16, FieldKind::Opaque),
             ],

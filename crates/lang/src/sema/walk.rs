@@ -56,9 +56,7 @@ fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
         ExprKind::MapGet { key, .. } | ExprKind::AggEntry { key, .. } | ExprKind::Delete { key, .. } => {
             key.iter_mut().map(|key| &mut **key).collect()
         }
-        ExprKind::MapAdd { key, by, .. } => {
-            key.iter_mut().map(|key| &mut **key).chain([&mut **by]).collect()
-        }
+        ExprKind::MapAdd { key, by, .. } => key.iter_mut().map(|key| &mut **key).chain([&mut **by]).collect(),
         ExprKind::LocalAdd { by, .. } => vec![by],
         ExprKind::HasKey { key, .. } => vec![key],
         ExprKind::Binary { lhs, rhs, .. }

@@ -85,9 +85,10 @@ fn sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
         TyKind::Error => None,
         _ => {
             let name = checker.type_name(value.ty);
-            checker
-                .diagnostics
-                .error(call.span, format!("{}() only supports integer arguments ({name} provided)", call.name));
+            checker.diagnostics.error(
+                call.span,
+                format!("{}() only supports integer arguments ({name} provided)", call.name),
+            );
             None
         }
     }
@@ -100,7 +101,9 @@ fn hist(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Aggregation> {
     let sample = sample(checker, call);
     let bits = match call.args.get(1) {
         None => 0,
-        Some(bits) => literal(checker, bits, "hist: invalid bits value (must be non-negative literal)", call)?,
+        Some(bits) => {
+            literal(checker, bits, "hist: invalid bits value (must be non-negative literal)", call)?
+        }
     };
     let small = u8::try_from(bits).ok().filter(|bits| i128::from(*bits) <= MAX_BITS);
     let Some(bits) = small else {

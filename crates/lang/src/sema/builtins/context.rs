@@ -169,10 +169,10 @@ fn namespace(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
         ast::ExprKind::Ident(name) if name == "curr_ns" => {
             Some(checker.unsupported(call.span, &format!("{}(curr_ns) is", call.name)))
         }
-        _ => Some(checker.error(
-            call.span,
-            format!("{}() only supports curr_ns and init as the argument", call.name),
-        )),
+        _ => Some(
+            checker
+                .error(call.span, format!("{}() only supports curr_ns and init as the argument", call.name)),
+        ),
     }
 }
 

@@ -100,10 +100,9 @@ fn keyed(
     let id = checker.whole_map(name)?;
     if checker.map_info(id).keyed == Some(false) {
         let form = if call.name == "delete" { "delete() with two arguments" } else { "has_key()" };
-        checker.diagnostics.error(
-            call.span,
-            format!("call to {form} expects a map with explicit keys (non-scalar map)"),
-        );
+        checker
+            .diagnostics
+            .error(call.span, format!("call to {form} expects a map with explicit keys (non-scalar map)"));
         return None;
     }
     let key = checker.value(key);

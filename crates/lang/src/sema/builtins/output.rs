@@ -165,10 +165,9 @@ fn print(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
     }
     let value = checker.expr(what);
     if !numbers.is_empty() {
-        checker.diagnostics.error(
-            call.span,
-            format!("Non-map print() only takes 1 argument, {} found", call.args.len()),
-        );
+        checker
+            .diagnostics
+            .error(call.span, format!("Non-map print() only takes 1 argument, {} found", call.args.len()));
         return None;
     }
     match checker.types.kind(value.ty) {

@@ -59,7 +59,9 @@ fn str_(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
             let name = checker.type_name(value.ty);
             checker.error(
                 call.span,
-                format!("str() expects a string, integer or a pointer type as first argument ({name} provided)"),
+                format!(
+                    "str() expects a string, integer or a pointer type as first argument ({name} provided)"
+                ),
             )
         }
     }
@@ -165,10 +167,9 @@ fn length_of(checker: &mut Checker<'_>, call: &Call<'_>, length: &ast::Expr) -> 
     }
     if let Some(constant) = checker.constant(&value) {
         if constant < 0 {
-            checker.diagnostics.error(
-                call.span,
-                format!("{}() cannot use a negative length ({constant})", call.name),
-            );
+            checker
+                .diagnostics
+                .error(call.span, format!("{}() cannot use a negative length ({constant})", call.name));
             return None;
         }
         let max = checker.config.max_strlen;
@@ -186,7 +187,11 @@ fn length_of(checker: &mut Checker<'_>, call: &Call<'_>, length: &ast::Expr) -> 
     match checker.types.kind(value.ty) {
         TyKind::Int { .. } => Some(Length::Dynamic(checker.force(value, Ty::U64))),
         kind => {
-            let kind = if matches!(kind, TyKind::Str(_)) { "string".to_owned() } else { checker.type_name(value.ty) };
+            let kind = if matches!(kind, TyKind::Str(_)) {
+                "string".to_owned()
+            } else {
+                checker.type_name(value.ty)
+            };
             checker
                 .diagnostics
                 .error(call.span, format!("{}() only supports int arguments ({kind} provided)", call.name));

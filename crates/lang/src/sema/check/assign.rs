@@ -207,7 +207,8 @@ impl Checker<'_> {
             return None;
         }
         let old = self.map_info(id).value;
-        if matches!(op.node, BinaryOp::Add | BinaryOp::Sub) && self.is_number(old) && self.is_number(value.ty) {
+        if matches!(op.node, BinaryOp::Add | BinaryOp::Sub) && self.is_number(old) && self.is_number(value.ty)
+        {
             let wanted = self.sum_type(op.node == BinaryOp::Sub, old, value.ty);
             if !self.widen_map(id, wanted, place) {
                 return None;
@@ -341,7 +342,8 @@ impl Checker<'_> {
                 self.widen_local(id, wanted);
                 let ty = infer::settle(&mut self.types, wanted);
                 let kept = self.local_type(id);
-                let ty = if self.types.as_int(kept).is_some() { infer::settle(&mut self.types, kept) } else { ty };
+                let ty =
+                    if self.types.as_int(kept).is_some() { infer::settle(&mut self.types, kept) } else { ty };
                 let by = Box::new(step(down, ty, span));
                 node(ExprKind::LocalAdd { local: id, by, old: old_value }, ty, span)
             }

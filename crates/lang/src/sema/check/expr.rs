@@ -123,7 +123,13 @@ impl Checker<'_> {
     }
 
     /// `c ? a : b`, or `c ?: b` without `then`.
-    fn ternary(&mut self, cond: &ast::Expr, then: Option<&ast::Expr>, otherwise: &ast::Expr, span: Span) -> Expr {
+    fn ternary(
+        &mut self,
+        cond: &ast::Expr,
+        then: Option<&ast::Expr>,
+        otherwise: &ast::Expr,
+        span: Span,
+    ) -> Expr {
         let Some(then) = then else { return self.unsupported(span, "`?:` without a middle is") };
         let cond = self.value(cond);
         let cond = self.condition(cond, span);
@@ -140,7 +146,8 @@ impl Checker<'_> {
         if joined == Ty::VOID {
             return self.unsupported(span, "A choice between two actions in this place is");
         }
-        let (Some(then), Some(otherwise)) = (self.convert(then, joined), self.convert(otherwise, joined)) else {
+        let (Some(then), Some(otherwise)) = (self.convert(then, joined), self.convert(otherwise, joined))
+        else {
             return self.error(span, "A branch does not fit the type of the other");
         };
         let (then, otherwise) = (Box::new(then), Box::new(otherwise));
@@ -171,7 +178,10 @@ impl Checker<'_> {
             TyKind::Ptr { .. } => self.unsupported(span, "Fields behind pointers are"),
             _ => {
                 let name = self.type_name(base.ty);
-                self.error(span, format!("Can not access field '{}' on expression of type '{name}'", field.name))
+                self.error(
+                    span,
+                    format!("Can not access field '{}' on expression of type '{name}'", field.name),
+                )
             }
         }
     }
@@ -185,7 +195,8 @@ impl Checker<'_> {
                 return base;
             }
             let name = self.type_name(base.ty);
-            return self.error(span, format!("Can not access index '{index}' on expression of type '{name}'"));
+            return self
+                .error(span, format!("Can not access index '{index}' on expression of type '{name}'"));
         }
         let Some(ty) = usize::try_from(index).ok().and_then(|index| elems.get(index)) else {
             return self.error(

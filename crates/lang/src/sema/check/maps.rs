@@ -81,8 +81,15 @@ impl Checker<'_> {
         let info = self.map_info(id);
         match info.keyed {
             Some(before) if before != keyed => {
-                let with = |keyed| if keyed { "with an explicit key (non-scalar map)" } else { "without an explicit key (scalar map)" };
-                let message = format!("{} used as a map {}, previously used {}", info.name, with(keyed), with(before));
+                let with = |keyed| {
+                    if keyed {
+                        "with an explicit key (non-scalar map)"
+                    } else {
+                        "without an explicit key (scalar map)"
+                    }
+                };
+                let message =
+                    format!("{} used as a map {}, previously used {}", info.name, with(keyed), with(before));
                 self.diagnostics.error(span, message);
                 false
             }
@@ -232,7 +239,8 @@ impl Checker<'_> {
             };
             if entries.is_none() {
                 let place = declaration.args.first().map_or(declaration.map_type.span, |arg| arg.span);
-                self.diagnostics.error(place, "Expected a positive integer for the map's largest number of entries");
+                self.diagnostics
+                    .error(place, "Expected a positive integer for the map's largest number of entries");
             }
             let info = self.map_info(id);
             info.max_entries = entries;

@@ -34,13 +34,7 @@ impl Checker<'_> {
     }
 
     /// `probe == "text"`: decided for each unit.
-    fn probe_compared(
-        &mut self,
-        op: BinaryOp,
-        lhs: &ast::Expr,
-        rhs: &ast::Expr,
-        span: Span,
-    ) -> Option<Expr> {
+    fn probe_compared(&mut self, op: BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Option<Expr> {
         let other = match (uses::is_name(lhs, "probe"), uses::is_name(rhs, "probe")) {
             (true, false) => rhs,
             (false, true) => lhs,
@@ -79,7 +73,8 @@ impl Checker<'_> {
             return self.boolean(holds(compare, a.cmp(b)), span);
         }
         let ordered = !matches!(compare, CompareOp::Eq | CompareOp::Ne);
-        let as_numbers = |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
+        let as_numbers =
+            |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
         let (left, right) = (self.types.kind(lhs.ty), self.types.kind(rhs.ty));
         let (lhs, rhs) = match (left, right) {
             (TyKind::Int { .. }, TyKind::Int { .. }) => self.to_common(lhs, rhs),

@@ -74,7 +74,8 @@ impl Checker<'_> {
             None => {
                 let id = LocalId(u32::try_from(locals.list.len()).unwrap_or(u32::MAX));
                 let name = format!("${}", var.name);
-                let info = LocalInfo { name, span: place, ty: Ty::ERROR, is_let, fixed: false, assigned: false };
+                let info =
+                    LocalInfo { name, span: place, ty: Ty::ERROR, is_let, fixed: false, assigned: false };
                 locals.list.push(info);
                 locals.by_node.insert(node, id);
                 id
@@ -147,7 +148,8 @@ impl Checker<'_> {
         };
         let unassigned = self.local(id).is_some_and(|local| !local.assigned);
         if unassigned {
-            self.diagnostics.warning(var.span, format!("Variable used before it was assigned: ${}", var.name));
+            self.diagnostics
+                .warning(var.span, format!("Variable used before it was assigned: ${}", var.name));
             if self.local_type(id) == Ty::ERROR {
                 self.diagnostics.error(var.span, "Could not resolve the type of this variable");
             }
@@ -166,8 +168,10 @@ impl Checker<'_> {
         if let Some(near) = suggest(&var.name, visible) {
             diagnostic = diagnostic.help(format!("Did you mean ${near}?"));
         } else if locals.list.iter().any(|local| local.name.strip_prefix('$') == Some(&var.name)) {
-            diagnostic = diagnostic
-                .help(format!("${} lives in another block. Declare it outside with `let ${};`.", var.name, var.name));
+            diagnostic = diagnostic.help(format!(
+                "${} lives in another block. Declare it outside with `let ${};`.",
+                var.name, var.name
+            ));
         }
         self.diagnostics.push(diagnostic);
     }

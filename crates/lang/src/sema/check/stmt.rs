@@ -56,10 +56,8 @@ impl<'a> Checker<'a> {
                 self.diagnostics.warning(block.span, "Unreachable statement.");
             }
             stmts.extend(self.statement(inner));
-            ended |= matches!(
-                stmts.last().map(|last| &last.kind),
-                Some(StmtKind::Return | StmtKind::Exit { .. })
-            );
+            ended |=
+                matches!(stmts.last().map(|last| &last.kind), Some(StmtKind::Return | StmtKind::Exit { .. }));
         }
         if let Some(tail) = &block.tail {
             if ended && !warned {
@@ -86,13 +84,12 @@ impl<'a> Checker<'a> {
             ast::StmtKind::Return(value) => {
                 if let Some(value) = value {
                     let value = self.value(value);
-                    if !matches!(self.types.kind(value.ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Error) {
+                    if !matches!(self.types.kind(value.ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Error)
+                    {
                         let name = self.type_name(value.ty);
                         let place = Span::new(span.file, span.start, value.span.end);
-                        self.diagnostics.error(
-                            place,
-                            format!("Probe return values can only be integers. Found {name}"),
-                        );
+                        self.diagnostics
+                            .error(place, format!("Probe return values can only be integers. Found {name}"));
                     }
                 }
                 vec![stmt(StmtKind::Return, span)]
@@ -153,7 +150,8 @@ impl<'a> Checker<'a> {
 
     fn call_statement(&mut self, name: &str, args: &[ast::Expr], expr: &ast::Expr, span: Span) -> Vec<Stmt> {
         let builtin = builtins::by_name(name);
-        let Some((builtin, Action::Statement(check))) = builtin.map(|builtin| (builtin, &builtin.action)) else {
+        let Some((builtin, Action::Statement(check))) = builtin.map(|builtin| (builtin, &builtin.action))
+        else {
             return self.discarded(expr, span);
         };
         if let Some(problem) = builtin.args.complaint(builtin.name, args.len()) {

@@ -33,7 +33,8 @@ impl Checker<'_> {
                 match &elem.kind {
                     TypeExprKind::Name(name) if name == "string" => {
                         if len == 0 {
-                            self.diagnostics.error(expr.span, "A string needs room for its closing NUL at least");
+                            self.diagnostics
+                                .error(expr.span, "A string needs room for its closing NUL at least");
                             return None;
                         }
                         self.types.str(len)
@@ -113,7 +114,30 @@ fn named(name: &str) -> Option<Ty> {
 
 /// Types of the language that are still missing.
 const KNOWN: &[&str] = &[
-    "buffer", "inet", "username_t", "timestamp", "macaddr_t", "cgroup_path_t", "ksym_t", "usym_t", "kstack",
-    "ustack", "kstack_t", "ustack_t", "count_t", "sum_t", "usum_t", "min_t", "umin_t", "max_t", "umax_t",
-    "avg_t", "uavg_t", "stats_t", "ustats_t", "hist_t", "lhist_t", "tseries_t",
+    "buffer",
+    "inet",
+    "username_t",
+    "timestamp",
+    "macaddr_t",
+    "cgroup_path_t",
+    "ksym_t",
+    "usym_t",
+    "kstack",
+    "ustack",
+    "kstack_t",
+    "ustack_t",
+    "count_t",
+    "sum_t",
+    "usum_t",
+    "min_t",
+    "umin_t",
+    "max_t",
+    "umax_t",
+    "avg_t",
+    "uavg_t",
+    "stats_t",
+    "ustats_t",
+    "hist_t",
+    "lhist_t",
+    "tseries_t",
 ];

@@ -13,7 +13,7 @@ use skep_ui::{Diagnostic, Span, suggest};
 use super::options::Options;
 use super::pattern;
 use crate::hir::{Attach, ProbeKind};
-use crate::syntax::ast::{ApPieceKind, ApPart, AttachPoint};
+use crate::syntax::ast::{ApPart, ApPieceKind, AttachPoint};
 use crate::world::World;
 
 /// A kind of probe.
@@ -184,9 +184,10 @@ fn unknown(name: &str, span: Span) -> Diagnostic {
     if pattern::has_wildcard(name) {
         return Diagnostic::error(span, format!("No probe type matched for {name}"));
     }
-    let missing = MISSING.iter().find(|names| names.contains(&name)).or_else(|| {
-        MISSING.iter().find(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
-    });
+    let missing = MISSING
+        .iter()
+        .find(|names| names.contains(&name))
+        .or_else(|| MISSING.iter().find(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name))));
     if let Some([known, ..]) = missing {
         return Diagnostic::error(span, format!("`{known}` probes are not supported yet"));
     }

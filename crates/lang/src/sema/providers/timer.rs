@@ -28,8 +28,8 @@ pub(super) static PROFILE: Provider = Provider {
 
 fn one(place: &Place<'_>, attach: fn(Rate) -> Attach) -> Result<Vec<Match>, Diagnostic> {
     let provider = place.provider.name;
-    let (rate, shown) = rate::read(provider, &place.parts)
-        .map_err(|problem| Diagnostic::error(place.span, problem))?;
+    let (rate, shown) =
+        rate::read(provider, &place.parts).map_err(|problem| Diagnostic::error(place.span, problem))?;
     Ok(vec![Match { name: format!("{provider}:{shown}"), attach: attach(rate), wildcard: false }])
 }
 

@@ -94,8 +94,7 @@ fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>
         let mut entry = Listed::name(format!("tracepoint:{c}:{e}"));
         if detailed {
             let format = world.tracepoint_format(c, e).map_err(|error| error.to_string())?;
-            entry.fields =
-                format.fields.iter().map(|field| spelled(&field.ctype, &field.name)).collect();
+            entry.fields = format.fields.iter().map(|field| spelled(&field.ctype, &field.name)).collect();
         }
         listed.push(entry);
     }

@@ -1,0 +1,52 @@
+//! Listings.
+
+use skep_lang::list;
+use skep_lang::sema::testing::{Fixture, Unreadable};
+
+fn listed(search: &str, detailed: bool) -> String {
+    let found = list(search, &Fixture::default(), detailed).unwrap();
+    found.iter().flat_map(|entry| entry.lines().collect::<Vec<_>>()).map(|line| line + "\n").collect()
+}
+
+#[test]
+fn searches() {
+    let mut shown = String::new();
+    for search in [
+        "tracepoint:syscalls:sys_enter_open*",
+        "t:*:block_*",
+        "t:*exec",
+        "*sys_exit_openat",
+        "sched_switch",
+        "*:sched:*",
+        "T:sched:sched_switch, tracepoint:net:*",
+        "interval:*",
+        "p:",
+        "interval:s:1",
+        "interval:hz",
+        "begin",
+        "foo:x",
+        "tracepoint:sched",
+        "tracepoint:a:b:c",
+        "\"t\":\"sched\":sched_s*",
+    ] {
+        shown.push_str(&format!("# {search}\n{}", listed(search, false)));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn details() {
+    insta::assert_snapshot!(listed("t:sched:*,t:net:*,t:*creat", true));
+}
+
+#[test]
+fn everything_is_what_an_empty_search_finds() {
+    assert_eq!(listed("", false), listed("*:*", false));
+    assert_eq!(listed("*", false), listed("tracepoint:*:*", false));
+}
+
+#[test]
+fn a_kernel_that_does_not_answer_is_an_error() {
+    assert!(list("t:*:*", &Unreadable, false).is_err());
+    assert!(list("interval:*", &Unreadable, false).is_ok());
+}

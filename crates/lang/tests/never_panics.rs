@@ -1,0 +1,258 @@
+//! Whatever the text, there is an answer: a program, or an error.
+
+use proptest::prelude::*;
+use skep_lang::sema::testing::Fixture;
+use skep_lang::{Options, compile_front, dump, list};
+use skep_ui::{Colors, SourceMap};
+
+fn check(script: &str) {
+    let options = Options { params: vec!["5".into(), "abc".into()], pid_filter: true, ..Options::default() };
+    let mut sources = SourceMap::new();
+    let file = sources.add("stdin", script);
+    let analysis = compile_front(&sources, file, &options, &Fixture::default());
+    analysis.render(&sources, Colors::Never);
+    match &analysis.program {
+        Some(program) => {
+            dump(program);
+            well_formed(program);
+        }
+        None => {
+            assert!(analysis.diagnostics.iter().any(|d| d.is_error()), "no program and no error: {script}")
+        }
+    }
+}
+
+/// What the compiler relies on: no unknown types, no literal types, nothing out of range.
+fn well_formed(program: &skep_lang::hir::Program) {
+    let text = dump(program);
+    for wrong in ["unknown", "int7", "int15", "int31", "int63", "@?", "$?"] {
+        assert!(!text.contains(wrong), "{wrong} in\n{text}");
+    }
+    for probe in &program.probes {
+        assert!(!probe.targets.is_empty());
+        for target in &probe.targets {
+            assert!((target.0 as usize) < program.targets.len());
+        }
+    }
+}
+
+/// Pieces that scripts are made of, valid and not.
+const PIECES: &[&str] = &[
+    "begin",
+    "end",
+    "interval:s:1",
+    "profile:hz:99",
+    "t:syscalls:sys_enter_open*",
+    "t:sched:sched_switch",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    "/",
+    ",",
+    ";",
+    "=",
+    "==",
+    "+",
+    "-",
+    "*",
+    "%",
+    "<<",
+    "&&",
+    "||",
+    "!",
+    "~",
+    "?",
+    ":",
+    "++",
+    "--",
+    "+=",
+    "-=",
+    "/=",
+    ".",
+    "->",
+    "@",
+    "@a",
+    "@b[",
+    "$x",
+    "$y",
+    "$1",
+    "$2",
+    "$#",
+    "1",
+    "0",
+    "-1",
+    "300",
+    "18446744073709551615",
+    "9223372036854775808",
+    "\"a\"",
+    "\"%d\"",
+    "\"%s\"",
+    "true",
+    "pid",
+    "comm",
+    "nsecs",
+    "probe",
+    "args",
+    "args.filename",
+    "args.flags",
+    "args.prev_comm",
+    "str(",
+    "buf(",
+    "count()",
+    "sum(",
+    "hist(",
+    "lhist(",
+    "avg(",
+    "print(",
+    "printf(",
+    "delete(",
+    "has_key(",
+    "clear(",
+    "zero(",
+    "exit(",
+    "if",
+    "else",
+    "let",
+    "return",
+    "_ =",
+    "(uint8)",
+    "(int64)",
+    "(string[4])",
+    "sizeof(",
+    ".0",
+    ".1",
+    "1e6",
+    "5s",
+    "while",
+    "for",
+    "unroll",
+    "config = { max_strlen = 8 }",
+    "let @a = hash(5);",
+    "macro",
+    "struct",
+    "cat(",
+    "kstack",
+    "typeof(",
+    "comptime",
+];
+
+const SCRIPTS: &[&str] = &[
+    "tracepoint:syscalls:sys_enter_open* /comm == \"cat\"/ { printf(\"%s %d\\n\", str(args.filename), pid); @[probe, comm] = count(); }",
+    "begin { @a[1] = 2; $x = (1, \"b\"); if ($x.0 == @a[1]) { @b = hist(nsecs, 2); } else { exit($1); } print(@a, 3); }",
+    "interval:s:1 { $i = 0; $i++; @s[$i, comm] += $i * 3 - pid; delete(@s, (1, \"x\")); clear(@s); time(\"%H\"); }",
+    "t:sched:sched_switch { @m = max(args.prev_pid); @l = lhist(args.next_prio, 0, 100, 10); let $y : uint8 = 5; $y <<= 2; }",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text(text in ".{0,200}") {
+        check(&text);
+    }
+
+    #[test]
+    fn any_pieces(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)) {
+        check(&pieces.join(" "));
+        check(&format!("begin {{ {} }}", pieces.join(" ")));
+    }
+
+    #[test]
+    fn any_statements(pieces in proptest::collection::vec(
+        (proptest::sample::select(TARGETS), proptest::sample::select(OPERATORS), proptest::collection::vec(
+            (proptest::sample::select(VALUES), proptest::sample::select(BETWEEN)), 1..4)), 1..8)) {
+        let mut body = String::new();
+        for (target, operator, values) in pieces {
+            body.push_str(target);
+            body.push_str(operator);
+            let mut between = "";
+            for (value, next) in values {
+                body.push_str(between);
+                body.push_str(value);
+                between = next;
+            }
+            body.push(';');
+        }
+        check(&format!("begin {{ $x = 1; {body} }}"));
+        check(&format!("t:syscalls:sys_enter_open {{ $x = nsecs; {body} }}"));
+    }
+
+    #[test]
+    fn mutated_scripts(
+        script in proptest::sample::select(SCRIPTS),
+        edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0usize..8, proptest::sample::select(PIECES)), 1..4),
+    ) {
+        let mut text = script.to_owned();
+        for (at, remove, insert) in edits {
+            let from = at.index(text.len() + 1);
+            let to = (from + remove).min(text.len());
+            text.replace_range(from..to, insert);
+        }
+        check(&text);
+    }
+
+    #[test]
+    fn any_search(search in "[a-z*:,\"$]{0,20}") {
+        prop_assert!(list(&search, &Fixture::default(), true).is_ok());
+    }
+}
+
+const TARGETS: &[&str] = &["$x", "$y", "@a", "@b[1]", "@b[comm]", "@c[1, pid]", "@d", "@e[@d]"];
+const OPERATORS: &[&str] = &[" = ", " = ", " = ", " += ", " -= ", " *= ", " /= ", " <<= ", " |= "];
+const BETWEEN: &[&str] =
+    &[" + ", " - ", " * ", " / ", " % ", " == ", " < ", " && ", " | ", " >> ", " ? 1 : ", " != "];
+const VALUES: &[&str] = &[
+    "1",
+    "300",
+    "-5",
+    "18446744073709551615",
+    "pid",
+    "nsecs",
+    "comm",
+    "\"abc\"",
+    "true",
+    "$x",
+    "@a",
+    "@b[1]",
+    "@c[1, 2]",
+    "(1, 2)",
+    "(pid, comm)",
+    "(uint8)7",
+    "(int64)pid",
+    "count()",
+    "sum(pid)",
+    "hist(3)",
+    "probe",
+    "$x++",
+    "--@a",
+    "@d++",
+    "sizeof(1)",
+    "!pid",
+    "~1",
+    "-nsecs",
+    "str(nsecs)",
+    "buf(nsecs, 4)",
+    "args.flags",
+    "args.filename",
+    "(1, (2, \"a\"))",
+    "$x.0",
+    "has_key(@b, 1)",
+    "delete(@b, 2)",
+    "pid ? 1 : nsecs",
+    "elapsed",
+    "$1",
+    "$2",
+];
+
+#[test]
+fn deep_nesting_is_refused_or_handled() {
+    for depth in [50, 99, 300, 5000] {
+        check(&format!("begin {{ $x = {}1{} }}", "(".repeat(depth), ")".repeat(depth)));
+        check(&format!("begin {{ {} {} }}", "if (1) {".repeat(depth), "}".repeat(depth)));
+        check(&format!("begin {{ $x = 1{} }}", "+pid".repeat(depth)));
+        check(&format!("begin {{ $x = {}pid }}", "-".repeat(depth)));
+    }
+}

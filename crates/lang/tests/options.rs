@@ -1,0 +1,93 @@
+//! What the caller decides: parameters, settings of the environment, the filter by process; and a
+//! kernel that does not answer.
+
+use skep_lang::hir::{MissingProbes, Program};
+use skep_lang::sema::testing::{Fixture, Unreadable};
+use skep_lang::world::World;
+use skep_lang::{Options, compile_front, dump};
+use skep_ui::{Colors, SourceMap};
+
+fn check(script: &str, options: &Options, world: &dyn World) -> (Option<Program>, String) {
+    let mut sources = SourceMap::new();
+    let file = sources.add("stdin", script);
+    let analysis = compile_front(&sources, file, options, world);
+    let shown = analysis.render(&sources, Colors::Never);
+    (analysis.program, shown)
+}
+
+fn with_params(params: &[&str]) -> Options {
+    Options { params: params.iter().map(|param| (*param).to_owned()).collect(), ..Options::default() }
+}
+
+#[test]
+fn parameters_are_literals() {
+    let script = "tracepoint:$2 { $a = $1; $b = $3; $c = str($1); $d = str($3 + 1); $e = $#; \
+                  if (comm == $3 && pid == $1) { exit($1) } }";
+    let options = with_params(&["-300", "syscalls:sys_enter_creat", "hello"]);
+    let (program, shown) = check(script, &options, &Fixture::default());
+    assert_eq!(shown, "");
+    insta::assert_snapshot!(dump(&program.unwrap()));
+}
+
+#[test]
+fn a_parameter_of_the_wrong_kind_is_a_type_mismatch() {
+    let (program, shown) = check("begin { $x = pid == $1 }", &with_params(&["abc"]), &Fixture::default());
+    assert!(program.is_none());
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn the_filter_guards_all_but_begin_and_end() {
+    let options = Options { pid_filter: true, has_command: true, ..Options::default() };
+    let script = "begin { print(cpid) } interval:s:1 /pid/ { print(1) } end { print(2) }";
+    let (program, shown) = check(script, &options, &Fixture::default());
+    assert_eq!(shown, "");
+    insta::assert_snapshot!(dump(&program.unwrap()));
+}
+
+#[test]
+fn the_environment_beats_the_script() {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let config = vec![
+        pair("BPFTRACE_MAX_STRLEN", "32"),
+        pair("missing_probes", "ignore"),
+        pair("BPFTRACE_BTF", "/some/file"),
+        pair("BPFTRACE_PRINT_MAPS_ON_EXIT", "0"),
+    ];
+    let options = Options { config, ..Options::default() };
+    let script = "config = { max_strlen = 64; max_map_keys = 5 } begin { @[1] = 1 } t:no:such { }";
+    let (program, shown) = check(script, &options, &Fixture::default());
+    assert_eq!(shown, "");
+    let program = program.unwrap();
+    assert_eq!(program.config.max_strlen, 32);
+    assert_eq!(program.config.max_map_keys, 5);
+    assert_eq!(program.config.missing_probes, MissingProbes::Ignore);
+    assert!(!program.config.print_maps_on_exit);
+    assert_eq!(program.maps[0].max_entries, 5);
+    assert_eq!(program.probes.len(), 1);
+}
+
+#[test]
+fn wrong_settings_of_the_environment_have_no_place() {
+    let config = vec![("BPFTRACE_MAX_STRLEN".to_owned(), "many".to_owned())];
+    let (program, shown) = check("begin { }", &Options { config, ..Options::default() }, &Fixture::default());
+    assert!(program.is_none());
+    assert_eq!(shown, "ERROR: BPFTRACE_MAX_STRLEN: expecting a number, got many\n");
+}
+
+#[test]
+fn a_kernel_that_does_not_answer_is_an_error_at_the_attach_point() {
+    for script in ["t:a:b { print(args.x) }", "t:a:* { }", "begin { print(1) }"] {
+        let (program, shown) = check(script, &Options::default(), &Unreadable);
+        assert_eq!(program.is_some(), script.starts_with("begin"), "{shown}");
+        assert_eq!(shown.contains("tracefs is not mounted"), !script.starts_with("begin"), "{shown}");
+    }
+}
+
+#[test]
+fn too_many_probes_are_refused() {
+    let script = "config = { max_probes = 3 } t:syscalls:* { }";
+    let (program, shown) = check(script, &Options::default(), &Fixture::default());
+    assert!(program.is_none());
+    insta::assert_snapshot!(shown);
+}
