@@ -6,6 +6,7 @@ use skep_ui::Span;
 
 use super::frame::Frame;
 use super::machine::{Base, MFunc, MInst, MOp, WIDE};
+use super::tidy::tidy;
 use crate::artifact::{Reloc, RelocKind};
 
 /// The code of a program.
@@ -101,6 +102,18 @@ impl Emitter<'_> {
                 }
             }
         }
+        for removed in tidy(&mut self.code.insns, self.starts[block.index()]) {
+            self.forget(removed);
+        }
+    }
+
+    /// An instruction is no longer there: what refers to later ones moves up.
+    fn forget(&mut self, removed: usize) {
+        self.code.spans.remove(removed);
+        let later = self.code.relocs.iter_mut().rev().take_while(|reloc| reloc.insn as usize > removed);
+        later.for_each(|reloc| reloc.insn -= 1);
+        let later = self.jumps.iter_mut().rev().take_while(|(at, _)| *at > removed);
+        later.for_each(|(at, _)| *at -= 1);
     }
 
     /// A move that register allocation asks for.

@@ -5,7 +5,7 @@
 //! 3. `frame`: objects get their places on the stack or in the scratch map
 //! 4. `select`: BPF instructions on virtual registers (`machine`)
 //! 5. `regs`: registers and spill slots, by regalloc2
-//! 6. `emit`: the final instructions
+//! 6. `emit`: the final instructions, without needless copies (`tidy`)
 //!
 //! 3 to 5 are done again with less stack for objects when spilled registers need more of it than is left.
 //! `btf` then describes programs, lines and maps to the kernel.
@@ -19,6 +19,7 @@ pub mod listing;
 mod machine;
 mod regs;
 mod select;
+mod tidy;
 
 use skep_lang::hir;
 use skep_ui::{SourceMap, Span};
