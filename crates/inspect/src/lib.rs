@@ -1,7 +1,7 @@
 //! The inspector of BPF objects: collect, model, plain text or JSON.
 //!
 //! This is the face that behaves as bpftool does: the same words, options, output and exit statuses, so that
-//! scripts and habits carry over. [`main`] takes a command line and two writers; nothing else is public.
+//! scripts and habits carry over. [`main`] takes a command line and two writers; [`words`] is what it can begin with.
 //!
 //! A command line goes through [`cli`], which finds the command in its object's table. The command collects
 //! what the kernel knows ([`collect`]) into a [`model`], and [`plain`] or [`json`] write it.
@@ -23,4 +23,9 @@ use std::io::Write;
 /// `out`; errors and usage go to `err`, and in JSON to `out` as `{"error": ...}`.
 pub fn main(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     cli::run(args, out, err)
+}
+
+/// The words a command line can begin with: `prog`, `map`, `batch`, ...
+pub fn words() -> impl Iterator<Item = &'static str> {
+    commands::TOP.commands.iter().map(|command| command.name)
 }

@@ -15,6 +15,7 @@ pub(super) fn run(func: &mut Func) -> bool {
             }
         }
     }
+    let mut ways_lost = false;
     let values = &func.values;
     // Blocks stand before what they dominate or not, so one walk may miss a
     // chain; the next round finds the rest.
@@ -41,12 +42,15 @@ pub(super) fn run(func: &mut Func) -> bool {
             };
             if let Some(taken) = taken {
                 block.term = Term::Jump(if taken { then.clone() } else { otherwise.clone() });
-                changed = true;
+                ways_lost = true;
             }
         }
     }
+    if ways_lost {
+        super::unused::drop_unreachable(func);
+    }
     changed |= same_arguments(func, &mut replace);
-    replace.apply(func) | changed
+    replace.apply(func) | changed | ways_lost
 }
 
 /// Parameters that get one value from all ways in (or themselves, in a loop).

@@ -2,11 +2,15 @@
 //! are left out.
 
 use super::Replacements;
+use super::unused::drop_unreachable;
 use crate::ir::cfg::Cfg;
 use crate::ir::{BlockId, Func, Term};
 
 pub(super) fn run(func: &mut Func) -> bool {
     let skipped = skip_empty(func);
+    if skipped {
+        drop_unreachable(func);
+    }
     join(func) | skipped
 }
 
@@ -70,7 +74,7 @@ fn join(func: &mut Func) -> bool {
     }
     replace.apply(func);
     if changed {
-        super::unused::run(func);
+        drop_unreachable(func);
     }
     changed
 }

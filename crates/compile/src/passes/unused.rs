@@ -62,7 +62,8 @@ fn needed(func: &Func) -> Vec<bool> {
     needed
 }
 
-fn drop_unreachable(func: &mut Func) -> bool {
+/// Removes the blocks that no way leads to.
+pub(super) fn drop_unreachable(func: &mut Func) -> bool {
     let cfg = Cfg::of(func);
     if cfg.order.len() == func.blocks.len() {
         return false;
