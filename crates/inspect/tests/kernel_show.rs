@@ -28,6 +28,9 @@ impl World {
             eprintln!("SKIP: {test}: {why}");
             None
         };
+        if let Err(error) = skep_kernel::limits::raise_memlock() {
+            return skip(error.to_string());
+        }
         if let Err(error) = bpf::map_create(&MapSpec::new(MapType::ARRAY, "probe", 4, 4, 1)) {
             return skip(format!("needs root and bpf(2): {error}"));
         }

@@ -166,6 +166,8 @@ impl fmt::Display for Feature {
 }
 
 /// The features of the running kernel; a probe runs when its feature is first asked for.
+///
+/// Call [`crate::limits::raise_memlock`] before: where locked memory is short, probes fail that should not.
 #[derive(Debug, Default)]
 pub struct Features {
     known: [Cell<Option<bool>>; TABLE.len()],

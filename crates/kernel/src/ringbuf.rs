@@ -36,7 +36,11 @@ pub struct RingBuffer {
     producer: Mapping,
     page: usize,
     size: u64,
+    /// How far this side has read.
     position: u64,
+    /// How far the kernel knows that it has.
+    told: u64,
+    quiet: bool,
 }
 
 // SAFETY: the mappings belong to this value alone, and the kernel's side of them is accessed atomically.
@@ -90,9 +94,23 @@ impl RingBuffer {
         let consumer = Mapping::new(fd, 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
         let producer = Mapping::new(fd, page as u64, page + 2 * size, ProtFlags::READ)?;
         let map = fd.try_clone_to_owned().map_err(|e| Error::call("fcntl(F_DUPFD_CLOEXEC)", e))?;
-        let mut ring = Self { map, consumer, producer, page, size: size as u64, position: 0 };
+        let mut ring =
+            Self { map, consumer, producer, page, size: size as u64, position: 0, told: 0, quiet: false };
         ring.position = ring.consumer_cell().load(Ordering::Relaxed);
+        ring.told = ring.position;
         Ok(ring)
+    }
+
+    /// Whether the kernel shall keep from waking the reader up, for a reader that comes back by itself.
+    ///
+    /// The kernel wakes the reader up for each record that finds everything before it read, which costs the
+    /// producer over a microsecond. While quiet, the reader tells how far it is only now and then, so that it never
+    /// seems to have caught up. Turn it off before waiting for the descriptor: it would be ready all the time.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+        if !quiet {
+            self.tell(self.position);
+        }
     }
 
     /// Bytes the buffer holds.
@@ -128,7 +146,6 @@ impl RingBuffer {
         let data = unsafe { self.producer.start.cast::<u8>().add(self.page) };
         let tell_every = (self.size / TELL_FRACTION).max(1);
         let mut position = self.position;
-        let mut told = position;
         let mut records = 0;
         let mut produced = self.producer_pos();
         let outcome = loop {
@@ -167,14 +184,13 @@ impl RingBuffer {
                     break Ok(End::Stopped);
                 }
             }
-            if position - told >= tell_every {
-                self.consumer_cell().store(position, Ordering::Release);
-                told = position;
+            if position - self.told >= tell_every {
+                self.tell(position);
             }
         };
         self.position = position;
-        if position != told {
-            self.consumer_cell().store(position, Ordering::Release);
+        if !self.quiet {
+            self.tell(position);
         }
         outcome.map(|end| Consumed { records, end })
     }
@@ -195,6 +211,13 @@ impl RingBuffer {
             Ok(ready) => Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(errno) => Err(Error::call("poll", errno)),
+        }
+    }
+
+    fn tell(&mut self, position: u64) {
+        if position != self.told {
+            self.consumer_cell().store(position, Ordering::Release);
+            self.told = position;
         }
     }
 

@@ -120,6 +120,26 @@ fn reading_stops_where_it_is_told_to() {
 }
 
 #[test]
+fn a_quiet_reader_sees_all_and_frees_room_in_time() {
+    if !may_use_bpf("a_quiet_reader_sees_all_and_frees_room_in_time") {
+        return;
+    }
+    let map = bpf::map_create(&MapSpec::ring_buffer("ring", 4096)).unwrap();
+    let mut ring = RingBuffer::new(&map).unwrap();
+    let prog = producer(&map);
+    ring.set_quiet(true);
+    let mut seen = 0;
+    for number in 0..500 {
+        assert!(produce(&prog, number * 2), "there is room although the reader tells late");
+        seen += ring.consume(|_, _| ControlFlow::Continue(())).unwrap().records;
+    }
+    assert_eq!(seen, 500);
+    assert!(ring.wait(Some(Duration::ZERO)).unwrap(), "the kernel does not know yet that all is read");
+    ring.set_quiet(false);
+    assert!(!ring.wait(Some(Duration::ZERO)).unwrap());
+}
+
+#[test]
 fn a_full_ring_refuses_and_takes_again_after_reading() {
     if !may_use_bpf("a_full_ring_refuses_and_takes_again_after_reading") {
         return;

@@ -92,7 +92,12 @@ fn hint(cmd: Cmd, errno: Errno) -> Option<&'static str> {
         }
         (Cmd::PROG_LOAD, libc::EPERM) => Some(
             "run as root or with CAP_BPF and CAP_PERFMON; kernel lockdown (see /sys/kernel/security/lockdown) \
-             and kernels that forbid this program type refuse it too",
+             and kernels that forbid this program type refuse it too, and before Linux 5.11 the limit on locked \
+             memory (ulimit -l)",
+        ),
+        (Cmd::MAP_CREATE, libc::EPERM) => Some(
+            "run as root or with CAP_BPF; before Linux 5.11 this also means that the limit on locked memory \
+             (ulimit -l) is reached",
         ),
         (_, libc::EPERM) => Some("run as root or with CAP_BPF (and CAP_PERFMON for tracing)"),
         (Cmd::MAP_CREATE, libc::E2BIG) => {
@@ -110,5 +115,88 @@ fn hint(cmd: Cmd, errno: Errno) -> Option<&'static str> {
         (Cmd::OBJ_PIN | Cmd::OBJ_GET, libc::EACCES) => Some("directory not in bpf file system (bpffs)"),
         (_, libc::EMFILE) => Some("too many open files; raise the limit with `ulimit -n`"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use skep_isa::{Insn, Reg};
+
+    use super::*;
+
+    /// A kernel that answers every call with the next of these errors, and counts the calls.
+    fn kernel_that_says(errnos: &'static [i32]) -> (FakeGuard, Rc<Cell<usize>>) {
+        let calls = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&calls);
+        let guard = install_fake(Box::new(move |_, _| {
+            let errno = errnos[seen.get().min(errnos.len() - 1)];
+            seen.set(seen.get() + 1);
+            Err(Errno(errno))
+        }));
+        (guard, calls)
+    }
+
+    fn program() -> [Insn; 2] {
+        [Insn::mov64_imm(Reg::R0, 0), Insn::exit()]
+    }
+
+    #[test]
+    fn names_are_cut_and_cleaned() {
+        assert_eq!(&name_field("sys_enter.open")[..14], b"sys_enter.open");
+        assert_eq!(&name_field("a name: very long indeed"), b"a_name__very_lo\0");
+        assert_eq!(field_text(&name_field("x")), "x");
+    }
+
+    #[test]
+    fn a_refusal_names_call_errno_and_cure() {
+        let (_fake, _) = kernel_that_says(&[libc::EPERM]);
+        let error = map_create(&MapSpec::new(MapType::HASH, "m", 4, 4, 1)).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("bpf(BPF_MAP_CREATE): EPERM (Operation not permitted)\n  hint: run as root"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_interrupted_verifier_is_asked_again_but_not_for_ever() {
+        let insns = program();
+        let spec = ProgSpec::new(ProgType::SOCKET_FILTER, "p", &insns);
+        let (fake, calls) = kernel_that_says(&[libc::EAGAIN, libc::EAGAIN, libc::EPERM]);
+        assert_eq!(prog_load(&spec).unwrap_err().errno, Errno(libc::EPERM));
+        assert_eq!(calls.get(), 3, "without rights there is no log to ask for");
+        drop(fake);
+        let (_fake, calls) = kernel_that_says(&[libc::EAGAIN]);
+        assert_eq!(prog_load(&spec).unwrap_err().errno, Errno(libc::EAGAIN));
+        assert!(calls.get() < 20);
+    }
+
+    #[test]
+    fn a_log_that_does_not_fit_gets_more_room() {
+        let insns = program();
+        let spec = ProgSpec { log_level: 2, ..ProgSpec::new(ProgType::SOCKET_FILTER, "p", &insns) };
+        let (_fake, calls) = kernel_that_says(&[libc::ENOSPC, libc::ENOSPC, libc::EINVAL]);
+        assert_eq!(prog_load(&spec).unwrap_err().errno, Errno(libc::EINVAL));
+        assert_eq!(calls.get(), 3);
+    }
+
+    #[test]
+    fn an_error_ends_the_walk_over_ids() {
+        let (_fake, _) = kernel_that_says(&[libc::EPERM]);
+        let all: Vec<_> = ids(ObjectKind::Prog).collect();
+        assert_eq!(all.len(), 1);
+        assert!(all[0].is_err());
+    }
+
+    #[test]
+    fn the_fake_ends_with_its_guard() {
+        let (fake, calls) = kernel_that_says(&[libc::ENOENT]);
+        assert_eq!(next_id(ObjectKind::Map, 0), Ok(None));
+        drop(fake);
+        let _ = next_id(ObjectKind::Map, 0);
+        assert_eq!(calls.get(), 1);
     }
 }

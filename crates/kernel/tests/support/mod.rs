@@ -10,6 +10,10 @@ use skep_kernel::bpf::{self, Map, MapSpec, MapType, ProgSpec, ProgType};
 
 /// Whether this test may use bpf(2); if not, says that the test is skipped.
 pub fn may_use_bpf(test: &str) -> bool {
+    if let Err(error) = skep_kernel::limits::raise_memlock() {
+        eprintln!("SKIP: {test}: {error}");
+        return false;
+    }
     match bpf::map_create(&MapSpec::new(MapType::ARRAY, "probe", 4, 8, 1)) {
         Ok(_) => true,
         Err(error) => {
