@@ -74,6 +74,12 @@ pub struct TracepointFormat {
 #[error("{0}")]
 pub struct WorldError(pub String);
 
+impl From<WorldError> for String {
+    fn from(error: WorldError) -> String {
+        error.0
+    }
+}
+
 /// The kernel, as the compiler sees it.
 pub trait World {
     /// All tracepoints as (category, event), sorted.

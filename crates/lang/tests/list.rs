@@ -4,7 +4,7 @@ use skep_lang::list;
 use skep_lang::sema::testing::{Fixture, Unreadable};
 
 fn listed(search: &str, detailed: bool) -> String {
-    let found = list(search, &Fixture::default(), detailed).unwrap();
+    let Ok(found) = list(search, &Fixture::default(), detailed) else { panic!("the fixture answers") };
     found.iter().flat_map(|entry| entry.lines().collect::<Vec<_>>()).map(|line| line + "\n").collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::pattern;
 use super::providers::{self, PROVIDERS};
-use crate::world::World;
+use crate::world::{World, WorldError};
 
 /// A probe of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ impl Listed {
 ///
 /// Sorted per provider. Timers are only listed when they are asked for by name. A search that
 /// matches nothing gives an empty list; the error is why the kernel could not be asked.
-pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Listed>, String> {
+pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Listed>, WorldError> {
     let mut all = Vec::new();
     for one in search.split(',') {
         let one = one.trim();

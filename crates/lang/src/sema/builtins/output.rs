@@ -62,14 +62,14 @@ fn printf(checker: &mut Checker<'_>, call: &Call<'_>, to: PrintTo) -> Option<Stm
     let [format, values @ ..] = call.args else { return None };
     let values: Vec<Expr> = values.iter().map(|value| checker.expr(value)).collect();
     let text = literal_text(checker, call, format)?;
-    let mut format = match format::parse(&text) {
+    let format = match format::parse(&text) {
         Ok(format) => format,
         Err(problem) => {
             checker.diagnostics.error(call.span, problem);
             return None;
         }
     };
-    let wanted = conversions(&mut format).count();
+    let wanted = conversions(&format).count();
     if wanted != values.len() {
         let few = if values.len() < wanted { "not enough" } else { "too many" };
         checker.diagnostics.error(
@@ -79,14 +79,14 @@ fn printf(checker: &mut Checker<'_>, call: &Call<'_>, to: PrintTo) -> Option<Stm
         return None;
     }
     let mut args = Vec::with_capacity(values.len());
-    for (conversion, value) in conversions(&mut format).zip(values) {
+    for (conversion, value) in conversions(&format).zip(values) {
         args.extend(argument(checker, call, conversion, value));
     }
     (args.len() == wanted).then_some(StmtKind::Printf { to, format, args })
 }
 
-fn conversions(format: &mut Format) -> impl Iterator<Item = &mut Conversion> {
-    format.pieces.iter_mut().filter_map(|piece| match piece {
+fn conversions(format: &Format) -> impl Iterator<Item = &Conversion> {
+    format.pieces.iter().filter_map(|piece| match piece {
         Piece::Conversion(conversion) => Some(conversion),
         Piece::Text(_) => None,
     })
@@ -96,7 +96,7 @@ fn conversions(format: &mut Format) -> impl Iterator<Item = &mut Conversion> {
 fn argument(
     checker: &mut Checker<'_>,
     call: &Call<'_>,
-    conversion: &mut Conversion,
+    conversion: &Conversion,
     value: Expr,
 ) -> Option<Expr> {
     let numeric = match conversion.spec {
@@ -111,13 +111,7 @@ fn argument(
     match checker.types.kind(value.ty) {
         TyKind::Error => None,
         TyKind::Void => unsupported_specifier(checker, call, conversion, &value),
-        TyKind::Int { .. } | TyKind::Bool if numeric => {
-            // As in C, a conversion without a length takes an int.
-            if conversion.spec != Spec::Pointer && conversion.bits.is_none() {
-                conversion.bits = Some(32);
-            }
-            Some(checker.widen_int(value))
-        }
+        TyKind::Bool if numeric => Some(checker.widen_int(value)),
         TyKind::Int { .. } => Some(checker.widen_int(value)),
         TyKind::Ptr { .. } if numeric => Some(checker.force(value, Ty::U64)),
         _ if numeric => unsupported_specifier(checker, call, conversion, &value),

@@ -63,7 +63,6 @@ impl Checker<'_> {
         target: &ast::Expr,
         op: Option<Spanned<BinaryOp>>,
         value: &ast::Expr,
-        _whole: Span,
     ) -> Vec<Stmt> {
         let place = target.span.to(value.span);
         match &target.peel_parens().kind {

@@ -34,7 +34,7 @@ impl Checker<'_> {
 
     fn convert_int(&mut self, expr: Expr, from: Ty, to: Ty) -> Option<Expr> {
         if let Some(value) = self.constant(&expr) {
-            return self.in_range(value, to).then(|| Expr { ty: to, ..expr });
+            return self.in_range(value, to).then_some(Expr { ty: to, ..expr });
         }
         let flexible = infer::is_flexible(&self.types, expr.ty);
         let silent = infer::holds(&self.types, to, from)

@@ -77,9 +77,9 @@ impl Checker<'_> {
             |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
         let (left, right) = (self.types.kind(lhs.ty), self.types.kind(rhs.ty));
         let (lhs, rhs) = match (left, right) {
-            (TyKind::Int { .. }, TyKind::Int { .. }) => self.to_common(lhs, rhs),
+            (TyKind::Int { .. }, TyKind::Int { .. }) => self.in_common(lhs, rhs),
             (TyKind::Bool, TyKind::Bool) => (lhs, rhs),
-            (a, b) if as_numbers(a) && as_numbers(b) => (self.to_u64(lhs), self.to_u64(rhs)),
+            (a, b) if as_numbers(a) && as_numbers(b) => (self.force(lhs, Ty::U64), self.force(rhs, Ty::U64)),
             (TyKind::Str(_), TyKind::Str(_)) if !ordered => (lhs, rhs),
             (TyKind::Tuple(_), TyKind::Tuple(_)) => {
                 let (left, right) = (lhs.ty, rhs.ty);
@@ -110,7 +110,7 @@ impl Checker<'_> {
     }
 
     /// Two integers in the smallest type that holds both.
-    fn to_common(&mut self, lhs: Expr, rhs: Expr) -> (Expr, Expr) {
+    fn in_common(&mut self, lhs: Expr, rhs: Expr) -> (Expr, Expr) {
         let joined = infer::join(&mut self.types, lhs.ty, rhs.ty).unwrap_or(Ty::I64);
         (self.convert_or_force(lhs, joined), self.convert_or_force(rhs, joined))
     }
@@ -122,10 +122,6 @@ impl Checker<'_> {
             Some(converted) => converted,
             None => self.force(expr, to),
         }
-    }
-
-    fn to_u64(&mut self, expr: Expr) -> Expr {
-        self.force(expr, Ty::U64)
     }
 
     fn arithmetic(&mut self, op: BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {

@@ -76,7 +76,7 @@ impl<'a> Checker<'a> {
             ast::StmtKind::Let { var, ty, init } => {
                 self.let_statement(statement.id, var, ty.as_ref(), init.as_ref(), span)
             }
-            ast::StmtKind::Assign { target, op, value } => self.assignment(target, *op, value, span),
+            ast::StmtKind::Assign { target, op, value } => self.assignment(target, *op, value),
             ast::StmtKind::Discard(expr) => {
                 let value = self.value(expr);
                 self.kept_for_effects(value, span)

@@ -10,11 +10,12 @@ pub use tracepoint::nearest as tracepoint_nearest;
 
 use skep_ui::{Diagnostic, Span, suggest};
 
+use super::list::Listed;
 use super::options::Options;
 use super::pattern;
 use crate::hir::{Attach, ProbeKind};
 use crate::syntax::ast::{ApPart, ApPieceKind, AttachPoint};
-use crate::world::World;
+use crate::world::{World, WorldError};
 
 /// A kind of probe.
 pub struct Provider {
@@ -35,8 +36,11 @@ pub struct Provider {
     /// What an attach point stands for. The parts are as many as [`Provider::parts`] allows.
     pub expand: fn(&Place<'_>) -> Result<Vec<Match>, Diagnostic>,
     /// All probes there are, for listings; see [`super::list`].
-    pub list: fn(&dyn World, detailed: bool, &[&str]) -> Result<Vec<super::list::Listed>, String>,
+    pub list: List,
 }
+
+/// Finds the probes that the parts of a search describe, with their fields if asked for details.
+pub type List = fn(&dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, WorldError>;
 
 /// Smallest and largest number of parts, and how messages put it.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use super::{Match, Parts, Place, Provider};
 use crate::hir::{Attach, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
-use crate::world::World;
+use crate::world::{World, WorldError};
 
 pub(super) static TRACEPOINT: Provider = Provider {
     name: "tracepoint",
@@ -22,7 +22,7 @@ pub(super) static TRACEPOINT: Provider = Provider {
 };
 
 fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
-    let world_error = |error: crate::world::WorldError| Diagnostic::error(place.span, error.to_string());
+    let world_error = |error: WorldError| Diagnostic::error(place.span, error.to_string());
     let (category, event) = match place.parts.as_slice() {
         [category, event] => (category.as_str(), event.as_str()),
         [event] if pattern::has_wildcard(event) => ("*", event.as_str()),
@@ -78,14 +78,13 @@ pub fn nearest(world: &dyn World, category: &str, event: &str) -> Option<String>
     near(other).or_else(|| Some(format!("tracepoint:{other}:{event}")))
 }
 
-fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, String> {
+fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, WorldError> {
     let (category, event) = match parts {
         [category, event] => (*category, *event),
         [any] if pattern::has_wildcard(any) || any.is_empty() => ("*", *any),
         _ => return Ok(Vec::new()),
     };
-    let or_all = |pattern| if pattern == "" { "*" } else { pattern };
-    let all = world.tracepoints().map_err(|error| error.to_string())?;
+    let all = world.tracepoints()?;
     let mut listed = Vec::new();
     for (c, e) in all.iter() {
         if !pattern::matches(or_all(category), c) || !pattern::matches(or_all(event), e) {
@@ -93,12 +92,17 @@ fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>
         }
         let mut entry = Listed::name(format!("tracepoint:{c}:{e}"));
         if detailed {
-            let format = world.tracepoint_format(c, e).map_err(|error| error.to_string())?;
+            let format = world.tracepoint_format(c, e)?;
             entry.fields = format.fields.iter().map(|field| spelled(&field.ctype, &field.name)).collect();
         }
         listed.push(entry);
     }
     Ok(listed)
+}
+
+/// An empty part asks for everything.
+fn or_all(pattern: &str) -> &str {
+    if pattern.is_empty() { "*" } else { pattern }
 }
 
 /// Type and name as C spells them: `char comm[16]`, but `__data_loc char[] cmd`.
