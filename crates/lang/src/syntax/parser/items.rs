@@ -63,9 +63,19 @@ impl Parser<'_, '_> {
                 let token = self.bump();
                 let span = self.cursor.span(token);
                 self.report(Diagnostic::error(span, "syntax: unexpected '}'").help("No block is open here."));
+                // If statements follow, the block was closed too early, and they are no items.
+                self.lost = !self.begins_item();
                 return ItemKind::Error;
             }
             _ => {}
+        }
+        if matches!(self.kind(), TokenKind::Var | TokenKind::Map) {
+            let token = self.peek();
+            self.fail(
+                Diagnostic::error(self.cursor.span(token), "syntax: expected attach point")
+                    .help("Statements stand between the braces of a probe."),
+            );
+            return ItemKind::Error;
         }
         if self.at_c_type() {
             return ItemKind::C(self.c_type());
@@ -136,17 +146,20 @@ impl Parser<'_, '_> {
                 TokenKind::RBrace => {
                     self.bump();
                     depth = depth.saturating_sub(1);
-                    if depth == 0 {
+                    if depth == 0 && self.begins_item() {
                         break;
                     }
                     continue;
                 }
                 TokenKind::Semi if depth == 0 => {
                     self.bump();
-                    break;
+                    if self.begins_item() {
+                        break;
+                    }
+                    continue;
                 }
                 TokenKind::Hash if moved && self.cursor.at_column_one(token) => break,
-                _ if moved && self.at_probe_start() => break,
+                _ if moved && self.at_next_item() => break,
                 TokenKind::Ident if moved && depth == 0 && self.at_item_keyword() => break,
                 _ => {}
             }
@@ -160,6 +173,19 @@ impl Parser<'_, '_> {
     fn skip_closing_braces(&mut self) {
         while matches!(self.kind(), TokenKind::RBrace | TokenKind::Semi) {
             self.bump();
+        }
+    }
+
+    /// Whether an item may come next, rather than the statements of a block that lost its brace.
+    fn begins_item(&mut self) -> bool {
+        let next = self.nth(1);
+        match self.kind() {
+            TokenKind::Eof | TokenKind::Hash | TokenKind::RBrace => true,
+            TokenKind::Ident => matches!(
+                next,
+                TokenKind::LBrace | TokenKind::Colon | TokenKind::Slash | TokenKind::Comma | TokenKind::Ident
+            ),
+            _ => false,
         }
     }
 
@@ -180,7 +206,7 @@ impl Parser<'_, '_> {
             return ItemKind::Config(ConfigBlock { entries: Vec::new() });
         };
         let mut entries = Vec::new();
-        while !matches!(self.kind(), TokenKind::RBrace | TokenKind::Eof) && !self.at_probe_start() {
+        while !matches!(self.kind(), TokenKind::RBrace | TokenKind::Eof) && !self.at_next_item() {
             let before = self.peek();
             if let Some(entry) = self.config_entry() {
                 entries.push(entry);
@@ -450,7 +476,7 @@ impl Parser<'_, '_> {
                     return;
                 }
                 TokenKind::Eof | TokenKind::RBrace | TokenKind::Semi => return,
-                _ if self.at_probe_start() => return,
+                _ if self.at_next_item() => return,
                 _ => {
                     self.bump();
                 }

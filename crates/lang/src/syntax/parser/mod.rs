@@ -396,7 +396,7 @@ impl Parser<'_, '_> {
     }
 
     /// Skips to the end of the broken statement: behind its `;`, or to the `}` that closes the
-    /// block around it, or to something that can only be the next probe.
+    /// block around it, or to something that can only be the next item.
     ///
     /// At the end of the text the parser stays lost: what is missing there is a consequence.
     fn skip_statement(&mut self) {
@@ -419,7 +419,7 @@ impl Parser<'_, '_> {
                         break;
                     }
                 }
-                _ if self.at_probe_start() => break,
+                _ if self.at_next_item() => break,
                 _ => {}
             }
             self.bump();
@@ -436,9 +436,9 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Whether the next tokens, at the beginning of a line, can only be those of a probe: then a
-    /// block before them was not closed.
-    fn at_probe_start(&mut self) -> bool {
+    /// Whether the next tokens, at the beginning of a line, can only be those of a probe, macro or
+    /// function: then a block before them was not closed.
+    fn at_next_item(&mut self) -> bool {
         let token = self.peek();
         if token.kind != TokenKind::Ident || !self.cursor.at_column_one(token) {
             return false;
@@ -448,6 +448,7 @@ impl Parser<'_, '_> {
         let opens = matches!(next.kind, TokenKind::LBrace | TokenKind::Slash | TokenKind::Comma);
         let is_special = word.eq_ignore_ascii_case("begin") || word.eq_ignore_ascii_case("end");
         let is_attach_point = next.kind == TokenKind::Colon && next.start == token.end;
-        is_attach_point || is_special && opens
+        let is_definition = matches!(word, "macro" | "fn") && next.kind == TokenKind::Ident;
+        is_attach_point || is_special && opens || is_definition
     }
 }

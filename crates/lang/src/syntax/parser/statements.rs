@@ -17,7 +17,7 @@ impl Parser<'_, '_> {
     fn block_after(&mut self, start: Span, open: Token) -> Block {
         let mut stmts = Vec::new();
         let mut tail = None;
-        while !matches!(self.kind(), TokenKind::RBrace | TokenKind::Eof) && !self.at_probe_start() {
+        while !matches!(self.kind(), TokenKind::RBrace | TokenKind::Eof) && !self.at_next_item() {
             // An empty statement says nothing.
             if self.eat(TokenKind::Semi).is_some() {
                 continue;
@@ -27,7 +27,7 @@ impl Parser<'_, '_> {
             if self.lost {
                 self.skip_statement();
                 // What cannot be skipped as part of a statement must not be met again.
-                if self.peek() == before && !self.at_probe_start() && !self.at(TokenKind::RBrace) {
+                if self.peek() == before && !self.at_next_item() && !self.at(TokenKind::RBrace) {
                     self.bump();
                 }
             }

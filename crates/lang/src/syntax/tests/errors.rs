@@ -115,6 +115,10 @@ const WRONG: &[&str] = &[
     "}}}\nBEGIN { $x = ; }",
     "kprobe:f { $x = 1; ä = 2; }",
     "\tBEGIN { @a[1,2 = 3;\t}",
+    "macro a() { if (1) {\n}\nmacro b() { 1 }\nfn c() : void { ",
+    "BEGIN\n  $x = 1;\n  $y = 2;\n  f();\n}\nEND { ! }",
+    "BEGIN { if (1) { } } $x = 1; f(); }\nEND { ! }",
+    "$x = 1;",
     "kprobe:f/pid==1/{ }",
     "kprobe:f/pid == 1/ { }",
 ];
