@@ -36,7 +36,7 @@ fn searches() {
 
 #[test]
 fn details() {
-    insta::assert_snapshot!(listed("t:sched:*,t:net:*,t:*creat", true));
+    insta::assert_snapshot!(listed("t:sched:*,t:net:*,t:fixture:*,t:*creat", true));
 }
 
 #[test]

@@ -256,3 +256,14 @@ fn deep_nesting_is_refused_or_handled() {
         check(&format!("begin {{ $x = {}pid }}", "-".repeat(depth)));
     }
 }
+
+#[test]
+fn many_maps_and_long_chains_of_them_get_types() {
+    let read: String = (0..300).map(|n| format!("$v{n} = @m{n}; ")).collect();
+    check(&format!("begin {{ {read} }}"));
+    let chain: String = (0..90).map(|n| format!("@m{n} = @m{}; ", n + 1)).collect();
+    check(&format!("begin {{ {chain} @m90 = comm }}"));
+    let too_long: String = (0..500).map(|n| format!("@m{n} = @m{}; ", n + 1)).collect();
+    check(&format!("begin {{ {too_long} @m500 = comm }}"));
+    check("begin { @a = (@b, 1); @b = (@a, 1); @c = (@c, @c) }");
+}

@@ -74,6 +74,11 @@ const POINTER: FieldKind = FieldKind::Ptr { text: false };
 const DATA_LOC_TEXT: FieldKind =
     FieldKind::DataLoc { relative: false, text: true, elem_size: 1, signed: false };
 
+const REL_LOC_TEXT: FieldKind =
+    FieldKind::DataLoc { relative: true, text: true, elem_size: 1, signed: false };
+const DATA_LOC_NUMBERS: FieldKind =
+    FieldKind::DataLoc { relative: false, text: false, elem_size: 4, signed: false };
+
 fn field(ctype: &str, name: &str, offset: u32, size: u32, kind: FieldKind) -> Field {
     Field { name: name.into(), ctype: ctype.into(), offset, size, kind }
 }
@@ -175,15 +180,18 @@ fn tracepoints() -> Vec<(&'static str, &'static str, Vec<Field>)> {
             vec![
                 field("void *", "skbaddr", 8, 8, POINTER),
                 field("unsigned int", "len", 16, 4, UNSIGNED),
-                field(
-                    "__rel_loc char[]",
-                    "name",
-                    20,
-                    4,
-                    FieldKind::DataLoc { relative: true, text: true, elem_size: 1, signed: false },
-                ),
-                field("u8[6]", "addr", 24, 6, FieldKind::Array { elem_size: 1, signed: false }),
-                field("struct in6_addr", "saddr", 32, 16, FieldKind::Opaque),
+                field("__data_loc char[]", "name", 20, 4, DATA_LOC_TEXT),
+            ],
+        ),
+        // No kernel has this one: it stands for the kinds of fields that few records have.
+        (
+            "fixture",
+            "rare_fields",
+            vec![
+                field("__rel_loc char[]", "relative", 8, 4, REL_LOC_TEXT),
+                field("__data_loc u32[]", "numbers", 12, 4, DATA_LOC_NUMBERS),
+                field("u8[6]", "addr", 16, 6, FieldKind::Array { elem_size: 1, signed: false }),
+                field("struct in6_addr", "saddr", 24, 16, FieldKind::Opaque),
             ],
         ),
     ]

@@ -232,7 +232,11 @@ impl Checker<'_> {
     }
 
     fn set_map(&mut self, (id, key): Entry, value: Expr, place: Span) -> Option<Stmt> {
-        if value.ty == Ty::ERROR || !self.widen_map(id, value.ty, place) {
+        if value.ty == Ty::ERROR {
+            self.map_info(id).pending = true;
+            return None;
+        }
+        if !self.widen_map(id, value.ty, place) {
             return None;
         }
         let (given, has) = (value.ty, self.map_info(id).value);

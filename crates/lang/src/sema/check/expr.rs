@@ -42,7 +42,6 @@ impl Checker<'_> {
             ast::ExprKind::MapAccess { map, keys } => self.map_value(map, Some(keys), span),
             ast::ExprKind::Param(n) => self.param(*n, span),
             ast::ExprKind::ParamCount => self.number(self.options.params.len() as u64, span),
-            // The parentheses belong to the place that messages about it point to only inside.
             ast::ExprKind::Paren(inner) => self.expr(inner),
             ast::ExprKind::Unary { op, operand, .. } => self.unary(*op, operand, expr),
             ast::ExprKind::Binary { op, lhs, rhs, .. } => self.binary(*op, lhs, rhs, span),

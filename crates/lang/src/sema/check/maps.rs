@@ -28,6 +28,8 @@ pub struct MapInfo {
     pub declared: Option<Span>,
     /// Whether this pass came upon it.
     pub used: bool,
+    /// Whether this pass assigned it something whose type is not known yet.
+    pub pending: bool,
 }
 
 /// The number of a map and its key.
@@ -48,6 +50,7 @@ impl Checker<'_> {
                 max_entries: None,
                 declared: None,
                 used: false,
+                pending: false,
             });
             self.maps.len() - 1
         });
@@ -257,16 +260,20 @@ impl Checker<'_> {
         }
     }
 
-    /// Makes the first map whose value nothing tells about hold integers; `false` if there is none.
+    /// Lets maps whose values nothing tells about hold integers; `false` if there are none. Those
+    /// that are assigned something unknown wait for what that depends on.
     pub fn default_unknown_maps(&mut self) -> bool {
         let literal = infer::literal(&mut self.types, 0);
+        let unknown = |map: &MapInfo| map.keyed.is_some() && map.value == Ty::ERROR;
+        let all_pending = self.maps.iter().filter(|map| unknown(map)).all(|map| map.pending);
+        let mut any = false;
         for map in &mut self.maps {
-            if map.keyed.is_some() && map.value == Ty::ERROR {
+            if unknown(map) && (all_pending || !map.pending) {
                 map.value = literal;
-                return true;
+                any = true;
             }
         }
-        false
+        any
     }
 
     /// The maps of the program, all types settled.

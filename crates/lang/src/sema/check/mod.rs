@@ -15,7 +15,7 @@ mod scope;
 mod stmt;
 mod types;
 
-use skep_ui::{Diagnostics, Span};
+use skep_ui::{Diagnostic, Diagnostics, Span};
 
 pub use maps::MapInfo;
 
@@ -86,6 +86,11 @@ impl<'a> Checker<'a> {
             }
             probes = self.pass(declarations);
         }
+        if self.changed {
+            self.diagnostics.push(Diagnostic::error_without_place(
+                "The types of variables and maps depend on each other too deeply to be found out",
+            ));
+        }
         self.finish(probes)
     }
 
@@ -94,6 +99,7 @@ impl<'a> Checker<'a> {
         self.diagnostics = Diagnostics::new();
         for map in &mut self.maps {
             map.used = false;
+            map.pending = false;
         }
         self.declare_maps(declarations);
         let units = self.units;
