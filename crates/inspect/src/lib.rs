@@ -3,8 +3,8 @@
 //! This is the face that behaves as bpftool does: the same words, options, output and exit statuses, so that
 //! scripts and habits carry over. [`main`] takes a command line and two writers; [`words`] is what it can begin with.
 //!
-//! A command line goes through [`cli`], which finds the command in its object's table. The command collects
-//! what the kernel knows ([`collect`]) into a [`model`], and [`plain`] or [`json`] write it.
+//! A command line goes through `cli`, which finds the command in its object's table in `commands`. The command
+//! collects what the kernel knows (`collect`) into a `model`, and `plain` or `json` write it.
 
 mod cli;
 mod collect;

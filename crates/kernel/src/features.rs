@@ -1,6 +1,6 @@
 //! What the running kernel can do, found out by trying, once and only when asked.
 //!
-//! Each feature is one row of [`TABLE`] with a probe; versions are never compared, because distributions add and
+//! Each feature is one row of a table with a probe; versions are never compared, because distributions add and
 //! remove features as they like.
 
 use std::cell::Cell;

@@ -77,6 +77,23 @@ fn the_kernels_types_are_there_or_the_error_says_why_not() {
 }
 
 #[test]
+fn loaded_types_are_read_back() {
+    if !may_use_bpf("loaded_types_are_read_back") {
+        return;
+    }
+    // `void f(void)`: a header, a prototype, a function, and two names.
+    let words = [0x0001_eb9fu32, 24, 0, 24, 24, 3, 0, 13 << 24, 0, 1, 12 << 24, 1];
+    let data: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).chain(*b"\0f\0").collect();
+    let loaded = bpf::btf_load(&data).unwrap();
+    let info = bpf::btf_info(loaded.as_fd()).unwrap();
+    assert_eq!((info.data, info.kernel, info.name.as_str()), (data, false, ""));
+    let again = bpf::get_fd_by_id(ObjectKind::Btf, info.id, 0).unwrap();
+    assert_eq!(bpf::btf_name(again.as_fd()).unwrap().0, info.id);
+    let refused = bpf::btf_load(&[1, 2, 3]).unwrap_err();
+    assert_eq!(refused.errno, Errno(libc::EINVAL));
+}
+
+#[test]
 fn kernel_symbols_are_read() {
     let text = kallsyms::read().unwrap();
     if text.is_empty() {

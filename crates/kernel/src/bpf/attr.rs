@@ -126,6 +126,8 @@ plain! {
     }
     /// What the kernel says about a BTF object (`struct bpf_btf_info`).
     RawBtfInfo = 32 { btf: u64, btf_size: u32, id: u32, name: u64, name_len: u32, kernel_btf: u32, }
+    /// The same before Linux 5.11, which knew neither names nor modules.
+    RawBtfInfoNameless = 16 { btf: u64, btf_size: u32, id: u32, }
     /// What the kernel says about a link (`struct bpf_link_info`); `rest` is its union, from byte 16 on.
     RawLinkInfo = 80 { kind: u32, id: u32, prog_id: u32, head: u32, rest: [u64; 8], }
 }

@@ -49,9 +49,9 @@ fn load_once(data: &[u8], log: &mut [u8]) -> Result<OwnedFd, Errno> {
 pub struct BtfInfo {
     /// Its id.
     pub id: u32,
-    /// `vmlinux` or a module's name; empty for objects loaded by programs.
+    /// `vmlinux` or a module's name; empty for objects loaded by programs, and before Linux 5.11.
     pub name: String,
-    /// Whether it belongs to the kernel or a module.
+    /// Whether it belongs to the kernel or a module; always false before Linux 5.11.
     pub kernel: bool,
     /// The type data; for modules it continues that of vmlinux.
     pub data: Vec<u8>,
@@ -85,6 +85,18 @@ fn query(fd: BorrowedFd<'_>, name: &mut [u8], data: &mut [u8]) -> Result<attr::R
         ..Plain::zeroed()
     };
     // SAFETY: both buffers are as long as the lengths beside them say.
+    match unsafe { fill(raw(fd), &mut info) } {
+        // A field that the kernel does not know must be zero, and the name's address is not.
+        Err(error) if error.errno() == Some(Errno(libc::E2BIG)) => query_nameless(fd, data),
+        result => result.map(|()| info),
+    }
+}
+
+/// Asks a kernel before Linux 5.11.
+fn query_nameless(fd: BorrowedFd<'_>, data: &mut [u8]) -> Result<attr::RawBtfInfo> {
+    let mut info =
+        attr::RawBtfInfoNameless { btf: address_mut(data), btf_size: len32(data.len())?, ..Plain::zeroed() };
+    // SAFETY: the buffer is as long as the length beside it says.
     unsafe { fill(raw(fd), &mut info) }?;
-    Ok(info)
+    Ok(attr::RawBtfInfo { btf_size: info.btf_size, id: info.id, ..Plain::zeroed() })
 }

@@ -106,10 +106,16 @@ impl std::error::Error for LoadError {}
 
 impl LoadError {
     /// The sentence with which the verifier refused: the last line of its log that is not a statistic.
-    pub fn verdict(&self) -> Option<&str> {
-        self.log.lines().rev().map(str::trim).find(|line| {
+    ///
+    /// Linux 7.3 puts an explanation of many lines behind the sentence; that is left to those who show the log.
+    pub fn verdict<'a>(&'a self) -> Option<&'a str> {
+        const EXPLANATION: &str = "Verification failed:";
+        let is_sentence = |line: &&str| {
             !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time")
-        })
+        };
+        let before = self.log.split(EXPLANATION).next().unwrap_or(&self.log);
+        let last_in = |text: &'a str| text.lines().rev().map(str::trim).find(is_sentence);
+        last_in(before).or_else(|| last_in(&self.log))
     }
 }
 
@@ -277,4 +283,25 @@ pub fn test_run(prog: BorrowedFd<'_>, run: &mut TestRun<'_>) -> Result<TestRunOu
         data_size: attr.data_size_out as usize,
         ctx_size: attr.ctx_size_out as usize,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(log: &str) -> Option<String> {
+        LoadError { errno: Errno(libc::EACCES), log: log.to_owned() }.verdict().map(str::to_owned)
+    }
+
+    #[test]
+    fn verdicts_of_old_and_new_verifiers() {
+        let old = "0: R1=ctx() R10=fp0\n0: (bf) r0 = r3\nR3 !read_ok\nverification time 42 usec\n\
+                   processed 1 insns (limit 1000000) max_states_per_insn 0\n";
+        let new = "0: (bf) r0 = r3\nR3 !read_ok\n\nVerification failed: Register Type Safety: Unreadable register\n\
+                   Suggestion:\n  Initialize R3 on every path before this instruction.\nprocessed 1 insns\n";
+        assert_eq!(verdict(old).as_deref(), Some("R3 !read_ok"));
+        assert_eq!(verdict(new).as_deref(), Some("R3 !read_ok"));
+        assert_eq!(verdict("Verification failed: x\nwhy\n").as_deref(), Some("why"));
+        assert_eq!(verdict(""), None);
+    }
 }
