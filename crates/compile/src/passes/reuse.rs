@@ -6,14 +6,14 @@ use rustc_hash::FxHashMap;
 
 use super::Replacements;
 use crate::ir::cfg::Cfg;
-use crate::ir::{BlockId, Func, Op, Value};
+use crate::ir::{BlockId, Func, Op, Value, ValueTy};
 
 pub(super) fn run(func: &mut Func) -> bool {
     let cfg = Cfg::of(func);
     let mut replace = Replacements::new(func);
     // Where each operation was computed, with every place: a later block may be
     // dominated by one of them but not by another.
-    let mut known: FxHashMap<Op, Vec<(BlockId, Value)>> = FxHashMap::default();
+    let mut known: FxHashMap<(Op, ValueTy), Vec<(BlockId, Value)>> = FxHashMap::default();
     for &block in &cfg.order {
         for inst in &func.blocks[block.0 as usize].insts {
             let Some(result) = inst.result else { continue };
@@ -22,7 +22,7 @@ pub(super) fn run(func: &mut Func) -> bool {
             }
             let mut op = inst.op.clone();
             op.for_each_use_mut(|value| *value = replace.get(*value));
-            let places = known.entry(op).or_default();
+            let places = known.entry((op, func.values[result.0 as usize].ty)).or_default();
             match places.iter().find(|(place, _)| cfg.dominates(*place, block)) {
                 Some((_, earlier)) => replace.set(result, *earlier),
                 None => places.push((block, result)),
