@@ -54,9 +54,10 @@ pub fn main(args: &[OsString]) -> ExitCode {
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// `skep trace` is `skep` when it tells its version.
+/// `skep trace` is `skep` when it tells its version, and a path is its last part.
 fn short_name(name: &str) -> &str {
-    name.split(' ').next().unwrap_or(name)
+    let program = name.split(' ').next().unwrap_or(name);
+    program.rsplit('/').next().unwrap_or(program)
 }
 
 /// Writes to standard output. Nobody is told when there is nobody to read.

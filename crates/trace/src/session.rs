@@ -217,11 +217,15 @@ impl Session {
         if self.attached.is_none() {
             self.attach()?;
         }
-        if let Some(child) = &mut self.child {
-            child.release().map_err(Error::kernel("cannot start the command"))?;
-        }
         let probes = self.state.artifact.targets.len();
         self.state.send(sink, Event::Attached { probes })?;
+        if let Some(child) = &mut self.child {
+            // What `BEGIN` printed comes before what the command prints.
+            let state = &mut self.state;
+            self.reader.drain(|record, control| state.handle(record, control, sink))?;
+            state.tell(sink.idle())?;
+            child.release().map_err(Error::kernel("cannot start the command"))?;
+        }
         let ended = self.read(sink, deadline)?;
         self.finish(sink, ended)
     }

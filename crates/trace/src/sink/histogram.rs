@@ -25,7 +25,7 @@ pub(super) fn push_histogram(out: &mut Vec<u8>, agg: Option<Agg>, buckets: &[Buc
 }
 
 fn label(agg: Option<Agg>, bucket: &Bucket) -> String {
-    let show = |number| shown(agg, bucket, number);
+    let show = |number| shown(agg, number);
     match (bucket.start, bucket.end) {
         (Some(start), Some(end)) if end - start == 1 => format!("[{}]", show(start)),
         (Some(start), Some(end)) => format!("[{}, {})", show(start), show(end)),
@@ -38,21 +38,23 @@ fn label(agg: Option<Agg>, bucket: &Bucket) -> String {
 /// The units of 1,024, least first.
 const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
 
-/// A bound with its unit. Powers of two each get their own; where they are split further, both bounds of a bucket
-/// have the unit of its width; linear buckets have units if their step is a multiple of 1,024.
-fn shown(agg: Option<Agg>, bucket: &Bucket, number: i128) -> String {
-    let unit = match (agg, bucket.start, bucket.end) {
-        (Some(Agg::Hist { bits: 0 }), ..) => unit_of(number),
-        (Some(Agg::Hist { .. }), Some(start), Some(end)) => unit_of(end - start),
-        (Some(Agg::Lhist { step, .. }), ..) if step % 1024 == 0 => unit_of(number),
-        _ => 0,
+/// A bound with the largest unit that divides it. The original's three kinds of histograms differ in when they use
+/// one: powers of two from 1,024 of a unit, powers of two that are split further only above that (`[768K, 1024K)`),
+/// and linear buckets if their step is a multiple of 1,024.
+fn shown(agg: Option<Agg>, number: i128) -> String {
+    let least = match agg {
+        Some(Agg::Hist { bits: 0 }) => 1024,
+        Some(Agg::Hist { .. }) => 1025,
+        Some(Agg::Lhist { step, .. }) if step % 1024 == 0 => 1024,
+        _ => i128::MAX,
     };
-    format!("{}{}", number >> (10 * unit), UNITS.get(unit).copied().unwrap_or_default())
-}
-
-/// The largest unit that divides a number.
-fn unit_of(number: i128) -> usize {
-    if number == 0 { 0 } else { (number.trailing_zeros() as usize / 10).min(UNITS.len() - 1) }
+    let (mut number, mut units) = (number, UNITS.iter());
+    let mut unit = units.next();
+    while number >= least && number % 1024 == 0 {
+        let Some(next) = units.next() else { break };
+        (number, unit) = (number / 1024, Some(next));
+    }
+    format!("{number}{}", unit.copied().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -75,6 +77,8 @@ mod tests {
         assert_eq!(labelled(split, Some(768 << 10), Some(1 << 20)), "[768K, 1024K)");
         assert_eq!(labelled(split, Some(2048), Some(3072)), "[2K, 3K)");
         assert_eq!(labelled(split, Some(1008), Some(1024)), "[1008, 1024)");
+        assert_eq!(labelled(split, Some(3584), Some(4096)), "[3584, 4K)");
+        assert_eq!(labelled(split, Some(3584 << 10), Some(4 << 20)), "[3584K, 4M)");
         let linear = |step| Agg::Lhist { min: 0, max: 1 << 30, step };
         assert_eq!(labelled(linear(1000), Some(5000), Some(6000)), "[5000, 6000)");
         assert_eq!(labelled(linear(512), Some(1536), Some(2048)), "[1536, 2048)");
