@@ -115,6 +115,9 @@ pub struct MapSpec {
     pub key_size: u32,
     /// Bytes of a value (of one CPU).
     pub value_size: u32,
+    /// For a map of the script without keys, which always has its one entry: where in the value the 64 bits are
+    /// that are 1 once something was assigned (on this CPU), after the value itself.
+    pub mark: Option<u32>,
     /// Number of entries; bytes for a ring buffer (0: the runtime decides).
     pub max_entries: u32,
     /// Types of key and value in [`Artifact::btf`], 0 where there are none.

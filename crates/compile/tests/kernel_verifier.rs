@@ -181,6 +181,7 @@ fn typed_script(file: skep_ui::FileId) -> (ir::Module, hir::Program) {
             storage: if is_agg { Storage::PerCpuHash } else { Storage::Hash },
             key_size: if key == Ty::VOID { 4 } else { program.types.size(key) },
             value_size: program.types.size(value),
+            mark: None,
             max_entries: 16,
             btf: (0, 0),
             init: Vec::new(),

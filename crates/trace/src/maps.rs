@@ -141,12 +141,15 @@ impl<'a> UserMap<'a> {
         }
     }
 
-    /// Reads all entries, unordered.
-    pub fn read(&self, schema: Schema<'a>) -> Result<MapView<'a>> {
+    /// Reads all entries, unordered. A map without keys always has its one entry: `unassigned` tells whether it
+    /// counts before anything was assigned.
+    pub fn read(&self, schema: Schema<'a>, unassigned: bool) -> Result<MapView<'a>> {
         let mut entries = Vec::new();
         if self.is_array() {
             let key = vec![0; self.map.key_size()];
-            if let Some(value) = self.map.lookup(&key)? {
+            if let Some(value) = self.map.lookup(&key)?
+                && (unassigned || self.is_assigned(&value))
+            {
                 entries.push(Entry { key, value: self.reduced(schema, &value) });
             }
         } else {
@@ -171,14 +174,17 @@ impl<'a> UserMap<'a> {
         })
     }
 
-    /// Whether there is nothing that was ever stored. The one entry of an array is always there, so for a map
-    /// without keys zero counts as nothing.
-    pub fn is_untouched(&self) -> Result<bool> {
-        if !self.is_array() {
-            return Ok(false);
-        }
-        let value = self.map.lookup(&vec![0; self.map.key_size()])?.unwrap_or_default();
-        Ok(value.iter().all(|&byte| byte == 0))
+    /// Whether the value of a map without keys was assigned, on any CPU.
+    fn is_assigned(&self, value: &[u8]) -> bool {
+        let Some(mark) = self.spec.mark else { return true };
+        let is_set =
+            |cpu: &[u8]| cpu.get(mark as usize..).is_some_and(|mark| mark.iter().any(|&byte| byte != 0));
+        value.chunks(self.stride()).any(is_set)
+    }
+
+    /// How far apart the CPUs' values lie.
+    fn stride(&self) -> usize {
+        (self.spec.value_size as usize).next_multiple_of(8).max(8)
     }
 
     /// Removes all entries.
@@ -197,8 +203,16 @@ impl<'a> UserMap<'a> {
         Ok(())
     }
 
-    /// Sets all values to zero.
+    /// Sets all values to zero. What was never assigned stays so.
     pub fn zero(&self) -> Result<()> {
+        if let Some(mark) = self.spec.mark {
+            let key = vec![0; self.map.key_size()];
+            let mut value = self.map.lookup(&key)?.unwrap_or_default();
+            for cpu in value.chunks_mut(self.stride()) {
+                cpu.iter_mut().take(mark as usize).for_each(|byte| *byte = 0);
+            }
+            return self.map.update(&key, &value, UpdateFlag::Any);
+        }
         let zero = vec![0; self.map.value_len()];
         for key in self.map.keys()? {
             match self.map.update(&key, &zero, UpdateFlag::Exist) {
@@ -220,7 +234,7 @@ impl<'a> UserMap<'a> {
         let per_cpu =
             matches!(self.spec.storage, Storage::PerCpuHash | Storage::PerCpuLruHash | Storage::PerCpuArray);
         let size = self.spec.value_size as usize;
-        let stride = if per_cpu { size.next_multiple_of(8).max(8) } else { value.len().max(1) };
+        let stride = if per_cpu { self.stride() } else { value.len().max(1) };
         let cpus = value.chunks(stride).map(|cpu| cpu.get(..size).unwrap_or(cpu));
         match agg(schema.types(), self.value) {
             Some(agg) => EntryValue::Reduced(reduce(agg, cpus)),

@@ -115,8 +115,6 @@ pub struct Session {
 struct State {
     artifact: Artifact,
     loaded: Loaded,
-    /// For each map whether its zero value was put there by `zero()`.
-    zeroed: Vec<bool>,
     exit_code: Option<i32>,
     /// After `exit()`: what other probes still print is dropped until `END`.
     mute: bool,
@@ -158,8 +156,7 @@ impl Session {
             loaded.maps.get(index)
         };
         let reader = Reader::new(ring(MapRole::Events), ring(MapRole::Control))?;
-        let zeroed = vec![false; artifact.maps.len()];
-        let state = State { artifact, loaded, zeroed, exit_code: None, mute: false, closed: false };
+        let state = State { artifact, loaded, exit_code: None, mute: false, closed: false };
         Ok(Session { state, reader, attached: None, child, process, signals, options })
     }
 
@@ -382,7 +379,7 @@ impl State {
             }
             Action::PrintMap { map, top, div } => {
                 if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
-                    let mut view = user.read(schema).map_err(Error::kernel("cannot read a map"))?;
+                    let mut view = user.read(schema, true).map_err(Error::kernel("cannot read a map"))?;
                     view.arrange(*top, *div);
                     send(&mut self.closed, sink, Event::Map(&view))?;
                 }
@@ -390,13 +387,11 @@ impl State {
             Action::Clear(map) => {
                 if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
                     user.clear().map_err(Error::kernel("cannot clear a map"))?;
-                    set(&mut self.zeroed, *map, false);
                 }
             }
             Action::Zero(map) => {
                 if let Some(user) = user_map(&self.artifact, &self.loaded.maps, *map) {
                     user.zero().map_err(Error::kernel("cannot zero a map"))?;
-                    set(&mut self.zeroed, *map, true);
                 }
             }
             Action::Time { format } => {
@@ -427,13 +422,8 @@ impl State {
             })
             .collect();
         users.sort_by_key(|(index, _)| self.artifact.maps.get(*index).map(|spec| &spec.name));
-        for (index, user) in users {
-            let failed = || Error::kernel("cannot read a map");
-            let zeroed = self.zeroed.get(index).copied().unwrap_or(false);
-            let mut view = user.read(schema).map_err(failed())?;
-            if !zeroed && user.is_untouched().map_err(failed())? {
-                view.entries.clear();
-            }
+        for (_, user) in users {
+            let mut view = user.read(schema, false).map_err(Error::kernel("cannot read a map"))?;
             view.arrange(0, 0);
             send(&mut self.closed, sink, Event::Map(&view))?;
         }
@@ -515,12 +505,6 @@ fn tell(closed: &mut bool, result: io::Result<()>) -> Result<()> {
 fn user_map<'a>(artifact: &'a Artifact, maps: &'a [Map], map: MapRef) -> Option<UserMap<'a>> {
     let index = map.0 as usize;
     UserMap::new(artifact.maps.get(index)?, maps.get(index)?)
-}
-
-fn set(flags: &mut [bool], map: MapRef, value: bool) {
-    if let Some(flag) = flags.get_mut(map.0 as usize) {
-        *flag = value;
-    }
 }
 
 fn add(probes: &mut Vec<(String, u64)>, name: String, count: u64) {

@@ -70,11 +70,20 @@ impl<'a> TypeInfo<'a> {
         // A map without keys has 4 zero bytes for a key.
         let key = if key == Ty::VOID { Ty::U32 } else { key };
         // The kernel refuses types that do not have the map's sizes.
-        if self.types.size(key) != spec.key_size || self.types.size(value) != spec.value_size {
+        let value_size = spec.mark.map_or(self.types.size(value), |mark| mark + 8);
+        if self.types.size(key) != spec.key_size || value_size != spec.value_size {
             tracing::debug!(map = spec.name, "the map's sizes are not those of its types; it gets no BTF");
             return (0, 0);
         }
-        (self.ty(key).0, self.ty(value).0)
+        let value = match spec.mark {
+            None => self.ty(value),
+            Some(mark) => {
+                let (value, is_set) = (self.ty(value), self.ty(Ty::U64));
+                let members = [member("value", value, 0), member("is_set", is_set, mark)];
+                self.builder.struct_("", value_size, &members)
+            }
+        };
+        (self.ty(key).0, value.0)
     }
 
     fn ty(&mut self, ty: Ty) -> TypeId {

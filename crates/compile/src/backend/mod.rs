@@ -122,6 +122,7 @@ fn scratch_map(map: MapRef, value_size: u32) -> MapSpec {
         storage: Storage::PerCpuArray,
         key_size: 4,
         value_size,
+        mark: None,
         max_entries: 1,
         btf: (0, 0),
         init: Vec::new(),

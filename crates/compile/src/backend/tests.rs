@@ -241,6 +241,7 @@ fn array(name: &str, value_size: u32) -> MapSpec {
         storage: Storage::Array,
         key_size: 4,
         value_size,
+        mark: None,
         max_entries: 1,
         btf: (0, 0),
         init: Vec::new(),

@@ -33,6 +33,7 @@ impl Lower<'_> {
         let key = self.key(map, key)?;
         let after = self.func.new_block();
         let entry = self.entry_or_new(map, key, after);
+        self.mark(map, entry);
         match agg {
             Agg::Count | Agg::Sum { .. } => self.add_word(entry, sample),
             Agg::Avg { .. } | Agg::Stats { .. } => {

@@ -8,7 +8,7 @@ use super::Lower;
 use super::func::Place;
 use crate::artifact::{Action, Storage};
 use crate::error::Error;
-use crate::ir::{BinOp, BlockId, CmpOp, MapRef, Value, ValueTy};
+use crate::ir::{BinOp, BlockId, CmpOp, MapRef, Value, ValueTy, Width};
 
 /// `BPF_ANY` and `BPF_NOEXIST` of bpf_map_update_elem.
 const ANY: i64 = 0;
@@ -24,9 +24,11 @@ impl Lower<'_> {
                 let copy = self.func.object_place(object);
                 self.write(value, copy, decl.value)?;
                 self.func.copy(place, copy, size);
-                return Ok(());
+            } else {
+                self.write(value, place, decl.value)?;
             }
-            return self.write(value, place, decl.value);
+            self.mark(map, place);
+            return Ok(());
         }
         let key = self.key(map, key)?;
         let size = self.types.size(decl.value);
@@ -48,6 +50,14 @@ impl Lower<'_> {
     fn only_value(&mut self, map: hir::MapId) -> Option<Place> {
         let (map, spec) = self.shared.user(map);
         (spec.storage == Storage::Array).then(|| self.func.map_value(map, 0))
+    }
+
+    /// Notes that the value of a map without keys was assigned.
+    pub(super) fn mark(&mut self, map: hir::MapId, place: Place) {
+        if let Some(mark) = self.shared.user(map).1.mark {
+            let one = self.func.int(1);
+            self.func.store(Width::W64, place.at(mark), one);
+        }
     }
 
     pub(super) fn map_ref(&self, map: hir::MapId) -> MapRef {
@@ -181,6 +191,7 @@ impl Lower<'_> {
         let ty = self.map_decl(map).value;
         if let Some(place) = self.only_value(map) {
             self.add_in_place(ty, place, by);
+            self.mark(map, place);
             return Ok(());
         }
         let key = self.key(map, key)?;
@@ -257,18 +268,19 @@ impl Lower<'_> {
     }
 
     pub(super) fn delete(&mut self, map: hir::MapId, key: Option<&Expr>) -> Result<Value, Error> {
-        let decl = self.map_decl(map);
         if let Some(place) = self.only_value(map) {
-            let size = self.types.size(decl.value);
+            let spec = self.shared.user(map).1;
+            let (size, mark) = (spec.value_size, spec.mark.unwrap_or(0));
+            let was_set = self.func.load(Width::W64, false, place.at(mark));
             self.func.zero(place, size);
-            return Ok(self.func.int(1));
+            return Ok(was_set);
         }
         let key_addr = self.key(map, key)?;
         let (map_ref, spec) = self.shared.user(map);
         if spec.storage == Storage::PerCpuArray {
-            // Only the values of the other CPUs stay: user space zeroes all of them.
+            // A program cannot reach the other CPUs' values: user space clears all of them.
             let span = self.func.span();
-            self.zero_map(map, span)?;
+            self.clear(map, span)?;
             return Ok(self.func.int(1));
         }
         let map_value = self.func.map(map_ref);

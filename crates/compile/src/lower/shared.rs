@@ -104,6 +104,7 @@ impl Shared {
                 storage,
                 key_size: if storage == Storage::RingBuf { 0 } else { 4 },
                 value_size,
+                mark: None,
                 max_entries,
                 btf: (0, 0),
                 init: Vec::new(),
@@ -117,6 +118,8 @@ impl Shared {
 fn user_map(map: &hir::Map, types: &Types) -> MapSpec {
     let aggregates = matches!(types.kind(map.value), TyKind::Agg(_));
     let keyless = map.key == Ty::VOID;
+    let size = types.size(map.value).max(1);
+    let mark = keyless.then(|| size.next_multiple_of(8));
     MapSpec {
         name: map.name.clone(),
         role: MapRole::User { key: map.key, value: map.value },
@@ -127,7 +130,8 @@ fn user_map(map: &hir::Map, types: &Types) -> MapSpec {
             (false, false) => Storage::Hash,
         },
         key_size: if keyless { 4 } else { types.size(map.key).max(1) },
-        value_size: types.size(map.value).max(1),
+        value_size: mark.map_or(size, |mark| mark + 8),
+        mark,
         max_entries: if keyless { 1 } else { map.max_entries },
         btf: (0, 0),
         init: Vec::new(),

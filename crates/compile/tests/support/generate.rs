@@ -38,6 +38,7 @@ fn map(name: &str, storage: Storage, key_size: u32, value_size: u32, max_entries
         key_size,
         value_size,
         max_entries,
+        mark: None,
         btf: (0, 0),
         init: Vec::new(),
         read_only: false,
