@@ -143,7 +143,7 @@ fn parse_field(text: &str) -> Option<Field> {
     let size = size?;
     let (ctype, name, length) = split_declaration(declaration.trim())?;
     let kind = classify(ctype, length, size);
-    let ctype = ctype.strip_suffix("[]").unwrap_or(ctype).to_owned();
+    let ctype = ctype.to_owned();
     Some(Field { name: name.to_owned(), ctype, offset: offset?, size, signed: signed.unwrap_or(false), kind })
 }
 
