@@ -42,6 +42,8 @@ pub enum Feature {
     GetFuncIp,
     /// Atomic operations that return the old value (Linux 5.12).
     AtomicFetch,
+    /// The helper `bpf_map_lookup_percpu_elem` (Linux 5.19).
+    LookupPerCpu,
 }
 
 /// One feature: its name for the user, what it is, and how to find out.
@@ -126,12 +128,19 @@ const TABLE: &[Row] = &[
         about: "atomic operations that return the old value",
         probe: || loads(ProgType::SOCKET_FILTER, &atomic_fetch()),
     },
+    Row {
+        feature: Feature::LookupPerCpu,
+        name: "lookup_percpu",
+        about: "the helper bpf_map_lookup_percpu_elem",
+        probe: || helper_known(ProgType::TRACEPOINT, MAP_LOOKUP_PERCPU_ELEM),
+    },
 ];
 
 const KTIME_GET_BOOT_NS: u32 = 125;
 const GET_FUNC_IP: u32 = 173;
 const GET_ATTACH_COOKIE: u32 = 174;
 const LOOP: u32 = 181;
+const MAP_LOOKUP_PERCPU_ELEM: u32 = 195;
 
 impl Feature {
     /// The name by which a user disables it.

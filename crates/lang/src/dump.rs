@@ -122,6 +122,9 @@ impl Dumper<'_> {
             ExprKind::AggEntry { map, key } => {
                 format!("entry({}):{ty}", self.entry(*map, key.as_deref(), probe))
             }
+            ExprKind::AggValue { map, key } => {
+                format!("reduced({}):{ty}", self.entry(*map, key.as_deref(), probe))
+            }
             ExprKind::MapAdd { map, key, by, old } => {
                 let place = self.entry(*map, key.as_deref(), probe);
                 format!("add{}({place}, {})", if *old { "_old" } else { "" }, inner(by))
@@ -150,6 +153,14 @@ impl Dumper<'_> {
                 let elems: Vec<String> = elems.iter().map(inner).collect();
                 format!("({})", elems.join(", "))
             }
+            ExprKind::Block { body, value } => {
+                let mut text = String::new();
+                let mut nested = Dumper { program: self.program, out: &mut text };
+                // Writing to a String does not fail.
+                let _ = nested.block(body, probe, 0);
+                let stmts: Vec<&str> = text.lines().map(str::trim).collect();
+                format!("{{ {}; {} }}", stmts.join("; "), inner(value))
+            }
             ExprKind::Element { base, index } => format!("{}.{index}:{ty}", inner(base)),
             ExprKind::Helper(helper) => {
                 let name = skep_isa::helpers::helper_by_id(helper.id).map_or("unknown", |helper| helper.name);
@@ -164,6 +175,7 @@ impl Dumper<'_> {
             }
             ExprKind::ReadStr { pointer, length } => self.read("str", pointer, length.as_deref(), &ty, probe),
             ExprKind::ReadBuf { pointer, length } => self.read("buf", pointer, length.as_deref(), &ty, probe),
+            ExprKind::Bytes { value, length } => format!("bytes({}, {}):{ty}", inner(value), inner(length)),
         }
     }
 

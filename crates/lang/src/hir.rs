@@ -378,8 +378,16 @@ pub enum ExprKind {
         key: Option<Box<Expr>>,
     },
     /// `@x[k]` of an aggregation, reduced over the CPUs in user space: only as
-    /// the argument of [`StmtKind::PrintValue`] and of `printf`.
+    /// the argument of [`StmtKind::PrintValue`].
     AggEntry {
+        /// Which.
+        map: MapId,
+        /// The key; `None` for a map without keys.
+        key: Option<Box<Expr>>,
+    },
+    /// `(int64)@x[k]` of an aggregation that amounts to one number, reduced over
+    /// the CPUs where it stands: `int64` or `uint64`, zero without samples.
+    AggValue {
         /// Which.
         map: MapId,
         /// The key; `None` for a map without keys.
@@ -430,10 +438,11 @@ pub enum ExprKind {
         /// Right.
         rhs: Box<Expr>,
     },
-    /// A comparison of two integers, pointers, strings or tuples of one type
-    /// (strings may differ in capacity); the result is `bool`.
+    /// A comparison of two integers, pointers, strings, buffers, tuples or
+    /// records of one type (strings and buffers may differ in capacity); the
+    /// result is `bool`.
     Compare {
-        /// Which; strings and tuples only know `Eq` and `Ne`.
+        /// Which; what does not fit a register only knows `Eq` and `Ne`.
         op: CompareOp,
         /// Left.
         lhs: Box<Expr>,
@@ -467,8 +476,15 @@ pub enum ExprKind {
     /// To another integer type (also to and from `bool` and pointers: a `bool`
     /// is whether the value is not zero), or to a string of another capacity.
     Cast(Box<Expr>),
-    /// `(a, b)`
+    /// `(a, b)`, or a record's values in the order of the type's fields.
     Tuple(Vec<Expr>),
+    /// `{ statements; value }`: runs the statements, then evaluates the value.
+    Block {
+        /// What is done first.
+        body: Block,
+        /// What the whole is worth.
+        value: Box<Expr>,
+    },
     /// `t.N`
     Element {
         /// A tuple or record.
@@ -515,6 +531,13 @@ pub enum ExprKind {
         /// At most so many bytes.
         length: Option<Box<Expr>>,
     },
+    /// `buf(t, n)`: the first bytes of a text or array, zeroes after its end.
+    Bytes {
+        /// A text or an array.
+        value: Box<Expr>,
+        /// So many bytes; at most as many as the type holds are taken.
+        length: Box<Expr>,
+    },
 }
 
 /// See [`ExprKind::Helper`].
@@ -535,6 +558,10 @@ pub enum Runtime {
     CommandPid,
     /// The process `-p` or `-c` narrows the script to.
     FilterPid,
+    /// How many CPUs there can be, numbered from 0: `ncpus`.
+    CpuCount,
+    /// What CLOCK_TAI is ahead of CLOCK_BOOTTIME, in nanoseconds, for `nsecs(sw_tai)`.
+    TaiOffset,
 }
 
 /// Arithmetic and bit operators.

@@ -80,6 +80,17 @@ impl Agg {
         }
     }
 
+    /// The type of the one number that the aggregation amounts to, if it is one number.
+    pub fn number(self) -> Option<Ty> {
+        match self {
+            Agg::Count => Some(Ty::I64),
+            Agg::Sum { signed } | Agg::Min { signed } | Agg::Max { signed } | Agg::Avg { signed } => {
+                Some(if signed { Ty::I64 } else { Ty::U64 })
+            }
+            Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => None,
+        }
+    }
+
     /// Number of buckets of a histogram; 0 for the others.
     ///
     /// `hist`: bucket 0 holds negative values. With s = 2^bits, a value v in
@@ -325,7 +336,7 @@ impl Types {
             TyKind::Record(fields) => {
                 let names: Vec<_> =
                     fields.iter().map(|(name, ty)| format!(".{name} = {}", self.name(*ty))).collect();
-                format!("({})", names.join(","))
+                format!("record {{ {} }}", names.join(", "))
             }
             TyKind::Probe => "string".into(),
             TyKind::Agg(agg) => {

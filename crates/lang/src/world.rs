@@ -90,4 +90,10 @@ pub trait World {
 
     /// The record of one tracepoint that exists.
     fn tracepoint_format(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, WorldError>;
+
+    /// Whether programs can read what the other CPUs keep in a per-CPU map
+    /// (`bpf_map_lookup_percpu_elem`, Linux 5.19).
+    fn reads_other_cpus(&self) -> bool {
+        true
+    }
 }

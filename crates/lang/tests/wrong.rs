@@ -1,6 +1,6 @@
 //! What is said about wrong scripts: all of it, as a user sees it.
 
-use skep_lang::sema::testing::Fixture;
+use skep_lang::sema::testing::{Fixture, Old};
 use skep_lang::{Options, compile_front};
 use skep_ui::{Colors, SourceMap};
 
@@ -24,4 +24,13 @@ fn scripts() {
     }
     assert!(count >= 100);
     insta::assert_snapshot!(shown);
+}
+
+/// What a kernel lacks is told at the place that needs it.
+#[test]
+fn on_an_old_kernel() {
+    let mut sources = SourceMap::new();
+    let file = sources.add("stdin", "begin { @a[1] = count(); print(@a[1]); if (@a[1] > 2) { } }");
+    let analysis = compile_front(&sources, file, &Options::default(), &Old::default());
+    insta::assert_snapshot!(analysis.render(&sources, Colors::Never));
 }

@@ -24,6 +24,10 @@ pub(crate) struct RuntimeValues {
     pub command_pid: u64,
     /// The process that the script is narrowed to, or 0.
     pub filter_pid: u64,
+    /// One more than the greatest number a CPU can have.
+    pub cpu_count: u64,
+    /// What CLOCK_TAI is ahead of CLOCK_BOOTTIME, in nanoseconds.
+    pub tai_offset: u64,
 }
 
 /// A script in the kernel, not attached yet.
@@ -283,6 +287,8 @@ impl Loader<'_> {
                     Runtime::StartTime => self.values.start_time,
                     Runtime::CommandPid => self.values.command_pid,
                     Runtime::FilterPid => self.values.filter_pid,
+                    Runtime::CpuCount => self.values.cpu_count,
+                    Runtime::TaiOffset => self.values.tai_offset,
                 }),
                 RelocKind::Cookie => {
                     if let Some(target) = fixed {

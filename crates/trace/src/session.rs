@@ -18,6 +18,7 @@ use skep_kernel::bpf::{self, Map};
 use skep_kernel::child::{Child, Exit};
 use skep_kernel::clock::Clock;
 use skep_kernel::features::Features;
+use skep_kernel::perf;
 use skep_kernel::poll::Poll;
 use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
@@ -149,6 +150,8 @@ impl Session {
             start_time: Clock::Monotonic.now().unsigned_abs(),
             command_pid: child.as_ref().map_or(0, |child| u64::from(child.pid().unsigned_abs())),
             filter_pid: options.pid.map_or(0, |pid| u64::from(pid.unsigned_abs())),
+            cpu_count: perf::possible_cpu_count().map_err(Error::kernel("cannot count the CPUs"))? as u64,
+            tai_offset: Clock::Boot.offset_to(Clock::Tai).cast_unsigned(),
         };
         let loaded = load::load(&artifact, values, &options.features, options.verifier_log)?;
         let ring = |role| {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use skep_kernel::features::{Feature, Features};
 use skep_kernel::tracefs::{self, TraceFs};
 use skep_lang::world::{Field, FieldKind, TracepointFormat, World, WorldError};
 
@@ -17,6 +18,7 @@ pub struct KernelWorld {
     tracefs: OnceCell<Rc<TraceFs>>,
     tracepoints: OnceCell<Arc<[(String, String)]>>,
     formats: RefCell<FxHashMap<(String, String), Arc<TracepointFormat>>>,
+    features: Features,
 }
 
 impl KernelWorld {
@@ -83,6 +85,11 @@ impl World for KernelWorld {
         let format = Arc::new(TracepointFormat { fields: format.fields.into_iter().map(field).collect() });
         self.formats.borrow_mut().insert(key, Arc::clone(&format));
         Ok(format)
+    }
+
+    fn reads_other_cpus(&self) -> bool {
+        // A user who may not load anything can still check a script.
+        self.features.has(Feature::LookupPerCpu) || !self.features.has(Feature::RingBuffer)
     }
 }
 

@@ -325,10 +325,12 @@ impl CmpOp {
 }
 
 /// The constants of the runtime, with their names in the text form.
-pub(crate) const RUNTIME_WORDS: [(Runtime, &str); 3] = [
+pub(crate) const RUNTIME_WORDS: [(Runtime, &str); 5] = [
     (Runtime::StartTime, "start_time"),
     (Runtime::CommandPid, "command_pid"),
     (Runtime::FilterPid, "filter_pid"),
+    (Runtime::CpuCount, "cpu_count"),
+    (Runtime::TaiOffset, "tai_offset"),
 ];
 
 fn runtime_word(what: Runtime) -> &'static str {

@@ -2,7 +2,8 @@
 //!
 //! What the words of an entry mean is told by [`Agg`].
 
-use skep_lang::hir::{self, Expr};
+use skep_isa::helpers::id;
+use skep_lang::hir::{self, Expr, Runtime};
 use skep_lang::ty::Agg;
 
 use super::Lower;
@@ -59,6 +60,86 @@ impl Lower<'_> {
         self.func.jump(after, &[]);
         self.func.enter(after);
         Ok(())
+    }
+
+    /// What the samples of all CPUs amount to, for an aggregation that is one number: a loop over the
+    /// CPUs, whose number is known when the program is loaded.
+    pub(super) fn agg_value(&mut self, map: hir::MapId, key: Option<&Expr>) -> Result<Value, Error> {
+        let decl = self.map_decl(map);
+        let Some(agg) = decl.agg(self.types).filter(|agg| agg.number().is_some()) else {
+            return Err(Error::Internal {
+                what: format!("{} amounts to no number", decl.name),
+                span: self.func.span(),
+            });
+        };
+        let key = self.key(map, key)?;
+        let map = self.map_ref(map);
+        // The CPU, the value so far, and how many samples it is made of (if that matters).
+        let (head, [cpu, value, samples]) = self.func.new_join_of([ValueTy::Int; 3]);
+        let (next, [next_value, next_samples]) = self.func.new_join_of([ValueTy::Int; 2]);
+        let [visit, found, done] = [(); 3].map(|()| self.func.new_block());
+        let zero = self.func.int(0);
+        self.func.jump(head, &[zero, zero, zero]);
+
+        self.func.begin_loop(head);
+        let cpus = self.func.runtime(Runtime::CpuCount);
+        self.func.branch(CmpOp::ULt, cpu, cpus, visit, done);
+        self.func.enter(visit);
+        let map_value = self.func.map(map);
+        let entry = self.func.call(id::MAP_LOOKUP_PERCPU_ELEM, &[map_value, key, cpu], ValueTy::Ptr);
+        let missing = self.func.new_block();
+        self.branch_on_null(entry, missing, found);
+        self.func.enter(missing);
+        self.func.jump(next, &[value, samples]);
+
+        self.func.enter(found);
+        let entry = Place::aligned(entry);
+        let first = self.func.load(Width::W64, false, entry);
+        match agg {
+            Agg::Min { signed } | Agg::Max { signed } => {
+                let better = match (agg, signed) {
+                    (Agg::Min { .. }, true) => CmpOp::SLt,
+                    (Agg::Min { .. }, false) => CmpOp::ULt,
+                    (_, true) => CmpOp::SGt,
+                    (_, false) => CmpOp::UGt,
+                };
+                let [some, compare, keep, take] = [(); 4].map(|()| self.func.new_block());
+                let set = self.func.load(Width::W64, false, entry.at(8));
+                let zero = self.func.int(0);
+                self.func.branch(CmpOp::Eq, set, zero, keep, some);
+                self.func.enter(some);
+                self.func.branch(CmpOp::Eq, samples, zero, take, compare);
+                self.func.enter(compare);
+                self.func.branch(better, first, value, take, keep);
+                self.func.enter(take);
+                let one = self.func.int(1);
+                self.func.jump(next, &[first, one]);
+                self.func.enter(keep);
+                self.func.jump(next, &[value, samples]);
+            }
+            Agg::Avg { .. } => {
+                let value = self.func.bin(BinOp::Add, value, first);
+                let count = self.func.load(Width::W64, false, entry.at(8));
+                let samples = self.func.bin(BinOp::Add, samples, count);
+                self.func.jump(next, &[value, samples]);
+            }
+            _ => {
+                let value = self.func.bin(BinOp::Add, value, first);
+                self.func.jump(next, &[value, samples]);
+            }
+        }
+        self.func.enter(next);
+        let next_cpu = self.func.bin_imm(BinOp::Add, cpu, 1);
+        self.func.jump(head, &[next_cpu, next_value, next_samples]);
+        self.func.end_loop(head);
+
+        self.func.enter(done);
+        Ok(match agg {
+            // Without samples this divides by zero, which gives zero.
+            Agg::Avg { signed: true } => self.func.bin(BinOp::SDiv, value, samples),
+            Agg::Avg { signed: false } => self.func.bin(BinOp::UDiv, value, samples),
+            _ => value,
+        })
     }
 
     fn add_word(&mut self, place: Place, more: Value) {

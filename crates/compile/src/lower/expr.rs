@@ -111,17 +111,18 @@ impl Lower<'_> {
                 self.load(expr.ty, Place::aligned(ctx).at(*offset))
             }
             ExprKind::DataLoc { offset, relative } => self.data_loc(*offset, *relative),
-            ExprKind::AggEntry { .. } => {
-                return Err(Error::Unsupported {
-                    what: "The value of an aggregation inside an expression".into(),
-                    span: expr.span,
-                });
+            ExprKind::AggValue { map, key } => self.agg_value(*map, key.as_deref())?,
+            ExprKind::Block { body, value } => {
+                self.block(body)?;
+                self.scalar(value)?
             }
-            ExprKind::Str(_)
+            ExprKind::AggEntry { .. }
+            | ExprKind::Str(_)
             | ExprKind::Comm
             | ExprKind::Tuple(_)
             | ExprKind::ReadStr { .. }
-            | ExprKind::ReadBuf { .. } => return Err(self.not_scalar(expr)),
+            | ExprKind::ReadBuf { .. }
+            | ExprKind::Bytes { .. } => return Err(self.not_scalar(expr)),
         })
     }
 

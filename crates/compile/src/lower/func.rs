@@ -119,6 +119,25 @@ impl FuncBuilder {
         (block, value)
     }
 
+    /// A block with parameters, for values that arrive by several ways.
+    pub fn new_join_of<const N: usize>(&mut self, types: [ValueTy; N]) -> (BlockId, [Value; N]) {
+        let block = self.new_block();
+        let values = types.map(|ty| self.new_value(ty));
+        self.state(block).params.extend(values);
+        (block, values)
+    }
+
+    /// Code goes to this block now, into which a way from further down is still to come: a loop
+    /// begins, and [`FuncBuilder::end_loop`] has to follow that way.
+    pub fn begin_loop(&mut self, head: BlockId) {
+        self.current = head;
+    }
+
+    /// All ways into the head of a loop are known.
+    pub fn end_loop(&mut self, head: BlockId) {
+        self.seal(head);
+    }
+
     /// Code goes to this block now, all ways into which are known.
     pub fn enter(&mut self, block: BlockId) {
         self.seal(block);

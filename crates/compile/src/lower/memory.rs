@@ -31,6 +31,10 @@ impl Lower<'_> {
             },
             ExprKind::MapGet { map, key } => self.map_get_place(*map, key.as_deref())?,
             ExprKind::Element { base, index } => self.element(base, *index)?,
+            ExprKind::Block { body, value } => {
+                self.block(body)?;
+                self.memory(value)?
+            }
             ExprKind::Context { offset } => {
                 let ctx = self.func.ctx();
                 Place::aligned(ctx).at(*offset)
@@ -112,6 +116,10 @@ impl Lower<'_> {
                 self.func.enter(after);
             }
             ExprKind::Cast(inner) => self.write(inner, dst, ty)?,
+            ExprKind::Block { body, value } => {
+                self.block(body)?;
+                self.write(value, dst, ty)?;
+            }
             ExprKind::ReadStr { .. } | ExprKind::DataLoc { .. }
                 if matches!(self.types.kind(ty), TyKind::Str(_)) =>
             {
@@ -132,6 +140,7 @@ impl Lower<'_> {
                 let addr = self.func.addr(dst.at(4));
                 self.func.call(helper, &[addr, len, src], ValueTy::Int);
             }
+            ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
             _ => {
                 let src = self.memory(expr)?;
                 let src_size = self.types.size(expr.ty);
@@ -146,6 +155,25 @@ impl Lower<'_> {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the first bytes of a text or array as a buffer that takes `size` bytes in all.
+    fn write_bytes(&mut self, value: &Expr, length: &Expr, dst: Place, size: u32) -> Result<(), Error> {
+        let room = size.saturating_sub(4);
+        self.func.zero(dst, size);
+        let src = self.memory(value)?;
+        let bytes = room.min(self.types.size(value.ty));
+        let (len, content) = (self.bounded_length(Some(length), room)?, dst.at(4));
+        self.func.store(Width::W32, dst, len);
+        if let ExprKind::Int(length) = length.kind {
+            // Not the bytes after the last one: they would make equal buffers differ.
+            self.func.copy(content, src, bytes.min(u32::try_from(length).unwrap_or(bytes)));
+        } else {
+            let src = self.func.addr(src);
+            let addr = self.func.addr(content);
+            self.func.call(id::PROBE_READ_KERNEL, &[addr, len, src], ValueTy::Int);
         }
         Ok(())
     }
@@ -253,7 +281,7 @@ fn describe(kind: &ExprKind) -> &'static str {
         ExprKind::Comm => "comm",
         ExprKind::Tuple(_) => "tuple",
         ExprKind::ReadStr { .. } | ExprKind::DataLoc { .. } => "text",
-        ExprKind::ReadBuf { .. } => "bytes",
+        ExprKind::ReadBuf { .. } | ExprKind::Bytes { .. } => "bytes",
         _ => "value",
     }
 }
@@ -263,6 +291,8 @@ pub(super) fn mentions(expr: &Expr, local: LocalId) -> bool {
     let mut found = false;
     walk_expr(expr, &mut |expr| match &expr.kind {
         ExprKind::Local(other) | ExprKind::LocalAdd { local: other, .. } => found |= *other == local,
+        // Its statements may assign it.
+        ExprKind::Block { .. } => found = true,
         _ => {}
     });
     found
@@ -272,7 +302,11 @@ pub(super) fn mentions(expr: &Expr, local: LocalId) -> bool {
 pub(super) fn reads_map(expr: &Expr, map: skep_lang::hir::MapId) -> bool {
     let mut found = false;
     walk_expr(expr, &mut |expr| {
-        found |= matches!(&expr.kind, ExprKind::MapGet { map: other, .. } if *other == map);
+        found |= match &expr.kind {
+            ExprKind::MapGet { map: other, .. } => *other == map,
+            ExprKind::Block { .. } => true,
+            _ => false,
+        };
     });
     found
 }
@@ -283,7 +317,10 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
     walk_expr(expr, &mut |expr| {
         found |= matches!(
             expr.kind,
-            ExprKind::MapAdd { .. } | ExprKind::LocalAdd { .. } | ExprKind::Delete { .. }
+            ExprKind::MapAdd { .. }
+                | ExprKind::LocalAdd { .. }
+                | ExprKind::Delete { .. }
+                | ExprKind::Block { .. }
         );
     });
     found
@@ -380,6 +417,21 @@ fn walk_stmt_exprs(stmt: &Stmt, visit: &mut dyn FnMut(&Expr)) {
     }
 }
 
+/// Visits the expressions of a block, those of blocks within it included.
+fn walk_block(block: &Block, visit: &mut dyn FnMut(&Expr)) {
+    for stmt in &block.stmts {
+        walk_stmt_exprs(stmt, visit);
+        match &stmt.kind {
+            StmtKind::If { then, otherwise, .. } => {
+                walk_block(then, visit);
+                walk_block(otherwise, visit);
+            }
+            StmtKind::Block(inner) => walk_block(inner, visit),
+            _ => {}
+        }
+    }
+}
+
 /// Visits an expression and all within it.
 pub(super) fn walk_expr(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
     visit(expr);
@@ -393,8 +445,17 @@ pub(super) fn walk_expr(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
         | ExprKind::Probe
         | ExprKind::Context { .. }
         | ExprKind::DataLoc { .. } => {}
-        ExprKind::MapGet { key, .. } | ExprKind::AggEntry { key, .. } | ExprKind::Delete { key, .. } => {
-            key.iter().for_each(|key| walk_expr(key, visit));
+        ExprKind::MapGet { key, .. }
+        | ExprKind::AggEntry { key, .. }
+        | ExprKind::AggValue { key, .. }
+        | ExprKind::Delete { key, .. } => key.iter().for_each(|key| walk_expr(key, visit)),
+        ExprKind::Block { body, value } => {
+            walk_block(body, visit);
+            walk_expr(value, visit);
+        }
+        ExprKind::Bytes { value, length } => {
+            walk_expr(value, visit);
+            walk_expr(length, visit);
         }
         ExprKind::MapAdd { key, by, .. } => {
             key.iter().for_each(|key| walk_expr(key, visit));

@@ -22,6 +22,8 @@ pub fn runtime(what: Runtime) -> u64 {
         Runtime::StartTime => 0x1122_3344_5566_7788,
         Runtime::CommandPid => 4321,
         Runtime::FilterPid => 0,
+        Runtime::CpuCount => 1,
+        Runtime::TaiOffset => 37_000_000_000,
     }
 }
 

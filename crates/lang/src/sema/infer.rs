@@ -49,6 +49,11 @@ pub fn settle(types: &mut Types, ty: Ty) -> Ty {
             let settled: Vec<Ty> = elems.iter().map(|elem| settle(types, *elem)).collect();
             types.tuple(settled)
         }
+        TyKind::Record(fields) => {
+            let fields = fields.clone();
+            let settled = fields.into_iter().map(|(name, ty)| (name, settle(types, ty))).collect();
+            types.intern(TyKind::Record(settled))
+        }
         _ => ty,
     }
 }
@@ -90,6 +95,16 @@ pub fn join(types: &mut Types, a: Ty, b: Ty) -> Option<Ty> {
                 joined.push(join(types, x, y)?);
             }
             Some(types.tuple(joined))
+        }
+        (TyKind::Record(x), TyKind::Record(y)) if x.len() == y.len() => {
+            let (x, y) = (x.clone(), y.clone());
+            let mut joined = Vec::with_capacity(x.len());
+            // The order of the first one counts.
+            for (name, ty) in x {
+                let (_, other) = y.iter().find(|(other, _)| *other == name)?;
+                joined.push((name, join(types, ty, *other)?));
+            }
+            Some(types.intern(TyKind::Record(joined.into())))
         }
         _ => None,
     }

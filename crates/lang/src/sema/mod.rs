@@ -85,7 +85,7 @@ pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> An
             .help(format!("Raise it with `config = {{ max_probes = {} }}`.", targets.len())),
         );
     }
-    let checker = Checker::new(types, options, config.clone(), &units, &targets);
+    let checker = Checker::new(types, &context, &units, &targets);
     let (program, found) = checker.run(&declarations);
     diagnostics.extend(found);
     if program.probes.is_empty() && !diagnostics.has_errors() {

@@ -49,6 +49,28 @@ impl World for Fixture {
     }
 }
 
+/// A kernel before 5.19, with the tracepoints of another.
+#[derive(Clone, Debug, Default)]
+pub struct Old(pub Fixture);
+
+impl World for Old {
+    fn tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
+        self.0.tracepoints()
+    }
+
+    fn has_tracepoint(&self, category: &str, event: &str) -> Result<bool, WorldError> {
+        self.0.has_tracepoint(category, event)
+    }
+
+    fn tracepoint_format(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, WorldError> {
+        self.0.tracepoint_format(category, event)
+    }
+
+    fn reads_other_cpus(&self) -> bool {
+        false
+    }
+}
+
 /// A kernel that cannot be asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unreadable;

@@ -37,6 +37,9 @@ pub fn each_expr(block: &mut Block, visit: &mut impl FnMut(&mut Expr)) {
 /// Calls `visit` for an expression and all within it, outer ones first.
 pub fn expr_and_children(expr: &mut Expr, visit: &mut impl FnMut(&mut Expr)) {
     visit(expr);
+    if let ExprKind::Block { body, .. } = &mut expr.kind {
+        each_expr(body, visit);
+    }
     for child in children_mut(expr) {
         expr_and_children(child, visit);
     }
@@ -53,9 +56,10 @@ fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
         | ExprKind::Probe
         | ExprKind::Context { .. }
         | ExprKind::DataLoc { .. } => Vec::new(),
-        ExprKind::MapGet { key, .. } | ExprKind::AggEntry { key, .. } | ExprKind::Delete { key, .. } => {
-            key.iter_mut().map(|key| &mut **key).collect()
-        }
+        ExprKind::MapGet { key, .. }
+        | ExprKind::AggEntry { key, .. }
+        | ExprKind::AggValue { key, .. }
+        | ExprKind::Delete { key, .. } => key.iter_mut().map(|key| &mut **key).collect(),
         ExprKind::MapAdd { key, by, .. } => key.iter_mut().map(|key| &mut **key).chain([&mut **by]).collect(),
         ExprKind::LocalAdd { by, .. } => vec![by],
         ExprKind::HasKey { key, .. } => vec![key],
@@ -68,6 +72,9 @@ fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
         ExprKind::Cond { cond, then, otherwise } => vec![cond, then, otherwise],
         ExprKind::Tuple(elems) => elems.iter_mut().collect(),
         ExprKind::Element { base, .. } => vec![base],
+        // What stands in its statements is visited with them.
+        ExprKind::Block { value, .. } => vec![value],
+        ExprKind::Bytes { value, length } => vec![value, length],
         ExprKind::ReadStr { pointer, length } | ExprKind::ReadBuf { pointer, length } => {
             [&mut **pointer].into_iter().chain(length.iter_mut().map(|length| &mut **length)).collect()
         }
@@ -79,7 +86,10 @@ pub fn has_effects(expr: &mut Expr) -> bool {
     let mut found = false;
     expr_and_children(expr, &mut |expr| {
         found |= match &expr.kind {
-            ExprKind::LocalAdd { .. } | ExprKind::MapAdd { .. } | ExprKind::Delete { .. } => true,
+            ExprKind::LocalAdd { .. }
+            | ExprKind::MapAdd { .. }
+            | ExprKind::Delete { .. }
+            | ExprKind::Block { .. } => true,
             ExprKind::Helper(helper) => !helper.once,
             _ => false,
         };

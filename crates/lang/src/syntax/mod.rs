@@ -8,6 +8,8 @@ mod parser;
 pub mod print;
 pub mod visit;
 
+#[cfg(test)]
+pub(crate) use parser::is_builtin_value;
 pub use parser::{MAX_HEIGHT, MAX_NESTING, Parse, parse, parse_attach_point, parse_expression, parse_script};
 
 #[cfg(test)]

@@ -73,6 +73,13 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "Number of the CPU that runs the probe",
     },
     Builtin {
+        name: "ncpus",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|_, call| node(ExprKind::Runtime(Runtime::CpuCount), Ty::U64, call.span)),
+        doc: "Number of CPUs there can be",
+    },
+    Builtin {
         name: "numaid",
         aliases: &[],
         args: Arity::NONE,
@@ -91,7 +98,7 @@ pub(super) const TABLE: &[Builtin] = &[
         aliases: &[],
         args: Arity::range(0, 1),
         action: Action::Value(nsecs),
-        doc: "Nanoseconds of a clock: boot (the default), monotonic or tai",
+        doc: "Nanoseconds of a clock: boot (the default), monotonic, tai, or sw_tai where the kernel lacks tai",
     },
     Builtin {
         name: "elapsed",
@@ -188,7 +195,11 @@ fn nsecs(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         "boot" => helper(id::KTIME_GET_BOOT_NS, false, call.span),
         "monotonic" => helper(id::KTIME_GET_NS, false, call.span),
         "tai" => helper(id::KTIME_GET_TAI_NS, false, call.span),
-        "sw_tai" => checker.unsupported(call.span, "nsecs(sw_tai) is"),
+        "sw_tai" => {
+            let now = Box::new(helper(id::KTIME_GET_BOOT_NS, false, call.span));
+            let ahead = Box::new(node(ExprKind::Runtime(Runtime::TaiOffset), Ty::U64, call.span));
+            node(ExprKind::Binary { op: BinaryOp::Add, lhs: now, rhs: ahead }, Ty::U64, call.span)
+        }
         other => {
             let near = suggest(other, ["boot", "monotonic", "tai", "sw_tai"]);
             let mut diagnostic =

@@ -99,6 +99,7 @@ fn argument(
     conversion: &Conversion,
     value: Expr,
 ) -> Option<Expr> {
+    let value = checker.read_aggregation(value);
     let numeric = match conversion.spec {
         Spec::Str => false,
         Spec::Raw | Spec::RawHex | Spec::RawHexPlain => match checker.types.kind(value.ty) {
@@ -110,7 +111,7 @@ fn argument(
     };
     match checker.types.kind(value.ty) {
         TyKind::Error => None,
-        TyKind::Void => unsupported_specifier(checker, call, conversion, &value),
+        TyKind::Void | TyKind::Agg(_) => unsupported_specifier(checker, call, conversion, &value),
         TyKind::Bool if numeric => Some(checker.widen_int(value)),
         TyKind::Int { .. } => Some(checker.widen_int(value)),
         TyKind::Ptr { .. } if numeric => Some(checker.force(value, Ty::U64)),
@@ -158,6 +159,7 @@ fn print(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
         return Some(StmtKind::PrintMap { map, top: top.unwrap_or(Some(0))?, div: div.unwrap_or(Some(0))? });
     }
     let value = checker.expr(what);
+    let value = checker.printed_aggregation(value);
     if !numbers.is_empty() {
         checker
             .diagnostics

@@ -22,7 +22,7 @@ pub(super) const TABLE: &[Builtin] = &[
         aliases: &[],
         args: Arity::range(1, 2),
         action: Action::Value(buf),
-        doc: "As many bytes at a pointer as the second argument says",
+        doc: "As many bytes at a pointer, or of a text or array, as the second argument says",
     },
 ];
 
@@ -211,10 +211,7 @@ fn buf(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     match checker.types.kind(value.ty) {
         TyKind::Error => return value,
         TyKind::Int { .. } | TyKind::Ptr { .. } => {}
-        TyKind::Str(_) | TyKind::Array { .. } => {
-            let name = checker.type_name(value.ty);
-            return checker.unsupported(call.span, &format!("buf() of a value of type {name} is"));
-        }
+        TyKind::Str(_) | TyKind::Array { .. } => return bytes_of(checker, call, first, value, length),
         _ => {
             let name = checker.type_name(value.ty);
             return checker.error(
@@ -236,4 +233,34 @@ fn buf(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let pointer = Box::new(as_pointer(checker, value));
     let ty = checker.types.intern(TyKind::Buf(capacity));
     node(ExprKind::ReadBuf { pointer, length }, ty, call.span)
+}
+
+/// `buf()` of a text or array that is there already.
+fn bytes_of(
+    checker: &mut Checker<'_>,
+    call: &Call<'_>,
+    written: &ast::Expr,
+    mut value: Expr,
+    length: Length,
+) -> Expr {
+    let size = checker.types.size(value.ty);
+    let constant = |bytes: u32| node(ExprKind::Int(u64::from(bytes)), Ty::U64, call.span);
+    let (capacity, length) = match length {
+        Length::Default if matches!(checker.types.kind(value.ty), TyKind::Array { .. }) => {
+            (size, constant(size))
+        }
+        Length::Default => {
+            return checker.error(call.span, "buf() expects a length argument for non-array type string");
+        }
+        Length::Constant(limit) => (limit, constant(limit)),
+        Length::Dynamic(length) => (size, length),
+    };
+    // A literal is all there, with what follows a NUL in it.
+    if let ast::ExprKind::String(literal) = &written.peel_parens().kind {
+        let text = literal.to_text().to_string();
+        let size = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);
+        value = node(ExprKind::Str(text), checker.types.str(size), value.span);
+    }
+    let ty = checker.types.intern(TyKind::Buf(capacity));
+    node(ExprKind::Bytes { value: Box::new(value), length: Box::new(length) }, ty, call.span)
 }

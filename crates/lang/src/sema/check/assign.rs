@@ -134,23 +134,27 @@ impl Checker<'_> {
                 self.error(place, "Value 'void' cannot be assigned to a scratch variable.")
             }
             (TyKind::Void, Some(_)) => self.error(place, "Value 'void' cannot be assigned to a map."),
-            (TyKind::Agg(agg), None) => match agg {
-                Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Stats { .. } => {
-                    self.error(place, format!("Value '{name}' cannot be assigned to a scratch variable."))
-                }
-                agg => {
-                    let agg = *agg;
-                    self.reject_aggregate(agg, value.ty, value.span)
-                }
-            },
-            (TyKind::Agg(agg), Some(map)) => {
-                let call = aggregate_call(*agg);
-                self.error(
-                    place,
-                    format!(
-                        "Map value '{name}' cannot be assigned from one map to another. The function that returns this type must be called directly e.g. `{map} = {call};`."
+            (TyKind::Agg(agg), map) => {
+                let message = match map {
+                    None => format!("Value '{name}' cannot be assigned to a scratch variable."),
+                    Some(map) => format!(
+                        "Map value '{name}' cannot be assigned from one map to another. The function that returns this type must be called directly e.g. `{map} = {};`.",
+                        aggregate_call(*agg)
                     ),
-                )
+                };
+                let mut diagnostic = Diagnostic::error(place, message);
+                if let (Some(number), ExprKind::AggEntry { map: from, .. }) = (agg.number(), &value.kind) {
+                    let (number, from) = (self.types.name(number), &self.maps[from.0 as usize].name);
+                    let example = match map {
+                        Some(map) => format!("{map} = ({number}){from};"),
+                        None => format!("({number}){from}"),
+                    };
+                    diagnostic = diagnostic.help(format!(
+                        "Add a cast to integer if you want the value of the aggregate, e.g. `{example}`."
+                    ));
+                }
+                self.diagnostics.push(diagnostic);
+                self.broken(place)
             }
             _ => value,
         }

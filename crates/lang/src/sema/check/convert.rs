@@ -5,6 +5,7 @@ use skep_ui::Span;
 use super::{Checker, node};
 use crate::hir::{Expr, ExprKind};
 use crate::sema::{infer, walk};
+use crate::syntax::ast::{self, RecordField};
 use crate::ty::{Ty, TyKind};
 
 impl Checker<'_> {
@@ -16,6 +17,10 @@ impl Checker<'_> {
         if from == to || from == Ty::ERROR || to == Ty::ERROR {
             return Some(expr);
         }
+        if let ExprKind::Block { body, value } = expr.kind {
+            let value = Box::new(self.convert(*value, to)?);
+            return Some(node(ExprKind::Block { body, value }, to, expr.span));
+        }
         match (self.types.kind(from), self.types.kind(to)) {
             (TyKind::Int { .. }, TyKind::Int { .. }) => self.convert_int(expr, from, to),
             (TyKind::Str(from), TyKind::Str(capacity)) => match &expr.kind {
@@ -25,8 +30,14 @@ impl Checker<'_> {
             },
             (TyKind::Buf(from), TyKind::Buf(capacity)) if from < capacity => Some(cast(expr, to)),
             (TyKind::Tuple(from), TyKind::Tuple(elems)) if from.len() == elems.len() => {
-                let elems = elems.to_vec();
-                self.convert_tuple(expr, &elems, to)
+                let elems = elems.iter().copied().enumerate().collect::<Vec<_>>();
+                self.convert_parts(expr, &elems, to)
+            }
+            (TyKind::Record(from), TyKind::Record(fields)) if from.len() == fields.len() => {
+                let place = |name| from.iter().position(|(other, _)| other == name);
+                let fields: Option<Vec<_>> =
+                    fields.iter().map(|(name, ty)| Some((place(name)?, *ty))).collect();
+                self.convert_parts(expr, &fields?, to)
             }
             _ => None,
         }
@@ -54,19 +65,23 @@ impl Checker<'_> {
         Some(cast(expr, to))
     }
 
-    fn convert_tuple(&mut self, mut expr: Expr, elems: &[Ty], to: Ty) -> Option<Expr> {
+    /// Converts a tuple or record part by part. `wanted` tells for each part of the result which part
+    /// of the expression it is, and its type.
+    fn convert_parts(&mut self, mut expr: Expr, wanted: &[(usize, Ty)], to: Ty) -> Option<Expr> {
         let span = expr.span;
         if let ExprKind::Cond { cond, then, otherwise } = expr.kind {
             let then = Box::new(self.convert(*then, to)?);
             let otherwise = Box::new(self.convert(*otherwise, to)?);
             return Some(node(ExprKind::Cond { cond, then, otherwise }, to, span));
         }
-        let effects = !matches!(expr.kind, ExprKind::Tuple(_)) && walk::has_effects(&mut expr);
-        let parts = match expr.kind {
-            ExprKind::Tuple(parts) => parts,
+        let in_order = wanted.iter().map(|(part, _)| *part).eq(0..wanted.len());
+        let stays = matches!(expr.kind, ExprKind::Tuple(_)) && in_order;
+        let effects = !stays && walk::has_effects(&mut expr);
+        let parts: Vec<Expr> = match expr.kind {
             _ if effects => {
-                return Some(self.unsupported(span, "Converting this tuple where it stands is"));
+                return Some(self.unsupported(span, "Converting this value where it stands is"));
             }
+            ExprKind::Tuple(parts) => parts,
             _ => {
                 let types = self.types.elems(expr.ty);
                 let part = |(index, ty): (usize, Ty)| {
@@ -76,8 +91,10 @@ impl Checker<'_> {
                 types.into_iter().enumerate().map(part).collect()
             }
         };
+        let mut parts: Vec<Option<Expr>> = parts.into_iter().map(Some).collect();
         let mut converted = Vec::with_capacity(parts.len());
-        for (part, ty) in parts.into_iter().zip(elems) {
+        for (part, ty) in wanted {
+            let part = parts.get_mut(*part)?.take()?;
             converted.push(self.convert(part, *ty)?);
         }
         Some(node(ExprKind::Tuple(converted), to, span))
@@ -140,10 +157,6 @@ impl Checker<'_> {
             TyKind::Bool | TyKind::Error => expr,
             TyKind::Int { .. } | TyKind::Ptr { .. } => self.force(expr, Ty::BOOL),
             TyKind::Str(_) => self.error(whole, "Invalid condition: string"),
-            TyKind::Agg(agg) => {
-                let agg = *agg;
-                self.reject_aggregate(agg, expr.ty, expr.span)
-            }
             _ => {
                 let name = self.type_name(expr.ty);
                 self.error(whole, format!("Invalid condition: {name}"))
@@ -164,6 +177,29 @@ impl Checker<'_> {
         }
         let ty = self.types.tuple(parts.iter().map(|part| part.ty).collect::<Vec<_>>());
         node(ExprKind::Tuple(parts), ty, span)
+    }
+
+    /// Named values side by side.
+    pub fn record_of(&mut self, fields: &[RecordField], span: Span) -> Expr {
+        let parts: Vec<Expr> = fields.iter().map(|field| self.part(&field.value)).collect();
+        let whole = self.tuple_of(parts, span);
+        if whole.ty == Ty::ERROR {
+            return whole;
+        }
+        let types = self.types.elems(whole.ty);
+        let named = fields.iter().zip(types).map(|(field, ty)| (field.name.name.as_str().into(), ty));
+        let ty = TyKind::Record(named.collect());
+        Expr { ty: self.types.intern(ty), ..whole }
+    }
+
+    /// A value inside a tuple or record.
+    pub fn part(&mut self, part: &ast::Expr) -> Expr {
+        let part = self.operand(part);
+        if let TyKind::Agg(_) = self.types.kind(part.ty) {
+            let name = self.type_name(part.ty);
+            return self.error(part.span, format!("Map type {name} cannot exist inside a tuple."));
+        }
+        part
     }
 }
 

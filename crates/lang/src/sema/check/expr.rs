@@ -4,7 +4,7 @@ use skep_ui::{Diagnostic, Span, suggest};
 
 use super::types::Written;
 use super::{Checker, node};
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{self, Expr, ExprKind};
 use crate::sema::builtins::{self, Action, Call};
 use crate::sema::record::AccessKind;
 use crate::sema::{infer, uses};
@@ -12,16 +12,48 @@ use crate::syntax::ast::{self, TypeExpr, UnaryOp};
 use crate::ty::{Ty, TyKind};
 
 impl Checker<'_> {
-    /// An expression whose value is used by the kernel side: no aggregation, and not nothing.
+    /// An expression whose value is used by the kernel side: of an aggregation, the number it
+    /// amounts to.
     pub fn value(&mut self, expr: &ast::Expr) -> Expr {
-        let checked = self.expr(expr);
-        match self.types.kind(checked.ty) {
-            TyKind::Agg(agg) => {
-                let agg = *agg;
-                self.reject_aggregate(agg, checked.ty, checked.span)
-            }
-            _ => checked,
+        let checked = self.operand(expr);
+        if let TyKind::Agg(_) = self.types.kind(checked.ty) {
+            let name = self.type_name(checked.ty);
+            return self.error(checked.span, format!("Value '{name}' cannot be used in an expression"));
         }
+        checked
+    }
+
+    /// As [`Checker::value`], for places that complain themselves about an aggregation that is no
+    /// number.
+    pub fn operand(&mut self, expr: &ast::Expr) -> Expr {
+        let checked = self.expr(expr);
+        self.read_aggregation(checked)
+    }
+
+    /// The number that an aggregation amounts to; anything else, and an aggregation that is no one
+    /// number, as it is.
+    pub fn read_aggregation(&mut self, expr: Expr) -> Expr {
+        let number = match self.types.kind(expr.ty) {
+            TyKind::Agg(agg) => agg.number(),
+            _ => None,
+        };
+        match (number, expr.kind) {
+            (Some(_), ExprKind::AggEntry { .. }) if !self.world.reads_other_cpus() => self.error_with_help(
+                expr.span,
+                "This kernel cannot read an aggregation in an expression",
+                "Linux 5.19 and later can; print() and the printing of maps at the end work on this one too",
+            ),
+            (Some(ty), ExprKind::AggEntry { map, key }) => {
+                node(ExprKind::AggValue { map, key }, ty, expr.span)
+            }
+            (_, kind) => Expr { kind, ..expr },
+        }
+    }
+
+    /// An aggregation that is printed: as it is now where the kernel can tell, otherwise as it is
+    /// when user space comes to it.
+    pub fn printed_aggregation(&mut self, expr: Expr) -> Expr {
+        if self.world.reads_other_cpus() { self.read_aggregation(expr) } else { expr }
     }
 
     /// Any expression. It may give nothing ([`Ty::VOID`]), or be an aggregation, which only user
@@ -48,22 +80,14 @@ impl Checker<'_> {
             ast::ExprKind::Ternary { cond, then, otherwise } => {
                 self.ternary(cond, then.as_deref(), otherwise, span)
             }
-            ast::ExprKind::If(chosen) => match (&chosen.otherwise, chosen.then.stmts.as_slice()) {
-                (Some(otherwise), []) if chosen.then.tail.is_some() => {
-                    self.ternary(&chosen.cond, chosen.then.tail.as_deref(), otherwise, span)
-                }
-                _ => self.unsupported(span, "`if` as a value is"),
-            },
-            ast::ExprKind::Block(block) => match (&block.tail, block.stmts.as_slice()) {
-                (Some(tail), []) => self.expr(tail),
-                _ => self.unsupported(span, "Blocks as values are"),
-            },
+            ast::ExprKind::If(chosen) => self.if_value(chosen, span),
+            ast::ExprKind::Block(block) => self.block_value(block, span),
             ast::ExprKind::Field { base, field, .. } => self.field(base, field, span),
             ast::ExprKind::TupleField { base, index } => self.element(base, index.node, span),
             ast::ExprKind::Index { base, index } => self.index(base, index, span),
             ast::ExprKind::Cast { ty, header, operand } => self.cast_to(ty, *header, operand, span),
             ast::ExprKind::Tuple(parts) => {
-                let parts = parts.iter().map(|part| self.value(part)).collect();
+                let parts = parts.iter().map(|part| self.part(part)).collect();
                 self.tuple_of(parts, span)
             }
             ast::ExprKind::Sizeof(of) => match self.type_of(of) {
@@ -73,7 +97,7 @@ impl Checker<'_> {
                 }
                 None => self.broken(span),
             },
-            ast::ExprKind::Record(_) => self.unsupported(span, "Records are"),
+            ast::ExprKind::Record(fields) => self.record_of(fields, span),
             ast::ExprKind::Offsetof { .. } => self.unsupported(span, "offsetof() is"),
             ast::ExprKind::Typeof(_) => self.unsupported(span, "typeof() as an argument is"),
             ast::ExprKind::Typeinfo(_) => self.unsupported(span, "typeinfo() is"),
@@ -134,6 +158,43 @@ impl Checker<'_> {
         let cond = self.condition(cond, span);
         let then = self.value(then);
         let otherwise = self.value(otherwise);
+        self.choice(cond, then, otherwise, span)
+    }
+
+    /// `if (c) { …; a } else { …; b }`
+    fn if_value(&mut self, chosen: &ast::IfExpr, span: Span) -> Expr {
+        let cond = self.if_condition(chosen, span);
+        let then = self.block_value(&chosen.then, chosen.then.span);
+        let Some(otherwise) = &chosen.otherwise else {
+            return self.error(span, "An `if` without `else` has no value");
+        };
+        let otherwise = self.value(otherwise);
+        self.choice(cond, then, otherwise, span)
+    }
+
+    /// `{ …; e }`
+    fn block_value(&mut self, block: &ast::Block, span: Span) -> Expr {
+        self.enter();
+        let (stmts, _) = self.statements(block);
+        let value = block.tail.as_ref().map(|tail| self.value(tail));
+        self.leave();
+        let Some(value) = value else {
+            return self.error_with_help(
+                span,
+                "This block has no value",
+                "The value of a block is its last expression, written without ';'",
+            );
+        };
+        let (ty, body) = (value.ty, hir::Block { stmts });
+        match ty {
+            Ty::ERROR => value,
+            _ if body.stmts.is_empty() => value,
+            _ => node(ExprKind::Block { body, value: Box::new(value) }, ty, span),
+        }
+    }
+
+    /// One of two values.
+    fn choice(&mut self, cond: Expr, then: Expr, otherwise: Expr, span: Span) -> Expr {
         let Some(joined) = infer::join(&mut self.types, then.ty, otherwise.ty) else {
             let message = format!(
                 "Branches must return the same type or compatible types: have '{}' and '{}'",
@@ -174,6 +235,25 @@ impl Checker<'_> {
         let base = self.value(base);
         match self.types.kind(base.ty) {
             TyKind::Error => base,
+            TyKind::Record(fields) => {
+                let found = fields.iter().enumerate().find(|(_, (name, _))| **name == *field.name);
+                match found.map(|(index, (_, ty))| (index, *ty)) {
+                    Some((index, ty)) => {
+                        let index = u32::try_from(index).unwrap_or(u32::MAX);
+                        node(ExprKind::Element { base: Box::new(base), index }, ty, span)
+                    }
+                    None => {
+                        let near = suggest(&field.name, fields.iter().map(|(name, _)| &**name));
+                        let message = format!("Record does not contain a field named '{}'", field.name);
+                        let mut diagnostic = Diagnostic::error(span, message);
+                        if let Some(near) = near {
+                            diagnostic = diagnostic.help(format!("Did you mean '{near}'?"));
+                        }
+                        self.diagnostics.push(diagnostic);
+                        self.broken(span)
+                    }
+                }
+            }
             TyKind::Ptr { .. } => self.unsupported(span, "Fields behind pointers are"),
             _ => {
                 let name = self.type_name(base.ty);
@@ -226,7 +306,7 @@ impl Checker<'_> {
     /// `(type)e`
     fn cast_to(&mut self, ty: &TypeExpr, header: Span, operand: &ast::Expr, span: Span) -> Expr {
         let written = self.written_type(ty);
-        let inner = self.expr(operand);
+        let inner = self.operand(operand);
         let Some(written) = written else { return self.broken(span) };
         if inner.ty == Ty::ERROR {
             return self.broken(span);
@@ -244,15 +324,10 @@ impl Checker<'_> {
         let refused = format!("Cannot cast from \"{from_name}\" to \"{to_name}\"");
         let number = |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
         match (self.types.kind(from), self.types.kind(to)) {
-            (TyKind::Agg(agg), to) if number(to) => {
-                let agg = *agg;
-                if agg.words() > 2 || matches!(agg, crate::ty::Agg::Stats { .. }) {
-                    return self.error(header, refused);
-                }
-                self.reject_aggregate(agg, from, inner.span)
-            }
             (from_kind, to_kind) if number(from_kind) && number(to_kind) => {
-                if from == to && !matches!(to_kind, TyKind::Ptr { .. }) {
+                let needed =
+                    matches!(to_kind, TyKind::Ptr { .. }) || matches!(inner.kind, ExprKind::AggValue { .. });
+                if from == to && !needed {
                     self.diagnostics.warning(
                         header,
                         format!("Unnecessary cast: expression is already of type {to_name}"),
@@ -277,7 +352,7 @@ impl Checker<'_> {
     fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, whole: &ast::Expr) -> Expr {
         match op {
             UnaryOp::Neg | UnaryOp::Not | UnaryOp::BitNot => {
-                let operand = self.expr(operand);
+                let operand = self.operand(operand);
                 self.unary_operator(op, operand, whole.span)
             }
             UnaryOp::Deref => self.unsupported(whole.span, "Reading through pointers is"),

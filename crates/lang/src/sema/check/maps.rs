@@ -6,7 +6,7 @@ use super::{Checker, node};
 use crate::hir::{Expr, ExprKind, Map, MapId};
 use crate::sema::infer;
 use crate::syntax::ast::{self, MapDecl, MapName};
-use crate::ty::{Agg, Ty, TyKind};
+use crate::ty::{Ty, TyKind};
 
 /// What is known of a map.
 pub struct MapInfo {
@@ -106,12 +106,22 @@ impl Checker<'_> {
     }
 
     fn key(&mut self, keys: &[ast::Expr], span: Span) -> Expr {
-        let mut parts: Vec<Expr> = keys.iter().map(|key| self.value(key)).collect();
+        let mut parts: Vec<Expr> = keys.iter().map(|key| self.key_part(key)).collect();
         match parts.len() {
             0 => self.broken(span),
             1 => parts.remove(0),
             _ => self.tuple_of(parts, span),
         }
+    }
+
+    /// A key, or one of several.
+    pub fn key_part(&mut self, key: &ast::Expr) -> Expr {
+        let key = self.operand(key);
+        if let TyKind::Agg(_) = self.types.kind(key.ty) {
+            let name = self.type_name(key.ty);
+            return self.error(key.span, format!("Value '{name}' cannot be used as a map key."));
+        }
+        key
     }
 
     /// Makes a key what the map wants, or the map what the key wants.
@@ -292,16 +302,5 @@ impl Checker<'_> {
                 }
             })
             .collect()
-    }
-
-    /// Complains that an aggregation is read by the kernel side.
-    pub fn reject_aggregate(&mut self, agg: Agg, ty: Ty, span: Span) -> Expr {
-        let name = self.type_name(ty);
-        match agg {
-            Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => {
-                self.error(span, format!("Value '{name}' cannot be used in an expression"))
-            }
-            _ => self.unsupported(span, &format!("Reading a value of type {name} in an expression is")),
-        }
     }
 }

@@ -19,12 +19,13 @@ use skep_ui::{Diagnostic, Diagnostics, Span};
 
 pub use maps::MapInfo;
 
-use super::expand::Unit;
+use super::expand::{Context, Unit};
 use super::options::Options;
 use super::{infer, walk};
 use crate::hir::{self, Config, Expr, ExprKind, Probe, Program, Target};
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
+use crate::world::World;
 
 /// What is known so far.
 pub struct Checker<'a> {
@@ -38,6 +39,7 @@ pub struct Checker<'a> {
     pub diagnostics: Diagnostics,
     /// The maps, in order of appearance.
     pub maps: Vec<MapInfo>,
+    world: &'a dyn World,
     units: &'a [Unit<'a>],
     targets: &'a [Target],
     /// The variables of each unit.
@@ -56,15 +58,15 @@ impl<'a> Checker<'a> {
     /// A checker that knows nothing yet.
     pub fn new(
         types: Types,
-        options: &'a Options,
-        config: Config,
+        context: &Context<'a>,
         units: &'a [Unit<'a>],
         targets: &'a [Target],
     ) -> Checker<'a> {
         Checker {
             types,
-            options,
-            config,
+            options: context.options,
+            config: context.config.clone(),
+            world: context.world,
             diagnostics: Diagnostics::new(),
             maps: Vec::new(),
             units,
@@ -146,6 +148,12 @@ impl<'a> Checker<'a> {
     /// Reports an error and gives the expression that stands for it.
     pub fn error(&mut self, span: Span, message: impl Into<String>) -> Expr {
         self.diagnostics.error(span, message);
+        self.broken(span)
+    }
+
+    /// Reports an error with advice, and gives the expression that stands for it.
+    pub fn error_with_help(&mut self, span: Span, message: &str, help: &str) -> Expr {
+        self.diagnostics.push(Diagnostic::error(span, message).help(help));
         self.broken(span)
     }
 

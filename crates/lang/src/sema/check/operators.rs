@@ -16,8 +16,8 @@ impl Checker<'_> {
         {
             return decided;
         }
-        let lhs = self.value(lhs);
-        let rhs = self.value(rhs);
+        let lhs = self.operand(lhs);
+        let rhs = self.operand(rhs);
         self.binary_of(op, lhs, rhs, span)
     }
 
@@ -81,7 +81,7 @@ impl Checker<'_> {
             (TyKind::Bool, TyKind::Bool) => (lhs, rhs),
             (a, b) if as_numbers(a) && as_numbers(b) => (self.force(lhs, Ty::U64), self.force(rhs, Ty::U64)),
             (TyKind::Str(_), TyKind::Str(_)) if !ordered => (lhs, rhs),
-            (TyKind::Tuple(_), TyKind::Tuple(_)) => {
+            (TyKind::Tuple(_), TyKind::Tuple(_)) | (TyKind::Record(_), TyKind::Record(_)) => {
                 let (left, right) = (lhs.ty, rhs.ty);
                 let Some(joined) = infer::join(&mut self.types, left, right) else {
                     return self.mismatch(op, &lhs, &rhs, span);
@@ -101,9 +101,7 @@ impl Checker<'_> {
             (TyKind::Str(_) | TyKind::Probe, TyKind::Str(_) | TyKind::Probe) => {
                 return self.not_for(op, &lhs, &rhs, span);
             }
-            (TyKind::Buf(a), TyKind::Buf(b)) if a == b && !ordered => {
-                return self.unsupported(span, "Comparing buffers is");
-            }
+            (TyKind::Buf(_), TyKind::Buf(_)) if !ordered => (lhs, rhs),
             _ => return self.mismatch(op, &lhs, &rhs, span),
         };
         node(ExprKind::Compare { op: compare, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)

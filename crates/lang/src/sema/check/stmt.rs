@@ -48,25 +48,29 @@ impl<'a> Checker<'a> {
 
     fn block(&mut self, block: &ast::Block) -> hir::Block {
         self.enter();
-        let mut stmts = Vec::with_capacity(block.stmts.len() + 1);
-        let mut ended = false;
-        let mut warned = false;
-        for inner in &block.stmts {
-            if ended && !std::mem::replace(&mut warned, true) {
-                self.diagnostics.warning(block.span, "Unreachable statement.");
-            }
-            stmts.extend(self.statement(inner));
-            ended |=
-                matches!(stmts.last().map(|last| &last.kind), Some(StmtKind::Return | StmtKind::Exit { .. }));
-        }
+        let (mut stmts, warned) = self.statements(block);
         if let Some(tail) = &block.tail {
-            if ended && !warned {
+            if ends(&stmts) && !warned {
                 self.diagnostics.warning(block.span, "Unreachable statement.");
             }
             stmts.extend(self.expr_statement(tail, tail.span));
         }
         self.leave();
         hir::Block { stmts }
+    }
+
+    /// The statements of a block without its last expression, in the scope at hand; and whether some
+    /// of them were said to be unreachable.
+    pub fn statements(&mut self, block: &ast::Block) -> (Vec<Stmt>, bool) {
+        let mut stmts = Vec::with_capacity(block.stmts.len() + 1);
+        let mut warned = false;
+        for inner in &block.stmts {
+            if ends(&stmts) && !std::mem::replace(&mut warned, true) {
+                self.diagnostics.warning(block.span, "Unreachable statement.");
+            }
+            stmts.extend(self.statement(inner));
+        }
+        (stmts, warned)
     }
 
     fn statement(&mut self, statement: &ast::Stmt) -> Vec<Stmt> {
@@ -162,16 +166,7 @@ impl<'a> Checker<'a> {
     }
 
     fn if_statement(&mut self, chosen: &ast::IfExpr, span: Span) -> Stmt {
-        if let ast::ExprKind::Comptime(_) = chosen.cond.kind {
-            self.unsupported(chosen.cond.span, "`if comptime` is");
-        }
-        let cond = match chosen.cond.kind {
-            ast::ExprKind::Comptime(_) => self.broken(span),
-            _ => {
-                let cond = self.value(&chosen.cond);
-                self.condition(cond, span)
-            }
-        };
+        let cond = self.if_condition(chosen, span);
         let then = self.block(&chosen.then);
         let otherwise = match chosen.otherwise.as_deref() {
             None => hir::Block::default(),
@@ -181,11 +176,25 @@ impl<'a> Checker<'a> {
         stmt(StmtKind::If { cond, then, otherwise }, span)
     }
 
+    /// The condition of an `if`; `span` is all of it.
+    pub fn if_condition(&mut self, chosen: &ast::IfExpr, span: Span) -> Expr {
+        if let ast::ExprKind::Comptime(_) = chosen.cond.kind {
+            return self.unsupported(chosen.cond.span, "`if comptime` is");
+        }
+        let cond = self.value(&chosen.cond);
+        self.condition(cond, span)
+    }
+
     /// A value that travels to user space: settled, so that its layout is known.
     pub fn travelling(&mut self, expr: Expr) -> Expr {
         let ty = infer::settle(&mut self.types, expr.ty);
         self.convert(expr.clone(), ty).unwrap_or(expr)
     }
+}
+
+/// Whether one of the statements is the last that can be reached.
+fn ends(stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|stmt| matches!(stmt.kind, StmtKind::Return | StmtKind::Exit { .. }))
 }
 
 /// `if (cond) { body }`

@@ -1,7 +1,7 @@
 //! Types as a script writes them.
 
 use super::Checker;
-use crate::syntax::ast::{TypeExpr, TypeExprKind, TypeOrExpr};
+use crate::syntax::ast::{ExprKind, TypeExpr, TypeExprKind, TypeOrExpr};
 use crate::ty::{Space, Ty, TyKind};
 
 /// A written type.
@@ -83,7 +83,13 @@ impl Checker<'_> {
                 // A string without a size has none, as in the original.
                 Written::AnyString => Some(self.types.str(0)),
             },
+            // The parser cannot know all names of types.
             TypeOrExpr::Expr(expr) => {
+                if let ExprKind::Ident(name) = &expr.peel_parens().kind
+                    && let Some(ty) = named(name)
+                {
+                    return Some(ty);
+                }
                 let ty = self.expr(expr).ty;
                 (ty != Ty::ERROR).then(|| crate::sema::infer::settle(&mut self.types, ty))
             }

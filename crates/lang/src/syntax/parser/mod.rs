@@ -18,6 +18,9 @@ mod items;
 mod statements;
 mod types;
 
+#[cfg(test)]
+pub(crate) use types::is_builtin_value;
+
 use skep_ui::{Diagnostic, FileId, Span};
 
 use self::cursor::Cursor;

@@ -75,7 +75,8 @@ const BUILTIN_VALUES: [&str; 21] = [
 /// Builtins that the language reserves: they cannot name a parameter of a macro.
 const RESERVED: [&str; 7] = ["args", "ctx", "kstack", "nsecs", "pid", "tid", "ustack"];
 
-fn is_builtin_value(name: &str) -> bool {
+/// Whether a name is that of a builtin which is a value without parentheses.
+pub(crate) fn is_builtin_value(name: &str) -> bool {
     BUILTIN_VALUES.contains(&name) || is_reserved(name)
 }
 
