@@ -9,7 +9,7 @@ pub mod backend;
 mod error;
 pub mod ir;
 mod lower;
-mod passes;
+pub mod passes;
 
 pub use error::Error;
 pub use lower::lower;

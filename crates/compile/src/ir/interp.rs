@@ -138,7 +138,7 @@ impl Machine<'_> {
             Op::Bin(op, a, b) => op.apply(self.get(*a), self.get(*b)),
             Op::Cmp(op, a, b) => op.holds(self.get(*a), self.get(*b)).into(),
             Op::Extend { from, signed, value } => extend(self.get(*value), *from, *signed),
-            Op::ByteSwap(width, value) => self.get(*value).swap_bytes() >> (64 - width.bits()),
+            Op::ByteSwap(width, value) => swap_bytes(self.get(*value), *width),
             Op::Load { width, signed, addr, offset } => {
                 let value = self.memory.load(self.place(*addr, *offset), size(*width))?;
                 extend(value, *width, *signed)
@@ -243,6 +243,11 @@ pub fn extend(value: u64, from: Width, signed: bool) -> u64 {
     let unused = 64 - from.bits();
     let high = value << unused;
     if signed { (high as i64 >> unused) as u64 } else { high >> unused }
+}
+
+/// The low bytes of a value in reverse order, zeroes above.
+pub fn swap_bytes(value: u64, width: Width) -> u64 {
+    value.swap_bytes() >> (64 - width.bits())
 }
 
 fn size(width: Width) -> Size {

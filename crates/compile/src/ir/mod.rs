@@ -9,6 +9,7 @@
 
 pub mod cfg;
 pub mod interp;
+pub mod parse;
 mod print;
 pub mod verify;
 

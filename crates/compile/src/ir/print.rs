@@ -1,4 +1,5 @@
-//! The text form of the IR. It is stable, holds everything but spans, and can be read back.
+//! The text form of the IR. It is stable, holds everything but spans and the script's types, and `parse` reads
+//! it back.
 //!
 //! ```text
 //! func probe0 {
@@ -54,6 +55,9 @@ impl Display for MapSpec {
             self.value_size,
             self.max_entries
         )?;
+        if let Some(mark) = self.mark {
+            write!(f, " mark {mark}")?;
+        }
         if self.read_only {
             write!(f, " read_only")?;
         }

@@ -7,8 +7,8 @@ use skep_ui::Span;
 use super::interp::{Links, run};
 use super::verify::verify;
 use super::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Object, ObjectId, Op, Term, Value, ValueData,
-    ValueTy, Width,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
+    ValueData, ValueTy, Width,
 };
 
 fn inst(result: u32, op: Op) -> Inst {
@@ -175,4 +175,39 @@ fn addresses_and_numbers_do_not_mix() {
     let types = [Ctx, Ptr, Int, Int, Int, Int, Int, Int];
     let func = func(&types, vec![block(&[], insts, Term::Return(Value(1)))]);
     insta::assert_snapshot!(verify(&func, 1).join("\n"));
+}
+
+#[test]
+fn arithmetic_is_the_machine_s() {
+    let (lowest, minus_one) = (i64::MIN as u64, -1i64 as u64);
+    assert_eq!(BinOp::SDiv.apply(lowest, minus_one), lowest);
+    assert_eq!(BinOp::SMod.apply(lowest, minus_one), 0);
+    assert_eq!((BinOp::UDiv.apply(5, 0), BinOp::UMod.apply(5, 0)), (0, 5));
+    assert_eq!((BinOp::SDiv.apply(5, 0), BinOp::SMod.apply(5, 0)), (0, 5));
+    assert_eq!(BinOp::Shl.apply(1, 65), 2);
+    assert_eq!(BinOp::AShr.apply(-8i64 as u64, 1), -4i64 as u64);
+}
+
+#[test]
+fn what_is_no_ir_is_refused_with_its_line() {
+    let refused = |text: &str| text.parse::<Module>().expect_err("it is refused").to_string();
+    let messages = [
+        "funk a {",
+        "func a {\nblock0:\n  v0: int = const 1",
+        "func a {\n}\nblock0:",
+        "func a {\nblock1:",
+        "func a {\nblock0:\n  v0: int = const 9223372036854775808",
+        "func a {\nblock0:\n  v0: float = const 1",
+        "func a {\nblock0:\n  v0: int = frob v1, v2",
+        "func a {\nblock0:\n  v0: int = load.32 [v1 + 0]",
+        "func a {\nblock0:\n  v0: int = load.u32 [v1 - 4294967295]",
+        "func a {\nblock0:\n  v0: int = const 1\n  v0: int = const 1",
+        "func a {\nblock0:\n  v99999999: int = const 1",
+        "func a {\nblock0:\n  jump block1 block2",
+        "func a {\nblock0:\n}",
+        "map m0 \"@a user",
+        "map m0 \"@a\" user heap key 4 value 8 entries 1",
+        "; a comment\n\nmap m1 \"@a\" user hash key 4 value 8 entries 1",
+    ];
+    insta::assert_snapshot!(messages.map(refused).join("\n"));
 }

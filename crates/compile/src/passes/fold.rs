@@ -2,7 +2,8 @@
 //! branches that always go one way, parameters that always get the same value.
 
 use super::Replacements;
-use crate::ir::{BinOp, CmpOp, Edge, Func, Op, Term, Value, ValueTy, Width};
+use crate::ir::interp::{extend, swap_bytes};
+use crate::ir::{BinOp, Edge, Func, Op, Term, Value, ValueTy};
 
 pub(super) fn run(func: &mut Func) -> bool {
     let mut changed = false;
@@ -36,7 +37,7 @@ pub(super) fn run(func: &mut Func) -> bool {
         if let Term::Branch { op, lhs, rhs, then, otherwise } = &block.term {
             let known = |value: &Value| consts[replace.get(*value).0 as usize];
             let taken = match (known(lhs), known(rhs)) {
-                (Some(lhs), Some(rhs)) => Some(compare(*op, lhs, rhs)),
+                (Some(lhs), Some(rhs)) => Some(op.holds(lhs as u64, rhs as u64)),
                 _ if then == otherwise => Some(true),
                 _ => None,
             };
@@ -120,7 +121,7 @@ enum Simplified {
 fn simplify(op: &Op, known: impl Fn(Value) -> Option<i64>, ty: impl Fn(Value) -> ValueTy) -> Simplified {
     match *op {
         Op::Bin(op, lhs, rhs) => match (known(lhs), known(rhs)) {
-            (Some(lhs), Some(rhs)) => Simplified::Const(compute(op, lhs, rhs)),
+            (Some(lhs), Some(rhs)) => Simplified::Const(op.apply(lhs as u64, rhs as u64) as i64),
             (_, Some(0)) if matches!(op, BinOp::Mul | BinOp::And) => Simplified::Const(0),
             (_, Some(0)) if !matches!(op, BinOp::UDiv | BinOp::SDiv) => Simplified::Same(lhs),
             (_, Some(1)) if matches!(op, BinOp::Mul | BinOp::UDiv | BinOp::SDiv) => Simplified::Same(lhs),
@@ -130,77 +131,19 @@ fn simplify(op: &Op, known: impl Fn(Value) -> Option<i64>, ty: impl Fn(Value) ->
             _ => Simplified::No,
         },
         Op::Cmp(op, lhs, rhs) => match (known(lhs), known(rhs)) {
-            (Some(lhs), Some(rhs)) => Simplified::Const(i64::from(compare(op, lhs, rhs))),
+            (Some(lhs), Some(rhs)) => Simplified::Const(op.holds(lhs as u64, rhs as u64).into()),
             // Addresses compare equal to themselves as well.
-            _ if lhs == rhs && ty(lhs) == ValueTy::Int => Simplified::Const(i64::from(compare(op, 0, 0))),
+            _ if lhs == rhs && ty(lhs) == ValueTy::Int => Simplified::Const(op.holds(0, 0).into()),
             _ => Simplified::No,
         },
         Op::Extend { from, signed, value } => match known(value) {
-            Some(value) => Simplified::Const(extend(from, signed, value)),
+            Some(value) => Simplified::Const(extend(value as u64, from, signed) as i64),
             None => Simplified::No,
         },
         Op::ByteSwap(width, value) => match known(value) {
-            Some(value) => Simplified::Const(match width {
-                Width::W8 => value & 0xff,
-                Width::W16 => i64::from((value as u16).swap_bytes()),
-                Width::W32 => i64::from((value as u32).swap_bytes()),
-                Width::W64 => value.swap_bytes(),
-            }),
+            Some(value) => Simplified::Const(swap_bytes(value as u64, width) as i64),
             None => Simplified::No,
         },
         _ => Simplified::No,
-    }
-}
-
-/// Arithmetic as [`BinOp`] defines it.
-pub(crate) fn compute(op: BinOp, lhs: i64, rhs: i64) -> i64 {
-    let (ul, ur) = (lhs as u64, rhs as u64);
-    let amount = (ur & 63) as u32;
-    match op {
-        BinOp::Add => lhs.wrapping_add(rhs),
-        BinOp::Sub => lhs.wrapping_sub(rhs),
-        BinOp::Mul => lhs.wrapping_mul(rhs),
-        BinOp::UDiv => ul.checked_div(ur).unwrap_or(0) as i64,
-        BinOp::UMod => ul.checked_rem(ur).unwrap_or(ul) as i64,
-        BinOp::SDiv if rhs == 0 => 0,
-        BinOp::SDiv => lhs.wrapping_div(rhs),
-        BinOp::SMod if rhs == 0 => lhs,
-        BinOp::SMod => lhs.wrapping_rem(rhs),
-        BinOp::And => lhs & rhs,
-        BinOp::Or => lhs | rhs,
-        BinOp::Xor => lhs ^ rhs,
-        BinOp::Shl => (ul << amount) as i64,
-        BinOp::LShr => (ul >> amount) as i64,
-        BinOp::AShr => lhs >> amount,
-    }
-}
-
-/// Comparison as [`CmpOp`] defines it.
-pub(crate) fn compare(op: CmpOp, lhs: i64, rhs: i64) -> bool {
-    let (ul, ur) = (lhs as u64, rhs as u64);
-    match op {
-        CmpOp::Eq => lhs == rhs,
-        CmpOp::Ne => lhs != rhs,
-        CmpOp::ULt => ul < ur,
-        CmpOp::ULe => ul <= ur,
-        CmpOp::UGt => ul > ur,
-        CmpOp::UGe => ul >= ur,
-        CmpOp::SLt => lhs < rhs,
-        CmpOp::SLe => lhs <= rhs,
-        CmpOp::SGt => lhs > rhs,
-        CmpOp::SGe => lhs >= rhs,
-    }
-}
-
-/// The low bits, extended to 64.
-pub(crate) fn extend(from: Width, signed: bool, value: i64) -> i64 {
-    match (from, signed) {
-        (Width::W8, true) => i64::from(value as i8),
-        (Width::W16, true) => i64::from(value as i16),
-        (Width::W32, true) => i64::from(value as i32),
-        (Width::W8, false) => i64::from(value as u8),
-        (Width::W16, false) => i64::from(value as u16),
-        (Width::W32, false) => i64::from(value as u32),
-        (Width::W64, _) => value,
     }
 }

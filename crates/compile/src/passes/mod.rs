@@ -11,14 +11,17 @@ mod unused;
 use crate::ir::verify::debug_verify;
 use crate::ir::{Func, Module, Value};
 
-/// A pass and its name; it tells whether it changed anything.
-struct Pass {
-    name: &'static str,
-    run: fn(&mut Func) -> bool,
+/// A pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// What it is called.
+    pub name: &'static str,
+    /// Runs it on a function that the verifier accepts. Whether it changed anything.
+    pub run: fn(&mut Func) -> bool,
 }
 
 /// In this order, again and again until nothing changes.
-const PASSES: &[Pass] = &[
+pub const PASSES: &[Pass] = &[
     Pass { name: "fold", run: fold::run },
     Pass { name: "reuse", run: reuse::run },
     Pass { name: "unused", run: unused::run },
@@ -90,6 +93,3 @@ impl Replacements {
         true
     }
 }
-
-#[cfg(test)]
-mod tests;
