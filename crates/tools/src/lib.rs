@@ -18,6 +18,8 @@ pub struct Tool {
     pub name: &'static str,
     /// What it shows, in a line.
     pub summary: &'static str,
+    /// Its command line.
+    pub command: fn() -> clap::Command,
     /// Runs it with its arguments.
     pub run: fn(&[OsString]) -> ExitCode,
 }
@@ -28,4 +30,23 @@ pub static TOOLS: &[&Tool] = &[&opensnoop::TOOL];
 /// The tool of this name.
 pub fn find(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().copied().find(|tool| tool.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_contradict_nothing_and_are_called_as_their_tool() {
+        for tool in TOOLS {
+            let command = (tool.command)();
+            assert_eq!(command.get_name(), tool.name);
+            command.debug_assert();
+        }
+    }
+
+    #[test]
+    fn tools_are_listed_by_name_each_once() {
+        assert!(TOOLS.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
 }

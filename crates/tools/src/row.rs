@@ -1,33 +1,46 @@
-//! A row as a tool's script emits it: a tuple, read by position.
+//! A row as a tool's script emits it: a record, read by the names of its fields.
 
 use skep_trace::sink::Data;
 
-/// One tuple. What is not there or of another kind reads as zero or empty: a
-/// script and its front are written together, and a test runs them together.
-pub struct Row<'a>(&'a [Data]);
+/// One record. A field that is not there or of another kind reads as zero or
+/// empty: a script and its front are written together, and a test runs them
+/// together.
+pub struct Row<'a>(&'a [(String, Data)]);
 
 impl<'a> Row<'a> {
-    /// The elements of a tuple or record; `None` for any other value.
+    /// The fields of a record; `None` for any other value.
     pub fn new(data: &'a Data) -> Option<Row<'a>> {
         match data {
-            Data::List(elems) => Some(Row(elems)),
+            Data::Record(fields) => Some(Row(fields)),
             _ => None,
         }
     }
 
-    /// An integer; a negative one as the 64 bits of its two's complement.
-    pub fn uint(&self, index: usize) -> u64 {
-        match self.0.get(index) {
+    fn get(&self, name: &str) -> Option<&'a Data> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, data)| data)
+    }
+
+    /// An integer; one that is negative reads as 0.
+    pub fn uint(&self, name: &str) -> u64 {
+        match self.get(name) {
             Some(Data::Uint(value)) => *value,
-            Some(Data::Int(value)) => *value as u64,
+            Some(Data::Int(value)) => u64::try_from(*value).unwrap_or(0),
             Some(Data::Bool(value)) => u64::from(*value),
             _ => 0,
         }
     }
 
+    /// An integer that may be negative.
+    pub fn int(&self, name: &str) -> i64 {
+        match self.get(name) {
+            Some(Data::Int(value)) => *value,
+            _ => i64::try_from(self.uint(name)).unwrap_or(i64::MAX),
+        }
+    }
+
     /// A text.
-    pub fn text(&self, index: usize) -> &'a str {
-        match self.0.get(index) {
+    pub fn text(&self, name: &str) -> &'a str {
+        match self.get(name) {
             Some(Data::Text(text)) => text,
             _ => "",
         }

@@ -15,7 +15,7 @@ use crate::row::Row;
 
 /// Flags that every tool has.
 #[derive(clap::Args)]
-pub struct Flags {
+pub struct CommonFlags {
     /// Print the script that the tool runs, and stop
     #[arg(long)]
     pub script: bool,
@@ -36,7 +36,7 @@ pub struct Run<'a> {
     /// Seconds after which it ends.
     pub duration: Option<u64>,
     /// The flags every tool has.
-    pub flags: &'a Flags,
+    pub flags: &'a CommonFlags,
 }
 
 /// Reads a tool's flags; help and mistakes are told and give the exit status.
@@ -49,7 +49,7 @@ pub fn parse<T: clap::Parser>(name: &str, args: &[OsString]) -> Result<T, ExitCo
     })
 }
 
-/// Runs a tool that prints a line for each tuple its script prints. `fill` gets
+/// Runs a tool that prints a line for each record its script prints. `fill` gets
 /// each of them and an empty line; a line left empty is not printed.
 pub fn run<F>(run: Run<'_>, view: View, fill: F) -> ExitCode
 where

@@ -3,15 +3,19 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::row::Row;
 use crate::run::{self, Run};
 use crate::{Tool, lines};
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "opensnoop", summary: "show every open() of a file, with its result", run: main };
+pub static TOOL: Tool = Tool {
+    name: "opensnoop",
+    summary: "show every open() of a file, with its result",
+    command: Flags::command,
+    run: main,
+};
 
 const SCRIPT: &str = include_str!("opensnoop.bt");
 
@@ -44,7 +48,7 @@ struct Flags {
     #[arg(short, long)]
     name: Option<String>,
     #[command(flatten)]
-    common: run::Flags,
+    common: run::CommonFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -95,25 +99,25 @@ fn main(args: &[OsString]) -> ExitCode {
         },
         view,
         |row: &Row<'_>, line| {
-            let [time, uid, pid, tid, result] = [row.uint(0), row.uint(1), row.uint(2), row.uint(3), row.uint(5)];
-            let comm = row.text(4);
+            let comm = row.text("comm");
             if flags.name.as_ref().is_some_and(|name| !comm.contains(name.as_str())) {
                 return;
             }
+            let time = row.uint("time");
             let since = time.saturating_sub(*first.get_or_insert(time));
-            let result = result as i64;
+            let result = row.int("result");
             let (fd, error) = if result < 0 { (-1, -result) } else { (result, 0) };
             if flags.timestamp {
                 line.cell(format_args!("{}.{:09}", since / 1_000_000_000, since % 1_000_000_000));
             }
             if flags.print_uid {
-                line.cell(uid);
+                line.cell(row.uint("uid"));
             }
-            line.cell(if by_tid { tid } else { pid });
+            line.cell(row.uint(if by_tid { "tid" } else { "pid" }));
             line.text(comm);
             line.cell(fd);
             line.cell(error);
-            line.text(row.text(6));
+            line.text(row.text("path"));
         },
     )
 }
