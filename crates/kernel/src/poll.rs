@@ -41,6 +41,17 @@ impl Poll {
             .map_err(|e| Error::call("epoll_ctl(EPOLL_CTL_ADD)", e))
     }
 
+    /// Waits for the other end of `fd` to go away: a pipe that nobody reads, a terminal that is gone. False if `fd`
+    /// has no other end, as a file.
+    pub fn add_hang_up(&self, fd: impl AsFd, token: Token) -> Result<bool> {
+        // Errors and hang-ups are always reported; nothing else is asked for.
+        match epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::PERM) => Ok(false),
+            Err(errno) => Err(Error::call("epoll_ctl(EPOLL_CTL_ADD)", errno)),
+        }
+    }
+
     /// No longer waits for `fd`.
     pub fn remove(&self, fd: impl AsFd) -> Result<()> {
         epoll::delete(&self.epoll, fd).map_err(|e| Error::call("epoll_ctl(EPOLL_CTL_DEL)", e))
@@ -71,6 +82,26 @@ pub(crate) fn timespec(duration: Duration) -> Timespec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ready(poll: &mut Poll) -> Vec<Token> {
+        poll.wait(Some(Duration::ZERO)).unwrap().collect()
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_hangs_up() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let mut poll = Poll::new().unwrap();
+        assert!(poll.add_hang_up(&writer, 7).unwrap());
+        assert_eq!(ready(&mut poll), []);
+        drop(reader);
+        assert_eq!(ready(&mut poll), [7]);
+    }
+
+    #[test]
+    fn a_file_has_no_other_end() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!Poll::new().unwrap().add_hang_up(&file, 0).unwrap());
+    }
 
     #[test]
     fn timeouts_are_rounded_up_and_bounded() {

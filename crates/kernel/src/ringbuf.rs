@@ -8,7 +8,7 @@
 
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 use std::{fmt, slice};
 
@@ -217,6 +217,9 @@ impl RingBuffer {
     fn tell(&mut self, position: u64) {
         if position != self.told {
             self.consumer_cell().store(position, Ordering::Release);
+            // The kernel finishes a record and then looks how far the reader is; the reader tells and then looks for
+            // records. Unless both do so in this order, each may miss the other, and nobody wakes the reader up.
+            fence(Ordering::SeqCst);
             self.told = position;
         }
     }

@@ -16,6 +16,7 @@ pub mod decode;
 mod error;
 mod load;
 pub mod maps;
+mod pace;
 mod reader;
 mod refusal;
 mod session;

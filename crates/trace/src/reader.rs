@@ -36,6 +36,13 @@ impl Reader {
         self.events.iter().chain(&self.control)
     }
 
+    /// Whether the kernel shall keep from waking this side up (see [`RingBuffer::set_quiet`]).
+    pub fn set_quiet(&mut self, quiet: bool) {
+        for ring in self.events.iter_mut().chain(&mut self.control) {
+            ring.set_quiet(quiet);
+        }
+    }
+
     /// Hands over everything that was there when the call began, in order, and tells how much it was. `each` gets
     /// the record and whether it is a control record.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8], bool) -> Result<()>) -> Result<u64> {

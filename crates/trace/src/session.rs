@@ -29,6 +29,7 @@ use crate::decode::{Schema, Value};
 use crate::error::{Error, Result};
 use crate::load::{self, Loaded, RuntimeValues};
 use crate::maps::UserMap;
+use crate::pace::{NAP, Pace};
 use crate::reader::Reader;
 use crate::sink::{Event, Sink};
 
@@ -231,32 +232,17 @@ impl Session {
     }
 
     fn read(&mut self, sink: &mut dyn Sink, deadline: Option<Instant>) -> Result<Ended> {
-        const RING: u64 = 0;
-        const SIGNAL: u64 = 1;
-        const PROCESS: u64 = 2;
-        let mut poll = Poll::new().map_err(Error::kernel("cannot wait for events"))?;
-        let add = |poll: &Poll, fd: &dyn AsFd, token| {
-            poll.add(fd.as_fd(), token).map_err(Error::kernel("cannot wait for events"))
-        };
-        for ring in self.reader.rings() {
-            add(&poll, ring, RING)?;
-        }
-        if let Some(signals) = &self.signals {
-            add(&poll, signals, SIGNAL)?;
-        }
-        if let Some(child) = &self.child {
-            add(&poll, child, PROCESS)?;
-        }
-        if let Some(process) = &self.process {
-            add(&poll, process, PROCESS)?;
-        }
+        let mut poll = self.watch(sink)?;
         let only_special = self
             .state
             .artifact
             .targets
             .iter()
             .all(|target| matches!(target.attach, Attach::Begin | Attach::End));
+        let mut pace = Pace::new(Instant::now());
+        let mut napping = false;
         loop {
+            let begun = Instant::now();
             let records = self.drain(sink)?;
             if self.state.closed {
                 return Ok(Ended::Closed);
@@ -264,34 +250,72 @@ impl Session {
             if self.state.exit_code.is_some() {
                 return Ok(Ended::Exit);
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(Ended::Duration);
             }
             if only_special && self.child.is_none() {
                 return Ok(Ended::Complete);
             }
-            let timeout = if records > 0 {
+            let nap = pace.saw(records, now);
+            let changed = nap != napping;
+            if changed {
+                napping = nap;
+                self.reader.set_quiet(nap);
+            }
+            // What came while the kernel kept quiet nobody will tell: it is looked for once more.
+            let keep_on = records > 0 || (changed && !nap);
+            if nap {
+                self.state.tell(sink.idle())?;
+                // Whoever needs longer to read than to nap cannot afford it.
+                if now - begun < NAP {
+                    std::thread::sleep(deadline.map_or(NAP, |deadline| NAP.min(deadline - now)));
+                }
+            } else if !keep_on {
+                self.state.tell(sink.idle())?;
+            }
+            let timeout = if nap || keep_on {
                 Some(Duration::ZERO)
             } else {
-                self.state.tell(sink.idle())?;
-                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+                deadline.map(|deadline| deadline.saturating_duration_since(now))
             };
             let ready = poll.wait(timeout).map_err(Error::kernel("cannot wait for events"))?;
-            let (mut signal, mut process) = (false, false);
-            for token in ready {
-                signal |= token == SIGNAL;
-                process |= token == PROCESS;
-            }
-            if signal
+            let ready = ready.fold(Ready::default(), Ready::with);
+            if ready.signal
                 && let Some(signals) = &self.signals
                 && let Some(signal) = signals.read().map_err(Error::kernel("cannot read a signal"))?
             {
                 return Ok(Ended::Signal(signal));
             }
-            if process {
+            if ready.process {
                 return Ok(Ended::Process);
             }
+            self.state.closed |= ready.output;
         }
+    }
+
+    /// Everything that may end a wait.
+    fn watch(&self, sink: &dyn Sink) -> Result<Poll> {
+        let watch = || {
+            let poll = Poll::new()?;
+            for ring in self.reader.rings() {
+                poll.add(ring, Ready::RING)?;
+            }
+            if let Some(signals) = &self.signals {
+                poll.add(signals, Ready::SIGNAL)?;
+            }
+            if let Some(child) = &self.child {
+                poll.add(child, Ready::PROCESS)?;
+            }
+            if let Some(process) = &self.process {
+                poll.add(process, Ready::PROCESS)?;
+            }
+            if let Some(output) = sink.output() {
+                poll.add_hang_up(output, Ready::OUTPUT)?;
+            }
+            Ok(poll)
+        };
+        watch().map_err(Error::kernel("cannot wait for events"))
     }
 
     fn drain(&mut self, sink: &mut dyn Sink) -> Result<u64> {
@@ -342,6 +366,30 @@ impl Session {
             notices(&Notice::CommandEnded(exit));
         }
         Ok(())
+    }
+}
+
+/// What a wait ended with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    signal: bool,
+    process: bool,
+    /// Nobody reads the results any more.
+    output: bool,
+}
+
+impl Ready {
+    const RING: u64 = 0;
+    const SIGNAL: u64 = 1;
+    const PROCESS: u64 = 2;
+    const OUTPUT: u64 = 3;
+
+    fn with(self, token: u64) -> Ready {
+        Ready {
+            signal: self.signal || token == Self::SIGNAL,
+            process: self.process || token == Self::PROCESS,
+            output: self.output || token == Self::OUTPUT,
+        }
     }
 }
 

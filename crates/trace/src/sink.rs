@@ -12,6 +12,7 @@ mod text;
 mod value;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use skep_lang::hir::{Format, PrintTo};
 use skep_ui::Span;
@@ -99,6 +100,12 @@ pub trait Sink {
     /// As [`Sink::event`].
     fn flush(&mut self) -> io::Result<()> {
         self.idle()
+    }
+
+    /// Where the results go. If it is something whose reader can go away, as a pipe, that ends the script, even
+    /// while there is nothing to write.
+    fn output(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 }
 

@@ -101,8 +101,7 @@ fn sink(request: &Request, script: &Script) -> Result<Box<dyn Sink>, Error> {
         // Not through the standard library's own buffer, which would look for line ends again.
         None => File::from(io::stdout().as_fd().try_clone_to_owned()?),
     };
-    let terminal = file.is_terminal();
-    let output = Output::new(Box::new(file), request.buffering, terminal);
+    let output = Output::to_file(file, request.buffering);
     let sources = script.sources.clone();
     Ok(if request.json {
         Box::new(JsonSink::new(output, sources).quiet(request.quiet).warnings(request.warnings))

@@ -1,6 +1,7 @@
 //! bpftrace's JSON form: one object per line.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use skep_lang::hir::PrintTo;
@@ -120,6 +121,10 @@ impl Sink for JsonSink {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+
+    fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.out.descriptor()
     }
 }
 

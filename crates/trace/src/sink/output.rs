@@ -1,6 +1,8 @@
 //! Bytes on their way out: gathered in one buffer, written in few calls.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use skep_ui::text;
 
@@ -19,10 +21,24 @@ pub enum Buffering {
 /// A buffered writer that knows whether it writes to a terminal.
 pub struct Output {
     buffer: Vec<u8>,
-    inner: Box<dyn Write + Send>,
+    inner: Inner,
     buffering: Buffering,
     terminal: bool,
     closed: bool,
+}
+
+enum Inner {
+    File(File),
+    Writer(Box<dyn Write + Send>),
+}
+
+impl Inner {
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Inner::File(file) => file,
+            Inner::Writer(writer) => writer,
+        }
+    }
 }
 
 /// Beyond this many bytes the buffer is written in any mode.
@@ -31,7 +47,25 @@ const FULL: usize = 64 * 1024;
 impl Output {
     /// Writes to `inner`. On a terminal, text of other processes is shown with its control characters escaped.
     pub fn new(inner: Box<dyn Write + Send>, buffering: Buffering, terminal: bool) -> Output {
+        Output::of(Inner::Writer(inner), buffering, terminal)
+    }
+
+    /// Writes to a file, a pipe or a terminal, as `file` is.
+    pub fn to_file(file: File, buffering: Buffering) -> Output {
+        let terminal = file.is_terminal();
+        Output::of(Inner::File(file), buffering, terminal)
+    }
+
+    fn of(inner: Inner, buffering: Buffering, terminal: bool) -> Output {
         Output { buffer: Vec::with_capacity(FULL + 4096), inner, buffering, terminal, closed: false }
+    }
+
+    /// Where it goes, if that is a descriptor.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.inner {
+            Inner::File(file) => Some(file.as_fd()),
+            Inner::Writer(_) => None,
+        }
     }
 
     /// Where to put bytes. Call [`Output::event_done`] after each event.
@@ -63,7 +97,8 @@ impl Output {
             self.buffer.clear();
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let written = self.inner.write_all(&self.buffer).and_then(|()| self.inner.flush());
+        let inner = self.inner.writer();
+        let written = inner.write_all(&self.buffer).and_then(|()| inner.flush());
         self.buffer.clear();
         self.closed = matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
         written

@@ -1,6 +1,7 @@
 //! bpftrace's text form.
 
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 
 use skep_lang::hir::PrintTo;
 use skep_ui::{SourceMap, Span};
@@ -152,6 +153,10 @@ impl Sink for TextSink {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+
+    fn output(&self) -> Option<BorrowedFd<'_>> {
+        self.out.descriptor()
     }
 }
 
