@@ -59,7 +59,8 @@ pub enum Agg {
         bits: u8,
     },
     /// `lhist(n, min, max, step)`: underflow, then (max-min)/step buckets
-    /// rounded up, then overflow; one 64-bit counter each.
+    /// rounded down, then overflow, which takes what is left of the last step
+    /// too; one 64-bit counter each.
     Lhist {
         /// Lower end of the first bucket.
         min: i64,
@@ -93,19 +94,19 @@ impl Agg {
 
     /// Number of buckets of a histogram; 0 for the others.
     ///
-    /// `hist`: bucket 0 holds negative values. With s = 2^bits, a value v in
+    /// `hist`: samples count as signed, and bucket 0 holds negative values. With s = 2^bits, a value v in
     /// 0..s has bucket 1 + v. A larger value, with e = floor(log2 v), has bucket
     /// 1 + s + (e - bits) * s + (the `bits` bits below v's highest set bit).
     pub fn buckets(self) -> u32 {
         match self {
             Agg::Hist { bits } => {
                 let split = 1u32 << bits;
-                1 + split + (64 - u32::from(bits)) * split
+                1 + split + (63 - u32::from(bits)) * split
             }
             Agg::Lhist { min, max, step } => {
                 let range = (i128::from(max) - i128::from(min)).max(0);
                 let step = i128::from(step.max(1));
-                u32::try_from((range + step - 1) / step).unwrap_or(u32::MAX - 2).saturating_add(2)
+                u32::try_from(range / step).unwrap_or(u32::MAX - 2).saturating_add(2)
             }
             _ => 0,
         }
@@ -383,8 +384,8 @@ mod tests {
 
     #[test]
     fn histograms_have_a_bucket_for_every_value() {
-        assert_eq!(Agg::Hist { bits: 0 }.buckets(), 1 + 1 + 64);
-        assert_eq!(Agg::Lhist { min: 0, max: 10, step: 3 }.buckets(), 4 + 2);
+        assert_eq!(Agg::Hist { bits: 0 }.buckets(), 1 + 1 + 63);
+        assert_eq!(Agg::Lhist { min: 0, max: 10, step: 3 }.buckets(), 3 + 2);
         assert_eq!(Agg::Lhist { min: i64::MIN, max: i64::MAX, step: 1 }.buckets(), u32::MAX);
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use skep_lang::ty::Agg;
+use skep_ui::hist::{Histogram, Scale};
 
 /// An integer with its sign, as maps hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,19 +69,8 @@ pub enum Reduced {
         /// Sum of the samples.
         total: Number,
     },
-    /// Of `hist` and `lhist`, from the first to the last bucket that is not empty.
-    Histogram(Vec<Bucket>),
-}
-
-/// One bucket of a histogram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// Least value that falls in it; `None` for everything below `end`.
-    pub start: Option<i128>,
-    /// Least value above it; `None` for everything from `start`.
-    pub end: Option<i128>,
-    /// How many fell in it.
-    pub count: u64,
+    /// Of `hist` and `lhist`.
+    Histogram(Histogram),
 }
 
 /// Reduces what the CPUs kept. Each item of `cpus` is one CPU's value; missing bytes count as zero.
@@ -99,7 +89,8 @@ pub fn reduce<'a>(agg: Agg, cpus: impl Iterator<Item = &'a [u8]>) -> Reduced {
                 total: Number::of(total, signed),
             }
         }
-        Agg::Hist { .. } | Agg::Lhist { .. } => Reduced::Histogram(buckets(agg, cpus)),
+        Agg::Hist { bits } => histogram(Scale::Log2 { bits: bits.into() }, cpus),
+        Agg::Lhist { min, max, step } => histogram(Scale::Linear { min, max, step }, cpus),
     }
 }
 
@@ -109,7 +100,7 @@ impl Reduced {
         match self {
             Reduced::Number(number) | Reduced::Average(number) => number.wide(),
             Reduced::Stats { average, .. } => average.wide(),
-            Reduced::Histogram(buckets) => buckets.iter().map(|bucket| i128::from(bucket.count)).sum(),
+            Reduced::Histogram(histogram) => i128::try_from(histogram.total()).unwrap_or(i128::MAX),
         }
     }
 
@@ -122,11 +113,9 @@ impl Reduced {
             Reduced::Stats { count, average, total } => {
                 Reduced::Stats { count, average: average.divided(by), total }
             }
-            Reduced::Histogram(mut buckets) => {
-                for bucket in &mut buckets {
-                    bucket.count /= u64::from(by.max(1));
-                }
-                Reduced::Histogram(buckets)
+            Reduced::Histogram(mut histogram) => {
+                histogram.divide(by.into());
+                Reduced::Histogram(histogram)
             }
         }
     }
@@ -170,7 +159,7 @@ fn average([total, count]: [u64; 2], signed: bool) -> Number {
     }
 }
 
-fn buckets<'a>(agg: Agg, cpus: impl Iterator<Item = &'a [u8]>) -> Vec<Bucket> {
+fn histogram<'a>(scale: Scale, cpus: impl Iterator<Item = &'a [u8]>) -> Reduced {
     let mut counts: Vec<u64> = Vec::new();
     for cpu in cpus {
         counts.resize(counts.len().max(cpu.len() / 8), 0);
@@ -178,55 +167,7 @@ fn buckets<'a>(agg: Agg, cpus: impl Iterator<Item = &'a [u8]>) -> Vec<Bucket> {
             *count = count.wrapping_add(word);
         }
     }
-    counts.truncate(agg.buckets() as usize);
-    let first = counts.iter().position(|&count| count != 0);
-    let last = counts.iter().rposition(|&count| count != 0);
-    let (Some(first), Some(last)) = (first, last) else { return Vec::new() };
-    let bounds = |index: usize| match agg {
-        Agg::Lhist { min, max, step } => lhist_bounds(min.into(), max.into(), step.max(1).into(), index),
-        Agg::Hist { bits } => hist_bounds(bits.into(), index),
-        _ => (None, None),
-    };
-    counts
-        .iter()
-        .enumerate()
-        .take(last + 1)
-        .skip(first)
-        .map(|(index, &count)| {
-            let (start, end) = bounds(index);
-            Bucket { start, end, count }
-        })
-        .collect()
-}
-
-/// The inverse of the bucket rule of [`Agg::buckets`] for `hist`.
-fn hist_bounds(bits: u32, index: usize) -> (Option<i128>, Option<i128>) {
-    let index = index as i128;
-    let split = 1i128 << bits;
-    if index == 0 {
-        (None, Some(0))
-    } else if index <= split {
-        (Some(index - 1), Some(index))
-    } else {
-        let above = index - 1 - split;
-        // There are at most 64 groups, so the shifts stay within 65 bits.
-        let shift = (above / split) as u32;
-        let start = (split + above % split) << shift;
-        (Some(start), Some(start + (1 << shift)))
-    }
-}
-
-/// The inverse of the bucket rule of [`Agg::buckets`] for `lhist`.
-fn lhist_bounds(min: i128, max: i128, step: i128, index: usize) -> (Option<i128>, Option<i128>) {
-    let whole = (max - min + step - 1) / step;
-    match index as i128 {
-        0 => (None, Some(min)),
-        index if index > whole => (Some(max.max(min)), None),
-        index => {
-            let start = min + (index - 1) * step;
-            (Some(start), Some((start + step).min(max)))
-        }
-    }
+    Reduced::Histogram(Histogram::new(scale, &counts))
 }
 
 #[cfg(test)]
@@ -268,36 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn histograms_know_the_bounds_of_their_buckets() {
-        // The rule of `Agg::buckets`, written the other way round.
-        fn bucket_of(bits: u32, value: u64) -> usize {
-            let split = 1u64 << bits;
-            if value < split {
-                return 1 + value as usize;
-            }
-            let e = value.ilog2();
-            let below = (value >> (e - bits)) & (split - 1);
-            (1 + split + u64::from(e - bits) * split + below) as usize
-        }
-        for bits in 0..=5 {
-            for value in (0..300).chain([1 << 20, (1 << 40) + 12345, u64::MAX / 2, u64::MAX]) {
-                let (start, end) = hist_bounds(bits, bucket_of(bits, value));
-                let value = i128::from(value);
-                assert!(start.unwrap() <= value && value < end.unwrap(), "{bits} {value} {start:?} {end:?}");
-            }
-        }
-        assert_eq!(hist_bounds(0, 0), (None, Some(0)));
+    fn histograms_add_up_over_the_cpus() {
+        let agg = Agg::Lhist { min: 0, max: 10, step: 3 };
+        let Reduced::Histogram(histogram) = reduced(agg, &[&[1, 0, 2, 0, 4], &[0, 0, 1]]) else { panic!() };
+        assert_eq!(histogram, Histogram::new(Scale::Linear { min: 0, max: 10, step: 3 }, &[1, 0, 3, 0, 4]));
     }
 
     #[test]
-    fn a_linear_histogram_ends_in_open_buckets() {
-        let agg = Agg::Lhist { min: 0, max: 10, step: 3 };
-        let Reduced::Histogram(buckets) = reduced(agg, &[&[1, 0, 2, 0, 0, 4]]) else { panic!() };
-        assert_eq!(buckets.len(), 6);
-        assert_eq!(buckets[0], Bucket { start: None, end: Some(0), count: 1 });
-        assert_eq!(buckets[2], Bucket { start: Some(3), end: Some(6), count: 2 });
-        assert_eq!(buckets[4], Bucket { start: Some(9), end: Some(10), count: 0 });
-        assert_eq!(buckets[5], Bucket { start: Some(10), end: None, count: 4 });
+    fn the_kernel_keeps_as_many_buckets_as_are_shown() {
+        for bits in 0..=5u8 {
+            let scale = Scale::Log2 { bits: bits.into() };
+            assert_eq!(Agg::Hist { bits }.buckets() as usize, scale.len());
+            assert_eq!(scale.index_of(i64::MAX) + 1, scale.len());
+        }
+        for (min, max, step) in [(0, 10, 3), (0, 10, 5), (7, 8, 1), (0, 1 << 40, 1 << 35), (1, 10_000, 500)] {
+            let scale = Scale::Linear { min, max, step };
+            assert_eq!(Agg::Lhist { min, max, step }.buckets() as usize, scale.len(), "{scale:?}");
+        }
     }
 
     proptest::proptest! {

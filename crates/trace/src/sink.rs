@@ -4,7 +4,6 @@
 //! is no other way out: text, JSON and what Rust callers get all come through here.
 
 mod collect;
-mod histogram;
 mod json;
 mod output;
 mod printf;

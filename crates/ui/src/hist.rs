@@ -8,7 +8,9 @@
 //! [8, 16)                4 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
 //! ```
 
-use std::ops::RangeInclusive;
+use std::fmt;
+
+use serde::Serialize;
 
 /// Width of the longest bar, in characters.
 const BAR_WIDTH: usize = 52;
@@ -40,12 +42,27 @@ pub enum Scale {
     },
 }
 
+/// How often each bucket of a scale was hit.
+///
+/// Its [`fmt::Display`] form has a line for each of [`Histogram::buckets`], each with its line end;
+/// serialised, it is the list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram {
+    scale: Scale,
+    /// The first bucket that was hit.
+    first: usize,
+    /// From there to the last one.
+    counts: Vec<u64>,
+}
+
 /// A bucket and how often it was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bucket {
     /// Least value; `None` if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<i64>,
     /// Greatest value, inclusive; `None` if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
     /// Number of values.
     pub count: u64,
@@ -165,43 +182,58 @@ impl Scale {
     }
 }
 
-/// The buckets from the first to the last one that was hit; none if none was.
-///
-/// `counts` has one number per bucket; missing ones at the end are taken as 0.
-pub fn buckets(scale: Scale, counts: &[u64]) -> Vec<Bucket> {
-    let Some(hit) = hit_range(counts) else { return Vec::new() };
-    let narrow = |value: i128| i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX });
-    hit.map(|index| {
-        let (low, high) = scale.bounds(index);
-        Bucket {
-            min: low.map(narrow),
-            max: high.map(|high| narrow(high - 1)),
-            count: counts.get(index).copied().unwrap_or(0),
+impl Histogram {
+    /// `counts` has one number per bucket of the scale; missing ones at the end are taken as 0.
+    pub fn new(scale: Scale, counts: &[u64]) -> Histogram {
+        let counts = counts.get(..scale.len()).unwrap_or(counts);
+        let first = counts.iter().position(|count| *count > 0).unwrap_or(0);
+        let end = counts.iter().rposition(|count| *count > 0).map_or(first, |last| last + 1);
+        Histogram { scale, first, counts: counts.get(first..end).unwrap_or_default().to_vec() }
+    }
+
+    /// The buckets from the first to the last one that was hit; none if none was.
+    pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
+        self.indexed().map(|(index, count)| {
+            let narrow = |edge: i128| i64::try_from(edge).unwrap_or(i64::MAX);
+            let (low, high) = self.scale.bounds(index);
+            Bucket { min: low.map(narrow), max: high.map(|high| narrow(high - 1)), count }
+        })
+    }
+
+    /// How many values there are.
+    pub fn total(&self) -> u128 {
+        self.counts.iter().map(|count| u128::from(*count)).sum()
+    }
+
+    /// Divides each count, leaving the buckets as they are; a division by 0 does nothing.
+    pub fn divide(&mut self, by: u64) {
+        for count in &mut self.counts {
+            *count = count.checked_div(by).unwrap_or(*count);
         }
-    })
-    .collect()
+    }
+
+    fn indexed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.counts.iter().enumerate().map(|(index, count)| (self.first + index, *count))
+    }
 }
 
-/// The printed lines, without line ends: none if no bucket was hit.
-///
-/// `counts` has one number per bucket; missing ones at the end are taken as 0.
-pub fn lines(scale: Scale, counts: &[u64]) -> Vec<String> {
-    let Some(hit) = hit_range(counts) else { return Vec::new() };
-    let most = counts.iter().copied().max().unwrap_or(1);
-    hit.map(|index| {
-        let count = counts.get(index).copied().unwrap_or(0);
-        // Single precision, as the original computes it: the bar's length must not differ by one.
-        let length = (count as f32 / most as f32 * BAR_WIDTH as f32) as usize;
-        let bar = "@".repeat(length.min(BAR_WIDTH));
-        format!("{:<16}{count:>8} |{bar:<BAR_WIDTH$}|", scale.label(index))
-    })
-    .collect()
+impl fmt::Display for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = self.counts.iter().copied().max().unwrap_or(0).max(1);
+        for (index, count) in self.indexed() {
+            // Single precision, as the original computes it: the bar's length must not differ by one.
+            let length = (count as f32 / most as f32 * BAR_WIDTH as f32) as usize;
+            let bar = "@".repeat(length.min(BAR_WIDTH));
+            writeln!(f, "{:<16}{count:>8} |{bar:<BAR_WIDTH$}|", self.scale.label(index))?;
+        }
+        Ok(())
+    }
 }
 
-fn hit_range(counts: &[u64]) -> Option<RangeInclusive<usize>> {
-    let first = counts.iter().position(|count| *count > 0)?;
-    let last = counts.iter().rposition(|count| *count > 0)?;
-    Some(first..=last)
+impl Serialize for Histogram {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.buckets())
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +247,11 @@ mod tests {
         for value in values {
             counts[scale.index_of(*value)] += 1;
         }
-        lines(scale, &counts).join("\n")
+        Histogram::new(scale, &counts).to_string()
+    }
+
+    fn buckets(scale: Scale, counts: &[u64]) -> Vec<Bucket> {
+        Histogram::new(scale, counts).buckets().collect()
     }
 
     const LOG2: Scale = Scale::Log2 { bits: 0 };
@@ -248,6 +284,8 @@ mod tests {
         assert_eq!(line(0, 1 << 62), "[4E, 8E)");
         assert_eq!(line(1, 1024), "[1024, 1536)");
         assert_eq!(line(1, 2000), "[1536, 2K)");
+        assert_eq!(line(2, 2048), "[2048, 2560)");
+        assert_eq!(line(2, 2560), "[2560, 3072)");
         assert_eq!(line(2, 3600), "[3584, 4K)");
         assert_eq!(line(2, 1_000_000), "[896K, 1024K)");
         assert_eq!(line(2, 1_300_000), "[1024K, 1280K)");
@@ -256,6 +294,7 @@ mod tests {
         assert_eq!(line(5, 33), "[33]");
         assert_eq!(line(5, 70), "[70, 72)");
         assert_eq!(line(5, 1100), "[1088, 1120)");
+        assert_eq!(line(5, 2048), "[2048, 2112)");
         assert_eq!(line(5, 32300), "[32256, 32K)");
         assert_eq!(line(5, 100_000), "[96K, 98K)");
     }
@@ -290,6 +329,31 @@ mod tests {
     fn nothing_recorded_prints_nothing() {
         assert_eq!(printed(LOG2, &[]), "");
         assert_eq!(buckets(LOG2, &[0, 0, 0]), vec![]);
+    }
+
+    #[test]
+    fn division_keeps_the_buckets() {
+        let mut hist = Histogram::new(LOG2, &[0, 1, 0, 7]);
+        assert_eq!(hist.total(), 8);
+        hist.divide(2);
+        insta::assert_snapshot!(hist, @r"
+        [0]                    0 |                                                    |
+        [1]                    0 |                                                    |
+        [2, 4)                 3 |@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@|
+        ");
+        hist.divide(0);
+        assert_eq!(hist.total(), 3);
+        hist.divide(4);
+        assert_eq!((hist.total(), hist.buckets().count()), (0, 3));
+    }
+
+    #[test]
+    fn as_json() {
+        let hist = Histogram::new(linear(0, 10, 5), &[1, 2, 0, 3]);
+        assert_eq!(
+            crate::json::to_string(&hist).unwrap(),
+            r#"[{"max": -1, "count": 1},{"min": 0, "max": 4, "count": 2},{"min": 5, "max": 9, "count": 0},{"min": 10, "count": 3}]"#
+        );
     }
 
     #[test]

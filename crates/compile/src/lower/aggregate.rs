@@ -26,7 +26,9 @@ impl Lower<'_> {
                 span: self.func.span(),
             });
         };
-        let signed = sample.is_some_and(|s| self.types.as_int(s.ty).is_some_and(|(_, signed)| signed));
+        // Histograms take all samples as signed.
+        let may_be_negative =
+            sample.is_some_and(|s| self.types.as_int(s.ty).is_none_or(|(bits, signed)| signed || bits == 64));
         let sample = match sample {
             Some(sample) => self.scalar(sample)?,
             None => self.func.int(1),
@@ -49,11 +51,11 @@ impl Lower<'_> {
                 self.keep_extreme(entry, sample, if signed { CmpOp::SGt } else { CmpOp::UGt })
             }
             Agg::Hist { bits } => {
-                let bucket = self.hist_bucket(sample, signed, bits);
+                let bucket = self.hist_bucket(sample, may_be_negative, bits);
                 self.count_bucket(entry, bucket, agg, after);
             }
-            Agg::Lhist { min, max, step } => {
-                let bucket = self.lhist_bucket(sample, (min, max, step), last_bucket(agg));
+            Agg::Lhist { min, step, .. } => {
+                let bucket = self.lhist_bucket(sample, (min, step), last_bucket(agg));
                 self.count_bucket(entry, bucket, agg, after);
             }
         }
@@ -179,9 +181,9 @@ impl Lower<'_> {
     }
 
     /// The bucket of a value as [`Agg::buckets`] numbers them.
-    fn hist_bucket(&mut self, sample: Value, signed: bool, bits: u8) -> Value {
+    fn hist_bucket(&mut self, sample: Value, may_be_negative: bool, bits: u8) -> Value {
         let (after, bucket) = self.func.new_join(ValueTy::Int);
-        if signed {
+        if may_be_negative {
             let negative = self.func.new_block();
             let counted = self.func.new_block();
             let zero = self.func.int(0);
@@ -251,7 +253,7 @@ impl Lower<'_> {
         result.unwrap_or(value)
     }
 
-    fn lhist_bucket(&mut self, sample: Value, (min, max, step): (i64, i64, i64), last: u32) -> Value {
+    fn lhist_bucket(&mut self, sample: Value, (min, step): (i64, i64), last: u32) -> Value {
         let (after, bucket) = self.func.new_join(ValueTy::Int);
         let under = self.func.new_block();
         let not_under = self.func.new_block();
@@ -263,7 +265,9 @@ impl Lower<'_> {
         let first = self.func.int(0);
         self.func.jump(after, &[first]);
         self.func.enter(not_under);
-        let highest = self.func.int(max);
+        // Where the last whole step ends.
+        let steps = i64::from(last.saturating_sub(1));
+        let highest = self.func.int(min.saturating_add(step.saturating_mul(steps)));
         self.func.branch(CmpOp::SGe, sample, highest, over, within);
         self.func.enter(over);
         let last = self.func.int(i64::from(last));

@@ -46,8 +46,7 @@ impl JsonSink {
     /// Writes one line.
     fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
         let buffer = self.out.buffer();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *buffer, Dialect);
-        line.serialize(&mut serializer)?;
+        skep_ui::json::write(buffer, line)?;
         buffer.push(b'\n');
         Ok(())
     }
@@ -235,18 +234,5 @@ impl Serialize for EntryData<'_> {
             EntryValue::Divided(number) => Json::<Number>(*number).serialize(serializer),
             EntryValue::Reduced(reduced) => Json::<&Reduced>(reduced).serialize(serializer),
         }
-    }
-}
-
-/// The original's spacing: a space after the colons and commas of objects, none in arrays.
-struct Dialect;
-
-impl serde_json::ser::Formatter for Dialect {
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use skep_lang::hir::{Attach, Config, Conversion, Format, Piece, PrintTo, Spec, Target};
 use skep_lang::ty::{Agg, Ty, TyKind, Types};
+use skep_ui::hist::{Histogram, Scale};
 use skep_ui::{SourceMap, Span};
 
 use super::{Buffering, Collect, Data, Event, JsonSink, Output, Record, Sink, TextSink};
@@ -373,5 +374,6 @@ fn rust_callers_get_data() {
     let Record::Map { entries, .. } = &records[0] else { panic!("{records:?}") };
     assert_eq!((&entries[0].key, &entries[0].value), (&Data::Uint(2), &Data::Uint(9)));
     assert_eq!(records[1], Record::Printf { message: false, text: "x".into(), values: Vec::new() });
-    assert_eq!(Data::from(&Reduced::Histogram(Vec::new())), Data::Aggregate(Reduced::Histogram(Vec::new())));
+    let histogram = Reduced::Histogram(Histogram::new(Scale::Log2 { bits: 0 }, &[0, 3]));
+    assert_eq!(Data::from(&histogram), Data::Aggregate(histogram));
 }

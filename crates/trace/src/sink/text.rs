@@ -6,7 +6,6 @@ use std::os::fd::BorrowedFd;
 use skep_lang::hir::PrintTo;
 use skep_ui::{SourceMap, Span};
 
-use super::histogram::push_histogram;
 use super::output::Output;
 use super::value::{push_key, push_reduced, push_value};
 use super::{Event, Sink, plural, printf};
@@ -71,9 +70,9 @@ impl TextSink {
             }
             out.push(b':');
             match &entry.value {
-                EntryValue::Reduced(Reduced::Histogram(buckets)) => {
+                EntryValue::Reduced(reduced @ Reduced::Histogram(_)) => {
                     out.push(b'\n');
-                    push_histogram(out, map.agg(), buckets);
+                    push_reduced(out, reduced);
                 }
                 EntryValue::Reduced(reduced) => {
                     out.push(b' ');
@@ -122,10 +121,11 @@ impl Sink for TextSink {
                 push_value(self.out.buffer(), value, escape);
                 self.out.buffer().push(b'\n');
             }
-            Event::Entry(Reduced::Histogram(buckets)) => push_histogram(self.out.buffer(), None, buckets),
             Event::Entry(reduced) => {
                 push_reduced(self.out.buffer(), reduced);
-                self.out.buffer().push(b'\n');
+                if !matches!(reduced, Reduced::Histogram(_)) {
+                    self.out.buffer().push(b'\n');
+                }
             }
             Event::Map(map) => self.map(map),
             Event::Time(text) => self.out.buffer().extend_from_slice(text.as_bytes()),

@@ -1,9 +1,11 @@
 //! Values as text and as JSON.
 
+use std::io::Write;
+
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
 use super::output::{push_foreign, push_hex_escape};
-use crate::aggregate::{Bucket, Number, Reduced};
+use crate::aggregate::{Number, Reduced};
 use crate::decode::{Text, Value};
 
 /// Appends a value as `print` shows it.
@@ -39,7 +41,7 @@ pub(super) fn push_key(out: &mut Vec<u8>, key: Value<'_>, escape: bool) {
     }
 }
 
-/// Appends what an aggregation amounts to, on one line; histograms are not on one line.
+/// Appends what an aggregation amounts to: one line without its end, or the lines of a histogram with theirs.
 pub(super) fn push_reduced(out: &mut Vec<u8>, reduced: &Reduced) {
     match reduced {
         Reduced::Number(number) | Reduced::Average(number) => push_number(out, *number),
@@ -52,7 +54,10 @@ pub(super) fn push_reduced(out: &mut Vec<u8>, reduced: &Reduced) {
             push_number(out, *total);
             out.extend_from_slice(b" }");
         }
-        Reduced::Histogram(_) => {}
+        Reduced::Histogram(histogram) => {
+            // Writing to a `Vec` cannot fail.
+            let _ = write!(out, "{histogram}");
+        }
     }
 }
 
@@ -76,7 +81,7 @@ pub(super) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Appends an address.
 pub(super) fn push_pointer(out: &mut Vec<u8>, value: u64) {
     // Writing to a `Vec` cannot fail.
-    let _ = std::io::Write::write_fmt(out, format_args!("{value:#x}"));
+    let _ = write!(out, "{value:#x}");
 }
 
 pub(super) fn push_int(out: &mut Vec<u8>, value: impl itoa::Integer) {
@@ -157,9 +162,8 @@ impl Serialize for Json<Value<'_>> {
         match self.0 {
             Value::Void => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(value),
-            Value::Int(value) => integer(value.into(), serializer),
-            Value::Uint(value) => integer(value.into(), serializer),
-            Value::Pointer(value) => integer(value.into(), serializer),
+            Value::Int(value) => serializer.serialize_i64(value),
+            Value::Uint(value) | Value::Pointer(value) => serializer.serialize_u64(value),
             Value::Text(text) => {
                 let shown = String::from_utf8_lossy(text.bytes);
                 if text.trailer.is_empty() {
@@ -193,55 +197,21 @@ impl Serialize for Json<&Reduced> {
             Reduced::Number(number) | Reduced::Average(number) => Json(*number).serialize(serializer),
             Reduced::Stats { count, average, total } => {
                 let mut stats = serializer.serialize_struct("stats", 3)?;
-                stats.serialize_field("count", &Json(Number::Unsigned(*count)))?;
+                stats.serialize_field("count", count)?;
                 stats.serialize_field("average", &Json(*average))?;
                 stats.serialize_field("total", &Json(*total))?;
                 stats.end()
             }
-            Reduced::Histogram(buckets) => serializer.collect_seq(buckets.iter().map(Json)),
+            Reduced::Histogram(histogram) => histogram.serialize(serializer),
         }
-    }
-}
-
-impl Serialize for Json<&Bucket> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Bucket { start, end, count } = *self.0;
-        let mut bucket = serializer.serialize_map(None)?;
-        if let Some(start) = start {
-            bucket.serialize_entry("min", &Json(start))?;
-        }
-        if let Some(end) = end {
-            bucket.serialize_entry("max", &Json(end - 1))?;
-        }
-        bucket.serialize_entry("count", &Json(Number::Unsigned(count)))?;
-        bucket.end()
     }
 }
 
 impl Serialize for Json<Number> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Number::Signed(value) => integer(value.into(), serializer),
-            Number::Unsigned(value) => integer(value.into(), serializer),
+            Number::Signed(value) => serializer.serialize_i64(value),
+            Number::Unsigned(value) => serializer.serialize_u64(value),
         }
-    }
-}
-
-impl Serialize for Json<i128> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        integer(self.0, serializer)
-    }
-}
-
-/// An integer that a double holds exactly is a number, any other a string: readers of JSON may know doubles only.
-fn integer<S: Serializer>(value: i128, serializer: S) -> Result<S::Ok, S::Error> {
-    // The conversion rounds, which is the question here.
-    if value as f64 as i128 != value {
-        return serializer.collect_str(&value);
-    }
-    match (i64::try_from(value), u64::try_from(value)) {
-        (Ok(value), _) => serializer.serialize_i64(value),
-        (_, Ok(value)) => serializer.serialize_u64(value),
-        _ => serializer.collect_str(&value),
     }
 }
