@@ -6,9 +6,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use skep_btf::ext;
 use skep_compile::artifact::{MapSpec, Storage};
-use skep_compile::backend::{self, Code};
+use skep_compile::backend;
 use skep_compile::ir::{self, Func, Op, Term, Width};
-use skep_isa::{AtomicOp, Insn, Reg, Size};
 use skep_kernel::bpf::{self, MapType, ProgSpec, ProgType, TestRun};
 use skep_kernel::limits;
 use skep_lang::hir;
@@ -16,7 +15,8 @@ use skep_lang::ty::{Agg, Ty, TyKind};
 use skep_testing::need;
 use skep_ui::{SourceMap, Span};
 use support::generate::{self, CTX_SIZE};
-use support::run::{self, Outcome};
+use support::kernel::{Random, has_fetching_atomics, run_in_kernel};
+use support::run;
 
 #[test]
 fn made_up_programs_mean_the_same_in_the_kernel() {
@@ -47,72 +47,14 @@ fn compare(seed: u64, func: &Func, ctx: &[u8]) {
     let simulated =
         run::run_code(&code, &maps, shown, ctx).unwrap_or_else(|trap| panic!("{trap}\n{}", describe()));
     assert_eq!(wanted, simulated, "{}", describe());
-    let real = in_kernel(&code, &maps, shown, ctx).unwrap_or_else(|error| panic!("{error}\n{}", describe()));
+    let real =
+        run_in_kernel(&code, &maps, shown, ctx).unwrap_or_else(|error| panic!("{error}\n{}", describe()));
     assert_eq!(wanted, real, "{}", describe());
-}
-
-fn in_kernel(code: &Code, maps: &[MapSpec], shown: usize, ctx: &[u8]) -> Result<Outcome, String> {
-    let maps: Vec<bpf::Map> = maps.iter().map(create).collect();
-    let fds: Vec<i32> = maps.iter().map(|map| map.as_fd().as_raw_fd()).collect();
-    let insns = run::link(code, &fds);
-    let prog = bpf::prog_load(&ProgSpec::new(ProgType::RAW_TRACEPOINT, "made_up", &insns))
-        .map_err(|error| format!("{error}\n{}", error.log))?;
-    let outcome = bpf::test_run(prog.as_fd(), &mut TestRun { ctx_in: ctx, ..TestRun::default() })
-        .map_err(|error| error.to_string())?;
-    let mut contents = Vec::new();
-    for map in &maps[..shown] {
-        let keys = map.keys().map_err(|error| error.to_string())?;
-        let mut entries: Vec<(Vec<u8>, Vec<u8>)> = keys
-            .into_iter()
-            .filter_map(|key| map.lookup(&key).ok().flatten().map(|value| (key, value)))
-            .collect();
-        entries.sort();
-        contents.push(entries);
-    }
-    Ok(Outcome { result: outcome.retval, maps: contents })
-}
-
-fn create(map: &MapSpec) -> bpf::Map {
-    let kind = match map.storage {
-        Storage::Hash => MapType::HASH,
-        Storage::Array => MapType::ARRAY,
-        Storage::PerCpuArray => MapType::PERCPU_ARRAY,
-        other => panic!("no test makes a map of kind {other:?}"),
-    };
-    let name = map.name.trim_start_matches('@');
-    let spec = bpf::MapSpec::new(kind, name, map.key_size, map.value_size, map.max_entries);
-    bpf::map_create(&spec).expect("the map can be created")
-}
-
-/// Whether the kernel has atomic additions that return the old value (Linux 5.12).
-fn has_fetching_atomics() -> bool {
-    let insns = [
-        Insn::mov64_imm(Reg::R1, 1),
-        Insn::store_imm(Size::DW, Reg::R10, -8, 0),
-        Insn::atomic(Size::DW, AtomicOp::Add { fetch: true }, Reg::R10, -8, Reg::R1),
-        Insn::mov64_imm(Reg::R0, 0),
-        Insn::exit(),
-    ];
-    bpf::prog_load(&ProgSpec::new(ProgType::RAW_TRACEPOINT, "fetch", &insns)).is_ok()
 }
 
 fn uses_fetching_atomics(func: &Func) -> bool {
     let mut insts = func.blocks.iter().flat_map(|block| &block.insts);
     insts.any(|inst| inst.result.is_some() && matches!(inst.op, Op::AtomicAdd { .. }))
-}
-
-/// Numbers that look random and are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 #[test]

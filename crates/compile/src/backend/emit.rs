@@ -147,6 +147,7 @@ impl Emitter<'_> {
             MOp::Truncate => self.push(Insn::mov32_reg(at(0), at(1))),
             MOp::Alu(op) => self.push(Insn::alu64_reg(op, at(0), at(2))),
             MOp::AluImm(op, imm) => self.push(Insn::alu64_imm(op, at(0), imm)),
+            MOp::Negate => self.push(Insn::neg64(at(0))),
             MOp::Swap(size) => self.push(Insn::endian(Endian::Be, size, at(0))),
             MOp::Compare(op) => self.compare(at(0), op, at(1), Operand::Reg(at(2))),
             MOp::CompareImm(op, imm) => self.compare(at(0), op, at(1), Operand::Imm(imm)),

@@ -67,6 +67,8 @@ pub enum MOp {
     Alu(AluOp),
     /// `d = a op constant`; `d` is `a`.
     AluImm(AluOp, i32),
+    /// `d = -a`; `d` is `a`.
+    Negate,
     /// `d = bytes of a reversed`; `d` is `a`.
     Swap(Size),
     /// `d = (a op b)`

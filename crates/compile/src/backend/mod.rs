@@ -3,7 +3,7 @@
 //! 1. `edges`: conditional branches get targets of their own
 //! 2. `legalize`: only operations remain that BPF has
 //! 3. `frame`: objects get their places on the stack or in the scratch map
-//! 4. `select`: BPF instructions on virtual registers (`machine`)
+//! 4. `select`: BPF instructions on virtual registers (`machine`), unlikely blocks last (`layout`)
 //! 5. `regs`: registers and spill slots, by regalloc2
 //! 6. `emit`: the final instructions, without needless copies (`tidy`)
 //!
@@ -14,6 +14,7 @@ mod btf;
 mod edges;
 mod emit;
 mod frame;
+mod layout;
 mod legalize;
 pub mod listing;
 mod machine;

@@ -14,6 +14,7 @@ use skep_isa::{AluOp, JmpOp, Reg, Size};
 use skep_ui::Span;
 
 use super::frame::{Frame, Slot};
+use super::layout;
 use super::machine::{ARGUMENTS, Base, MBlock, MFunc, MInst, MOp, preg};
 use crate::ir::cfg::Cfg;
 use crate::ir::{BinOp, BlockId, CmpOp, Func, Inst, MapRef, ObjectId, Op, Term, Value, ValueTy, Width};
@@ -22,11 +23,17 @@ use crate::ir::{BinOp, BlockId, CmpOp, Func, Inst, MapRef, ObjectId, Op, Term, V
 /// must be there if the frame needs one.
 pub fn select(func: &Func, frame: &Frame, scratch: Option<MapRef>) -> MFunc {
     let cfg = Cfg::of(func);
+    let defs: Vec<Option<&Op>> =
+        func.definitions().into_iter().map(|inst| inst.map(|inst| &inst.op)).collect();
+    let order = layout::order(func, &cfg, &defs);
+    let lookup = scratch.and_then(|map| Some((first_need(func, frame, &cfg, &defs)?, map)));
     let mut selector = Selector {
         func,
         frame,
-        defs: func.definitions().into_iter().map(|inst| inst.map(|inst| &inst.op)).collect(),
+        defs,
         cfg: &cfg,
+        lookup,
+        exit: MBlockId::new(order.len() + 1),
         checked: FxHashMap::default(),
         was_checked: vec![false; func.values.len()],
         at: BlockId(0),
@@ -36,15 +43,19 @@ pub fn select(func: &Func, frame: &Frame, scratch: Option<MapRef>) -> MFunc {
         first: 0,
         span: func.blocks.first().map_or(Span::GENERATED, |entry| entry.term_span),
     };
-    // The program's blocks follow those of the prologue.
-    let shift = if frame.scratch_size > 0 { PROLOGUE_BLOCKS } else { 0 };
     let mut place = vec![0; func.blocks.len()];
-    for (at, block) in cfg.order.iter().enumerate() {
-        place[block.0 as usize] = at + shift;
+    let mut next = 0;
+    for &block in &order {
+        place[block.0 as usize] = next;
+        // The lookup splits its block in two.
+        next += if lookup.is_some_and(|(home, _)| home == block) { 2 } else { 1 };
     }
-    selector.prologue(scratch);
-    for &block in &cfg.order {
+    selector.entry();
+    for &block in &order {
         selector.block(block, &place);
+    }
+    if lookup.is_some() {
+        selector.exit();
     }
     let mut out = selector.out;
     for from in 0..out.blocks.len() {
@@ -55,8 +66,21 @@ pub fn select(func: &Func, frame: &Frame, scratch: Option<MapRef>) -> MFunc {
     out
 }
 
-/// The lookup of the scratch value, and the way out when there is none.
-const PROLOGUE_BLOCKS: usize = 2;
+/// The last block that comes before everything that needs the scratch value, if anything does.
+fn first_need(func: &Func, frame: &Frame, cfg: &Cfg, defs: &[Option<&Op>]) -> Option<BlockId> {
+    let in_scratch = |value: Value| match defs[value.0 as usize] {
+        Some(Op::ObjectAddr(object, _)) => matches!(frame.slot(*object), Slot::Scratch(_)),
+        _ => false,
+    };
+    let needs = |block: &BlockId| {
+        let block = &func.blocks[block.0 as usize];
+        let mut any = false;
+        block.insts.iter().for_each(|inst| inst.op.for_each_use(|value| any |= in_scratch(value)));
+        block.term.for_each_use(|value| any |= in_scratch(value));
+        any
+    };
+    cfg.order.iter().copied().filter(needs).reduce(|a, b| cfg.common_dominator(a, b))
+}
 
 struct Selector<'a> {
     func: &'a Func,
@@ -64,6 +88,10 @@ struct Selector<'a> {
     /// The operation behind each value.
     defs: Vec<Option<&'a Op>>,
     cfg: &'a Cfg,
+    /// The block that begins with the lookup of the scratch value in this map.
+    lookup: Option<(BlockId, MapRef)>,
+    /// The block that leaves the program when there is no scratch value.
+    exit: MBlockId,
     /// The registers of numbers after the comparison that ends a block.
     checked: FxHashMap<(BlockId, Value), VReg>,
     /// Whether a value is anywhere in `checked`.
@@ -82,13 +110,16 @@ struct Selector<'a> {
 }
 
 impl Selector<'_> {
-    fn prologue(&mut self, scratch: Option<MapRef>) {
+    fn entry(&mut self) {
         if self.defs.iter().flatten().any(|op| **op == Op::Ctx) {
             let ctx = self.fresh();
             self.ctx = Some(ctx);
             self.push(MOp::Entry, vec![Operand::reg_fixed_def(ctx, preg(Reg::R1))]);
         }
-        let Some(map) = scratch.filter(|_| self.frame.scratch_size > 0) else { return };
+    }
+
+    /// Looks up the scratch value, where it is first needed and not on ways that do without.
+    fn scratch_value(&mut self, map: MapRef, params: Vec<VReg>) {
         let key = self.frame.scratch_key;
         self.push(MOp::StoreImm(Size::W, Base::Frame, key, 0), vec![]);
         let args = [self.define(MOp::Map(map)), self.define(MOp::FrameAddr(key))];
@@ -97,7 +128,11 @@ impl Selector<'_> {
         self.scratch = Some(base);
         // An array has its only entry; the verifier does not know.
         self.push(MOp::BranchImm(JmpOp::Ne, 0), vec![Operand::reg_use(base)]);
-        self.end_block(vec![], vec![], vec![MBlockId::new(PROLOGUE_BLOCKS), MBlockId::new(1)]);
+        let rest = MBlockId::new(self.out.blocks.len() + 1);
+        self.end_block(params, vec![], vec![rest, self.exit]);
+    }
+
+    fn exit(&mut self) {
         let zero = self.define(MOp::Constant(0));
         self.push(MOp::Return, vec![Operand::reg_fixed_use(zero, preg(Reg::R0))]);
         self.end_block(vec![], vec![], vec![]);
@@ -106,13 +141,17 @@ impl Selector<'_> {
     fn block(&mut self, id: BlockId, place: &[usize]) {
         let block = &self.func.blocks[id.0 as usize];
         self.at = id;
+        let mut params: Vec<VReg> = block.params.iter().copied().map(vreg).collect();
+        if let Some((_, map)) = self.lookup.filter(|(home, _)| *home == id) {
+            self.span = block.insts.first().map_or(block.term_span, |inst| inst.span);
+            self.scratch_value(map, std::mem::take(&mut params));
+        }
         for inst in &block.insts {
             self.span = inst.span;
             self.inst(inst);
         }
         self.span = block.term_span;
         let to = |block: BlockId| MBlockId::new(place[block.0 as usize]);
-        let params = block.params.iter().map(|param| vreg(*param)).collect();
         match &block.term {
             Term::Jump(edge) => {
                 let args = edge.args.iter().map(|arg| self.register(*arg)).collect();
@@ -201,6 +240,10 @@ impl Selector<'_> {
     }
 
     fn arithmetic(&mut self, op: BinOp, a: Value, b: Value, result: VReg) {
+        if op == BinOp::Sub && self.constant(a) == Some(0) {
+            let b = self.register(b);
+            return self.push(MOp::Negate, reuse(result, b));
+        }
         let a = self.register(a);
         if op == BinOp::And && self.constant(b) == Some(0xffff_ffff) {
             return self.push(MOp::Truncate, vec![Operand::reg_def(result), Operand::reg_use(a)]);

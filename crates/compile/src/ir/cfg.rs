@@ -44,6 +44,16 @@ impl Cfg {
         self.idom.get(block.0 as usize).copied().filter(|up| *up != block)
     }
 
+    /// The closest block that every way to either of two reachable blocks leads through.
+    pub fn common_dominator(&self, a: BlockId, b: BlockId) -> BlockId {
+        let mut common = a;
+        while !self.dominates(common, b) {
+            // The entry dominates everything, so this ends there at the latest.
+            common = self.idom[common.0 as usize];
+        }
+        common
+    }
+
     /// Whether every way to `b` leads through `a`; both reachable. A block dominates itself.
     pub fn dominates(&self, a: BlockId, mut b: BlockId) -> bool {
         loop {

@@ -1,18 +1,24 @@
-//! What is known now is not computed later: constants, neutral operands,
+//! What is known now is not computed later: constants, neutral operands, places within objects,
 //! branches that always go one way, parameters that always get the same value.
 
 use super::Replacements;
 use crate::ir::interp::{extend, swap_bytes};
-use crate::ir::{BinOp, Edge, Func, Op, Term, Value, ValueTy};
+use crate::ir::{BinOp, Edge, Func, ObjectId, Op, Term, Value, ValueTy};
 
 pub(super) fn run(func: &mut Func) -> bool {
     let mut changed = false;
     let mut consts: Vec<Option<i64>> = vec![None; func.values.len()];
+    let mut places: Vec<Option<(ObjectId, u32)>> = vec![None; func.values.len()];
+    let objects = &func.objects;
     let mut replace = Replacements::new(func);
     for block in &func.blocks {
         for inst in &block.insts {
-            if let (Some(result), Op::Const(value)) = (inst.result, &inst.op) {
-                consts[result.0 as usize] = Some(*value);
+            match (inst.result, &inst.op) {
+                (Some(result), Op::Const(value)) => consts[result.0 as usize] = Some(*value),
+                (Some(result), Op::ObjectAddr(object, offset)) => {
+                    places[result.0 as usize] = Some((*object, *offset));
+                }
+                _ => {}
             }
         }
     }
@@ -24,6 +30,15 @@ pub(super) fn run(func: &mut Func) -> bool {
         for inst in &mut block.insts {
             let Some(result) = inst.result else { continue };
             let known = |value: Value| consts[replace.get(value).0 as usize];
+            let place = |value: Value| places[replace.get(value).0 as usize];
+            if let Some((object, offset)) = further(&inst.op, known, place)
+                && offset <= objects[object.0 as usize].size
+            {
+                places[result.0 as usize] = Some((object, offset));
+                inst.op = Op::ObjectAddr(object, offset);
+                changed = true;
+                continue;
+            }
             match simplify(&inst.op, known, |value| values[value.0 as usize].ty) {
                 Simplified::Const(value) => {
                     inst.op = Op::Const(value);
@@ -108,6 +123,18 @@ pub(super) fn remove_params(func: &mut Func, removed: &[Vec<bool>]) -> bool {
 fn keep(list: &mut Vec<Value>, removed: &[bool]) {
     let mut flags = removed.iter();
     list.retain(|_| !flags.next().copied().unwrap_or(false));
+}
+
+/// A constant number of bytes on from a place in an object.
+fn further(
+    op: &Op,
+    known: impl Fn(Value) -> Option<i64>,
+    place: impl Fn(Value) -> Option<(ObjectId, u32)>,
+) -> Option<(ObjectId, u32)> {
+    let Op::Bin(BinOp::Add, base, by) = *op else { return None };
+    let (object, offset) = place(base)?;
+    let moved = i64::from(offset).checked_add(known(by)?)?;
+    Some((object, u32::try_from(moved).ok()?))
 }
 
 enum Simplified {

@@ -3,6 +3,7 @@
 //! A pass takes a function that the verifier accepts and leaves one, with the
 //! same effects. In debug builds the verifier looks after each of them.
 
+mod extend;
 mod fold;
 mod merge;
 mod reuse;
@@ -23,6 +24,7 @@ pub struct Pass {
 /// In this order, again and again until nothing changes.
 pub const PASSES: &[Pass] = &[
     Pass { name: "fold", run: fold::run },
+    Pass { name: "extend", run: extend::run },
     Pass { name: "reuse", run: reuse::run },
     Pass { name: "unused", run: unused::run },
     Pass { name: "merge", run: merge::run },

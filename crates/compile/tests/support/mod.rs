@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses the part of this that it needs")]
 
+pub mod differential;
 pub mod generate;
+pub mod kernel;
+pub mod language;
 pub mod run;
 pub mod scripts;

@@ -16,6 +16,9 @@ pub struct Outcome {
     pub maps: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
+/// Bytes of every ring buffer.
+pub const RING_BYTES: u32 = 1 << 16;
+
 /// The made-up constants of the run.
 pub fn runtime(what: Runtime) -> u64 {
     match what {
@@ -29,8 +32,8 @@ pub fn runtime(what: Runtime) -> u64 {
 
 /// Runs the IR. The maps compared are the first `shown`.
 pub fn run_ir(func: &Func, maps: &[MapSpec], shown: usize, ctx: &[u8]) -> Result<Outcome, String> {
-    let (mut env, fds) = world(maps);
     let mut memory = Memory::default();
+    let (mut env, fds) = world(maps, &mut memory)?;
     let links = interp::Links { maps: &fds, runtime: &runtime };
     let result = interp::run(func, &links, ctx, &mut env, &mut memory).map_err(|trap| trap.to_string())?;
     outcome(result, env, memory, &fds[..shown])
@@ -38,8 +41,8 @@ pub fn run_ir(func: &Func, maps: &[MapSpec], shown: usize, ctx: &[u8]) -> Result
 
 /// Runs the bytecode.
 pub fn run_code(code: &Code, maps: &[MapSpec], shown: usize, ctx: &[u8]) -> Result<Outcome, String> {
-    let (mut env, fds) = world(maps);
     let mut memory = Memory::default();
+    let (mut env, fds) = world(maps, &mut memory)?;
     let insns = link(code, &fds);
     let result = Interp::new(&insns).run(ctx, &mut env, &mut memory).map_err(|trap| trap.to_string())?;
     outcome(result, env, memory, &fds[..shown])
@@ -60,10 +63,15 @@ pub fn link(code: &Code, fds: &[i32]) -> Vec<Insn> {
     insns
 }
 
-fn world(maps: &[MapSpec]) -> (TestEnv, Vec<i32>) {
+fn world(maps: &[MapSpec], memory: &mut Memory) -> Result<(TestEnv, Vec<i32>), String> {
     let mut env = TestEnv::default();
-    let fds = maps.iter().map(|map| env.add_map(definition(map))).collect();
-    (env, fds)
+    let fds: Vec<i32> = maps.iter().map(|map| env.add_map(definition(map))).collect();
+    for (map, fd) in maps.iter().zip(&fds).filter(|(map, _)| !map.init.is_empty()) {
+        let (key, filled) = (vec![0; map.key_size as usize], env.map(*fd));
+        let updated = filled.ok_or("no such map")?.update(&key, &map.init, 0, memory);
+        updated.map_err(|fault| fault.to_string())?;
+    }
+    Ok((env, fds))
 }
 
 fn definition(map: &MapSpec) -> MapDef {
@@ -72,7 +80,7 @@ fn definition(map: &MapSpec) -> MapDef {
         Storage::PerCpuArray => MapKind::PercpuArray,
         Storage::Hash | Storage::LruHash => MapKind::Hash,
         Storage::PerCpuHash | Storage::PerCpuLruHash => MapKind::PercpuHash,
-        Storage::RingBuf => return MapDef::ring(map.max_entries),
+        Storage::RingBuf => return MapDef::ring(RING_BYTES),
     };
     MapDef::new(kind, map.key_size as usize, map.value_size as usize, map.max_entries)
 }

@@ -1,0 +1,79 @@
+//! A script by the whole road, and its program run at each stage.
+
+use skep_compile::artifact::MapSpec;
+use skep_compile::backend::{self, Code};
+use skep_compile::ir::Func;
+use skep_compile::{lower, optimise};
+use skep_lang::sema::testing::Fixture;
+use skep_lang::{Options, compile_front};
+use skep_ui::SourceMap;
+
+use super::run::{Outcome, run_code, run_ir};
+
+/// The one program of a script at all stages.
+pub struct Stages {
+    /// The script.
+    pub script: String,
+    /// As it was lowered.
+    pub lowered: Func,
+    /// After all passes.
+    pub optimised: Func,
+    /// The instructions.
+    pub code: Code,
+    /// All maps; the script's own come first.
+    pub maps: Vec<MapSpec>,
+    /// How many are the script's own.
+    pub shown: usize,
+}
+
+/// Compiles a script of one clause. `None` if the language refuses it.
+pub fn compile(script: &str) -> Option<Stages> {
+    let mut sources = SourceMap::new();
+    let file = sources.add("made_up.bt", script);
+    let analysis = compile_front(&sources, file, &Options::default(), &Fixture::default());
+    let Some(program) = &analysis.program else {
+        if std::env::var_os("SKEP_SHOW_REFUSED").is_some() {
+            eprintln!("{}", analysis.render(&sources, skep_ui::Colors::Never));
+        }
+        return None;
+    };
+    let mut module = lower(program).unwrap_or_else(|error| panic!("{error}\n{script}"));
+    let [lowered] = &module.funcs[..] else { panic!("one program for one clause") };
+    let lowered = lowered.clone();
+    optimise(&mut module);
+    let optimised = module.funcs[0].clone();
+    let artifact = backend::compile(module, program, &sources);
+    let artifact = artifact.unwrap_or_else(|error| panic!("{error}\n{script}"));
+    let [program_code] = &artifact.programs[..] else { panic!("one program for one clause") };
+    let code = Code {
+        insns: program_code.insns.clone(),
+        spans: program_code.spans.clone(),
+        relocs: program_code.relocs.clone(),
+    };
+    let (maps, shown) = (artifact.maps, program.maps.len());
+    Some(Stages { script: script.into(), lowered, optimised, code, maps, shown })
+}
+
+/// Runs all stages and compares what they leave behind.
+pub fn simulate(stages: &Stages) -> Result<Outcome, String> {
+    let with = |what: &str, error: String| format!("{what}: {error}\n{}", stages.describe());
+    let (maps, shown) = (&stages.maps, stages.shown);
+    let lowered = run_ir(&stages.lowered, maps, shown, &[]).map_err(|trap| with("lowered", trap))?;
+    let optimised = run_ir(&stages.optimised, maps, shown, &[]).map_err(|trap| with("optimised", trap))?;
+    if lowered != optimised {
+        return Err(with("optimised", format!("{lowered:?} became {optimised:?}")));
+    }
+    let run = run_code(&stages.code, maps, shown, &[]).map_err(|trap| with("code", trap))?;
+    if run != lowered {
+        return Err(with("code", format!("{lowered:?} became {run:?}")));
+    }
+    Ok(run)
+}
+
+impl Stages {
+    /// Everything, for a failure's message.
+    pub fn describe(&self) -> String {
+        let code = skep_isa::disasm::dump(&self.code.insns, &skep_isa::disasm::NoNames);
+        format!("{}\n{}\n{}\n{code}", self.script, self.lowered, self.optimised)
+    }
+}
