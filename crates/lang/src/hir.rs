@@ -39,7 +39,7 @@ pub struct Program {
 /// Settings that shape the generated code and the output (reference 1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Capacity of `str()` without a length, in bytes, NUL included.
+    /// How long a text read from memory can be; see [`Config::text_capacity`].
     pub max_strlen: u32,
     /// Number of keys a map without a declaration can hold.
     pub max_map_keys: u32,
@@ -66,6 +66,14 @@ pub enum MissingProbes {
     Warn,
     /// Nothing is said.
     Ignore,
+}
+
+impl Config {
+    /// Bytes that a text read from memory takes at most, NUL included. The setting counts characters
+    /// only up to 1023: so it does in the original.
+    pub fn text_capacity(&self) -> u32 {
+        if self.max_strlen < 1024 { self.max_strlen + 1 } else { self.max_strlen }
+    }
 }
 
 impl Default for Config {
@@ -281,6 +289,9 @@ pub enum PrintTo {
     Error,
     /// Standard error, with the place in the script: `warnf`.
     Warning,
+    /// Standard error, as a warning under the script's line: something in the script went wrong
+    /// when it ran.
+    Fault,
 }
 
 /// A `printf` format, taken apart.
@@ -393,7 +404,7 @@ pub enum ExprKind {
         /// The key; `None` for a map without keys.
         key: Option<Box<Expr>>,
     },
-    /// `@x[k]++`, `@x[k] += e` and their like on a 64-bit plain value: an
+    /// `@x[k]++`, `@x[k] += e` and their like on a 64-bit integer or a pointer: an
     /// atomic addition in place, creating the entry where there is none.
     MapAdd {
         /// Which.
@@ -573,9 +584,9 @@ pub enum BinaryOp {
     Sub,
     /// Wraps.
     Mul,
-    /// Signed or not by the type, towards zero; by zero gives 0.
+    /// Signed or not by the type, towards zero; by zero gives 1 and a warning.
     Div,
-    /// The sign of the left side; by zero gives the left side.
+    /// The sign of the left side; by zero gives 1 and a warning.
     Mod,
     /// Bits.
     And,

@@ -37,6 +37,8 @@ pub enum Need {
     RingBuf,
     /// Links that carry a value for their program.
     Cookies,
+    /// Programs that read what other CPUs keep in a per-CPU map.
+    LookupPerCpu,
     /// Counters of the processor.
     HardwareCounters,
     /// A scratch disk, /dev/vda, in a guest.
@@ -55,6 +57,7 @@ const LSM_MAC_ATTACH: u32 = 27;
 const KPROBE_MULTI_ATTACH: u32 = 42;
 const UPROBE_MULTI_ATTACH: u32 = 48;
 const GET_ATTACH_COOKIE: i32 = 174;
+const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
 
 impl Need {
     /// What is missing here, in a few words; `None` when the need is met.
@@ -88,6 +91,13 @@ impl Need {
                 "the cookie's helper",
                 bpf::Program::new(TRACEPOINT).calling(GET_ATTACH_COOKIE).load(),
             ),
+            Need::LookupPerCpu => {
+                let call = bpf::Program::new(TRACEPOINT).calling(MAP_LOOKUP_PERCPU_ELEM).load();
+                // A kernel that knows the helper dislikes the arguments, which are none.
+                let known = |error: &std::io::Error| error.raw_os_error() == Some(libc::EACCES);
+                let refusal = call.err().filter(|error| !known(error));
+                refusal.map(|error| format!("the kernel refuses the helper for other CPUs' values: {error}"))
+            }
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
             Need::BlockDisk => Need::Guest.lack().or_else(|| missing("/sys/block/vda")),
         }

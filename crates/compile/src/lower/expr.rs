@@ -153,13 +153,43 @@ impl Lower<'_> {
     }
 
     fn binary(&mut self, op: BinaryOp, ty: Ty, lhs: &Expr, rhs: &Expr) -> Result<Value, Error> {
-        let (width, signed) = self.access(ty);
+        let (width, _) = self.access(ty);
         let bits = i64::from(width.bytes()) * 8;
+        let known = matches!(rhs.kind, ExprKind::Int(_));
         let lhs = self.scalar(lhs)?;
         let mut rhs = self.scalar(rhs)?;
+        if matches!(op, BinaryOp::Div | BinaryOp::Mod) && !known {
+            return self.checked_division(op, ty, lhs, rhs);
+        }
         if matches!(op, BinaryOp::Shl | BinaryOp::Shr) && width != Width::W64 {
             rhs = self.func.bin_imm(BinOp::And, rhs, bits - 1);
         }
+        Ok(self.operation(op, ty, lhs, rhs))
+    }
+
+    /// A division by something that may be zero: then the result is 1, and the user is warned.
+    fn checked_division(&mut self, op: BinaryOp, ty: Ty, lhs: Value, rhs: Value) -> Result<Value, Error> {
+        let zero = self.func.int(0);
+        let by_zero = self.func.new_block();
+        let sound = self.func.new_block();
+        let (after, result) = self.func.new_join(ValueTy::Int);
+        self.func.branch(CmpOp::Eq, rhs, zero, by_zero, sound);
+        self.func.enter(by_zero);
+        let warning = hir::Format { pieces: vec![hir::Piece::Text(BY_ZERO.into())] };
+        let span = self.func.span();
+        self.printf(hir::PrintTo::Fault, &warning, &[], span)?;
+        let one = self.func.int(1);
+        self.func.jump(after, &[one]);
+        self.func.enter(sound);
+        let quotient = self.operation(op, ty, lhs, rhs);
+        self.func.jump(after, &[quotient]);
+        self.func.enter(after);
+        Ok(result)
+    }
+
+    /// The operation on values in the range of the type.
+    fn operation(&mut self, op: BinaryOp, ty: Ty, lhs: Value, rhs: Value) -> Value {
+        let (width, signed) = self.access(ty);
         let (op, stays_in_range) = match op {
             BinaryOp::Add => (BinOp::Add, false),
             BinaryOp::Sub => (BinOp::Sub, false),
@@ -177,7 +207,7 @@ impl Lower<'_> {
             BinaryOp::Shr => (BinOp::LShr, true),
         };
         let value = self.func.bin(op, lhs, rhs);
-        Ok(if stays_in_range { value } else { self.func.extend(width, signed, value) })
+        if stays_in_range { value } else { self.func.extend(width, signed, value) }
     }
 
     fn cast(&mut self, to: Ty, inner: &Expr) -> Result<Value, Error> {
@@ -233,3 +263,7 @@ impl Lower<'_> {
         }
     }
 }
+
+/// What is said about a division by zero.
+const BY_ZERO: &str =
+    "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result.";

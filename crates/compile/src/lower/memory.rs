@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashSet;
 use skep_isa::helpers::id;
-use skep_lang::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
+use skep_lang::hir::{BinaryOp, Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
 use skep_lang::ty::{Ty, TyKind};
 
 use super::cond::chunk;
@@ -115,7 +115,16 @@ impl Lower<'_> {
                 }
                 self.func.enter(after);
             }
-            ExprKind::Cast(inner) => self.write(inner, dst, ty)?,
+            ExprKind::Cast(inner) => {
+                // A shorter type cuts the value, also where there is room for more.
+                let kept = self.types.size(expr.ty);
+                if kept < size {
+                    self.write(inner, dst, expr.ty)?;
+                    self.func.zero(dst.at(kept), size - kept);
+                } else {
+                    self.write(inner, dst, ty)?;
+                }
+            }
             ExprKind::Block { body, value } => {
                 self.block(body)?;
                 self.write(value, dst, ty)?;
@@ -311,17 +320,20 @@ pub(super) fn reads_map(expr: &Expr, map: skep_lang::hir::MapId) -> bool {
     found
 }
 
-/// Whether evaluating an expression changes a map or a variable.
+/// Whether evaluating an expression changes a map or a variable, or may tell the user something.
 pub(super) fn has_effects(expr: &Expr) -> bool {
     let mut found = false;
     walk_expr(expr, &mut |expr| {
-        found |= matches!(
-            expr.kind,
+        found |= match &expr.kind {
             ExprKind::MapAdd { .. }
-                | ExprKind::LocalAdd { .. }
-                | ExprKind::Delete { .. }
-                | ExprKind::Block { .. }
-        );
+            | ExprKind::LocalAdd { .. }
+            | ExprKind::Delete { .. }
+            | ExprKind::Block { .. } => true,
+            ExprKind::Binary { op: BinaryOp::Div | BinaryOp::Mod, rhs, .. } => {
+                !matches!(rhs.kind, ExprKind::Int(_))
+            }
+            _ => false,
+        };
     });
     found
 }

@@ -220,7 +220,7 @@ impl Shaper<'_, '_> {
             }
         };
         let user = category == "syscalls";
-        let max_strlen = self.context.config.max_strlen;
+        let text_capacity = self.context.config.text_capacity();
         let mut filled = Filled::Yes;
         for (name, span) in &self.uses.fields {
             let Some(field) = format.fields.iter().find(|field| field.name == *name) else {
@@ -234,7 +234,7 @@ impl Shaper<'_, '_> {
                 filled = Filled::Failed;
                 continue;
             };
-            let access = record::access(self.types, field, user, max_strlen);
+            let access = record::access(self.types, field, user, text_capacity);
             if access.is_none() {
                 self.diagnostics
                     .error(*span, format!("Fields of type '{}' are not supported yet", field.ctype));
@@ -242,7 +242,7 @@ impl Shaper<'_, '_> {
             shape.fields.push((name.clone(), access));
         }
         if let Some(span) = self.uses.text_pointer {
-            let text = record::text_pointer(self.types, &format, user, max_strlen);
+            let text = record::text_pointer(self.types, &format, user, text_capacity);
             if let TextPointer::Several(names) = &text {
                 if std::mem::replace(&mut self.ambiguous, true) {
                     return filled;

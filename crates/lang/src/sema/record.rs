@@ -39,7 +39,7 @@ pub enum TextPointer {
 }
 
 /// How a field is reached; `None` when the language has no type for it.
-pub fn access(types: &mut Types, field: &Field, user: bool, max_strlen: u32) -> Option<Access> {
+pub fn access(types: &mut Types, field: &Field, user: bool, text_capacity: u32) -> Option<Access> {
     let space = if user { Space::User } else { Space::Kernel };
     let direct = |ty| Some(Access { kind: AccessKind::Direct, offset: field.offset, ty });
     match field.kind {
@@ -64,7 +64,7 @@ pub fn access(types: &mut Types, field: &Field, user: bool, max_strlen: u32) -> 
         FieldKind::DataLoc { relative, text: true, .. } => Some(Access {
             kind: AccessKind::DataLoc { relative },
             offset: field.offset,
-            ty: types.str(max_strlen),
+            ty: types.str(text_capacity),
         }),
         FieldKind::DataLoc { text: false, .. } | FieldKind::Opaque => None,
     }
@@ -75,13 +75,13 @@ pub fn text_pointer(
     types: &mut Types,
     format: &TracepointFormat,
     user: bool,
-    max_strlen: u32,
+    text_capacity: u32,
 ) -> TextPointer {
     let pointers: Vec<&Field> =
         format.fields.iter().filter(|field| matches!(field.kind, FieldKind::Ptr { text: true })).collect();
     match pointers.as_slice() {
         [] => TextPointer::None,
-        [field] => access(types, field, user, max_strlen).map_or(TextPointer::None, TextPointer::One),
+        [field] => access(types, field, user, text_capacity).map_or(TextPointer::None, TextPointer::One),
         several => TextPointer::Several(several.iter().map(|field| field.name.clone()).collect()),
     }
 }

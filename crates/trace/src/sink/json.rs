@@ -93,7 +93,10 @@ impl Sink for JsonSink {
                     PrintTo::Output => self.data("printf", &text)?,
                     PrintTo::Error => self.located("errorf", Message::Text(&text), span)?,
                     PrintTo::Warning if self.warnings => self.located("warnf", Message::Text(&text), span)?,
-                    PrintTo::Warning => {}
+                    PrintTo::Fault if self.warnings => {
+                        self.located("runtime_error", Message::Text(&text), span)?;
+                    }
+                    PrintTo::Warning | PrintTo::Fault => {}
                 }
             }
             Event::Value(value) => self.data("value", Json(value))?,

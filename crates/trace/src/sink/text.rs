@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
 use skep_lang::hir::PrintTo;
-use skep_ui::{SourceMap, Span};
+use skep_ui::{Colors, Diagnostic, SourceMap, Span};
 
 use super::output::Output;
-use super::value::{push_key, push_reduced, push_value};
+use super::value::{into_text, push_key, push_reduced, push_value};
 use super::{Event, Sink, plural, printf};
 use crate::aggregate::Reduced;
 use crate::maps::{EntryValue, MapView};
@@ -104,6 +104,14 @@ impl Sink for TextSink {
                 let escape = self.out.escapes();
                 printf::format(self.out.buffer(), format, args, escape);
             }
+            Event::Printf { to: PrintTo::Fault, format, args, span } => {
+                if self.warnings {
+                    let mut text = Vec::new();
+                    printf::format(&mut text, format, args, self.escape_messages);
+                    let warning = Diagnostic::warning(span, into_text(text));
+                    self.message(warning.render(&self.sources, Colors::Never).as_bytes())?;
+                }
+            }
             Event::Printf { to, format, args, span } => {
                 let severity = if to == PrintTo::Error { "ERROR" } else { "WARNING" };
                 if to == PrintTo::Error || self.warnings {
@@ -176,8 +184,8 @@ fn place(sources: &SourceMap, span: Span) -> String {
 
 fn helper_error(sources: &SourceMap, helper: &str, code: i64, span: Span) -> String {
     let message = helper_message(helper, code);
-    let diagnostic = skep_ui::Diagnostic::warning(span, message);
-    let rendered = diagnostic.render(sources, skep_ui::Colors::Never);
+    let diagnostic = Diagnostic::warning(span, message);
+    let rendered = diagnostic.render(sources, Colors::Never);
     let detail = format!("Additional Info - helper: {helper}, retcode: {code}\n");
     // The detail stands between the first line and the source.
     match rendered.split_once('\n') {

@@ -2,7 +2,7 @@
 
 use super::context::is_record;
 use super::{Action, Arity, Builtin, Call};
-use crate::hir::{BinaryOp, Expr, ExprKind};
+use crate::hir::{Expr, ExprKind};
 use crate::sema::check::{Checker, node};
 use crate::sema::options::Param;
 use crate::sema::record::{AccessKind, TextPointer};
@@ -30,7 +30,7 @@ pub(super) const TABLE: &[Builtin] = &[
 enum Length {
     /// As long as the settings allow.
     Default,
-    /// So many bytes, without the closing NUL.
+    /// So many bytes.
     Constant(u32),
     /// Known when the probe runs; a `uint64`.
     Dynamic(Expr),
@@ -103,31 +103,31 @@ fn shortened(checker: &mut Checker<'_>, text: Expr, length: &Length, call: &Call
         }
         return checker.text(text.get(..end).unwrap_or(""), call.span);
     }
-    let ty = checker.types.str(limit.saturating_add(1));
-    if checker.types.size(text.ty) <= checker.types.size(ty) {
+    // Here the length counts the closing NUL, unlike in the length of a literal.
+    if checker.types.size(text.ty) <= limit {
         return Expr { span: call.span, ..text };
     }
-    node(ExprKind::Cast(Box::new(text)), ty, call.span)
+    let (kept, ty) = (checker.types.str(limit.max(1)), checker.types.str(limit.saturating_add(1)));
+    let cut = node(ExprKind::Cast(Box::new(text)), kept, call.span);
+    node(ExprKind::Cast(Box::new(cut)), ty, call.span)
 }
 
 /// A text in memory.
 fn read(checker: &mut Checker<'_>, address: Expr, length: Length, call: &Call<'_>) -> Expr {
     // `str(0)` is the text of a number, which is what `str($1)` is with a number for `$1`.
-    if let (Some(value), Length::Default) = (checker.constant(&address), &length) {
-        return checker.text(value.to_string(), call.span);
+    if let Some(value) = checker.constant(&address) {
+        let text = checker.text(value.to_string(), call.span);
+        return shortened(checker, text, &length, call);
     }
     let pointer = Box::new(as_pointer(checker, address));
-    let max = checker.config.max_strlen;
+    let longest = checker.config.text_capacity();
+    // The length counts the closing NUL.
     let (capacity, length) = match length {
-        Length::Default => (max, None),
-        Length::Constant(limit) => (limit.saturating_add(1).min(max), None),
-        // What reads the text counts the closing NUL.
-        Length::Dynamic(length) => {
-            let span = length.span;
-            let one = Box::new(node(ExprKind::Int(1), Ty::U64, span));
-            let kind = ExprKind::Binary { op: BinaryOp::Add, lhs: Box::new(length), rhs: one };
-            (max, Some(Box::new(node(kind, Ty::U64, span))))
+        Length::Constant(limit) => {
+            (limit + 1, Some(Box::new(node(ExprKind::Int(u64::from(limit)), Ty::U64, call.span))))
         }
+        Length::Default => (longest, None),
+        Length::Dynamic(length) => (longest, Some(Box::new(length))),
     };
     let ty = checker.types.str(capacity);
     node(ExprKind::ReadStr { pointer, length }, ty, call.span)
@@ -174,7 +174,8 @@ fn length_of(checker: &mut Checker<'_>, call: &Call<'_>, length: &ast::Expr) -> 
         }
         let max = checker.config.max_strlen;
         let limit = u32::try_from(constant).unwrap_or(u32::MAX);
-        if limit > max {
+        // The longest text needs room for its NUL too.
+        if limit > max || limit == max && call.name == "str" {
             checker.diagnostics.warning(
                 call.span,
                 format!(
@@ -182,7 +183,11 @@ fn length_of(checker: &mut Checker<'_>, call: &Call<'_>, length: &ast::Expr) -> 
                 ),
             );
         }
-        return Some(Length::Constant(limit.min(max)));
+        return Some(match limit {
+            _ if limit <= max => Length::Constant(limit),
+            _ if call.name == "str" => Length::Default,
+            _ => Length::Constant(max),
+        });
     }
     match checker.types.kind(value.ty) {
         TyKind::Int { .. } => Some(Length::Dynamic(checker.force(value, Ty::U64))),

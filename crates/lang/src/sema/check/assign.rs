@@ -113,7 +113,8 @@ impl Checker<'_> {
     /// The right side of `a op= b`.
     fn compound(&mut self, op: Spanned<BinaryOp>, old: Expr, value: Expr, place: Span) -> Expr {
         // A variable that cannot hold numbers is the mistake, rather than the operator.
-        if self.types.as_int(value.ty).is_some() && !self.is_number(old.ty) {
+        let moves = matches!(self.types.kind(old.ty), TyKind::Ptr { .. });
+        if self.types.as_int(value.ty).is_some() && !self.is_number(old.ty) && !moves {
             let result = if op.node == BinaryOp::Sub { Ty::I64 } else { self.widen_int(value).ty };
             return node(ExprKind::Int(0), result, place);
         }
@@ -336,6 +337,10 @@ impl Checker<'_> {
             ast::ExprKind::Var(var) => {
                 let Some(id) = self.read_local(var) else { return self.broken(span) };
                 let old = self.local_type(id);
+                if let TyKind::Ptr { .. } = self.types.kind(old) {
+                    let by = Box::new(self.step(down, old, span));
+                    return node(ExprKind::LocalAdd { local: id, by, old: old_value }, old, span);
+                }
                 if !self.is_number(old) {
                     let message = format!(
                         "Type mismatch for ${}: trying to assign value of type '{}' when variable already has a type '{}'",
@@ -351,7 +356,7 @@ impl Checker<'_> {
                 let kept = self.local_type(id);
                 let ty =
                     if self.types.as_int(kept).is_some() { infer::settle(&mut self.types, kept) } else { ty };
-                let by = Box::new(step(down, ty, span));
+                let by = Box::new(self.step(down, ty, span));
                 node(ExprKind::LocalAdd { local: id, by, old: old_value }, ty, span)
             }
             ast::ExprKind::Map(map) => {
@@ -370,6 +375,11 @@ impl Checker<'_> {
     fn increment_map(&mut self, entry: Option<Entry>, down: bool, old_value: bool, span: Span) -> Expr {
         let Some((id, key)) = entry else { return self.broken(span) };
         let old = self.map_info(id).value;
+        let key = key.map(Box::new);
+        if let TyKind::Ptr { .. } = self.types.kind(old) {
+            let by = Box::new(self.step(down, old, span));
+            return node(ExprKind::MapAdd { map: id, key, by, old: old_value }, old, span);
+        }
         let wanted = self.sum_type(down, old, old);
         if !self.is_number(old) || old == Ty::BOOL {
             self.map_mismatch(id, if down { Ty::I64 } else { Ty::U64 }, old, span);
@@ -379,8 +389,14 @@ impl Checker<'_> {
             return self.broken(span);
         }
         let ty = infer::settle(&mut self.types, self.maps[id.0 as usize].value);
-        let by = Box::new(step(down, ty, span));
-        node(ExprKind::MapAdd { map: id, key: key.map(Box::new), by, old: old_value }, ty, span)
+        let by = Box::new(self.step(down, ty, span));
+        node(ExprKind::MapAdd { map: id, key, by, old: old_value }, ty, span)
+    }
+
+    /// What `++` or `--` adds: 1, or the size of what a pointer points to, or the negative.
+    fn step(&self, down: bool, ty: Ty, span: Span) -> Expr {
+        let step = self.step_of(ty);
+        node(ExprKind::Int(if down { step.wrapping_neg() } else { step }), ty, span)
     }
 
     /// The 64-bit type of a sum.
@@ -409,11 +425,6 @@ impl Checker<'_> {
     pub fn warn_discarded(&mut self, span: Span) {
         self.diagnostics.push(Diagnostic::warning(span, "Return value discarded."));
     }
-}
-
-/// 1 or -1.
-fn step(down: bool, ty: Ty, span: Span) -> Expr {
-    node(ExprKind::Int(if down { u64::MAX } else { 1 }), ty, span)
 }
 
 type CheckAggregation = fn(&mut Checker<'_>, &Call<'_>) -> Option<Aggregation>;

@@ -137,8 +137,14 @@ impl Checker<'_> {
         }
         match (self.types.kind(lhs.ty), self.types.kind(rhs.ty)) {
             (TyKind::Int { .. } | TyKind::Bool, TyKind::Int { .. } | TyKind::Bool) => {}
+            (TyKind::Ptr { .. }, TyKind::Int { .. }) if matches!(op, BinaryOp::Add | BinaryOp::Sub) => {
+                return self.moved_pointer(hir_op, lhs, rhs, span);
+            }
+            (TyKind::Int { .. }, TyKind::Ptr { .. }) if op == BinaryOp::Add => {
+                return self.moved_pointer(hir_op, rhs, lhs, span);
+            }
             (TyKind::Ptr { .. }, TyKind::Int { .. }) | (TyKind::Int { .. }, TyKind::Ptr { .. }) => {
-                return self.unsupported(span, "Arithmetic on pointers is");
+                return self.not_for(op, &lhs, &rhs, span);
             }
             (TyKind::Str(_), TyKind::Str(_)) => return self.not_for(op, &lhs, &rhs, span),
             (a, b) if a == b => return self.not_for(op, &lhs, &rhs, span),
@@ -148,6 +154,32 @@ impl Checker<'_> {
         let lhs = self.convert_number(lhs, result);
         let rhs = self.convert_number(rhs, result);
         node(ExprKind::Binary { op: hir_op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, result, span)
+    }
+
+    /// A pointer, so many elements further on or back.
+    fn moved_pointer(&mut self, op: hir::BinaryOp, pointer: Expr, by: Expr, span: Span) -> Expr {
+        let ty = pointer.ty;
+        let step = self.step_of(ty);
+        let (place, start) = (by.span, self.force(pointer, Ty::U64));
+        let by = self.widen_int(by);
+        let by = match by.kind {
+            ExprKind::Int(count) => node(ExprKind::Int(count.wrapping_mul(step)), Ty::U64, place),
+            _ => {
+                let lhs = Box::new(self.force(by, Ty::U64));
+                let rhs = Box::new(node(ExprKind::Int(step), Ty::U64, place));
+                node(ExprKind::Binary { op: hir::BinaryOp::Mul, lhs, rhs }, Ty::U64, place)
+            }
+        };
+        let moved = ExprKind::Binary { op, lhs: Box::new(start), rhs: Box::new(by) };
+        self.force(node(moved, Ty::U64, span), ty)
+    }
+
+    /// How many bytes lie between one element and the next; 1 for anything but a pointer.
+    pub fn step_of(&self, ty: Ty) -> u64 {
+        match self.types.kind(ty) {
+            TyKind::Ptr { to, .. } => u64::from(self.types.size(*to).max(1)),
+            _ => 1,
+        }
     }
 
     /// Arithmetic is done in 64 bits: unsigned if no side has a sign and it is no subtraction.

@@ -430,7 +430,10 @@ impl Parser<'_, '_> {
         self.cast_operand(header, ty)
     }
 
+    /// The header reaches up to the operand, as in the original's messages.
     fn cast_operand(&mut self, header: Span, ty: TypeExpr) -> Expr {
+        let operand = self.peek();
+        let header = Span::new(header.file, header.start, operand.start);
         let operand = Box::new(self.nested(Self::unary).unwrap_or_else(|| self.error_expr()));
         let span = self.since(header);
         self.expr(span, ExprKind::Cast { ty, header, operand })

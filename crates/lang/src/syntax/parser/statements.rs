@@ -93,7 +93,12 @@ impl Parser<'_, '_> {
             }
             _ => self.expression_statement(start, tail)?,
         };
-        let span = self.since(start);
+        // The `;` of an expression belongs to it, but not at the block's end: so it is in the
+        // original's messages.
+        let span = match &kind {
+            StmtKind::Expr(expr) if self.at(TokenKind::RBrace) && !self.lost => expr.span,
+            _ => self.since(start),
+        };
         Some(self.stmt(span, kind))
     }
 
