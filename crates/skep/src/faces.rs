@@ -29,7 +29,7 @@ pub static FACES: &[Face] = &[
         name: "check",
         link: None,
         summary: "compile scripts without loading them and report what is wrong",
-        run: |_, args| skep_trace::cli::check(args),
+        run: |name, args| skep_trace::cli::check(&with_name(name, args)),
     },
     Face {
         name: "bpftool",
