@@ -450,9 +450,11 @@ impl State {
                 send(&mut self.closed, sink, Event::Time(&text))?;
             }
             Action::Exit => {
-                // The first one counts.
                 let code = fields.next().and_then(|code| code.as_bits()).unwrap_or(0);
-                self.exit_code.get_or_insert(code as i32);
+                // The first one counts, but `END` has the last word.
+                if !self.mute {
+                    self.exit_code = Some(code as i32);
+                }
                 self.mute = true;
             }
             Action::HelperError { helper } => {
