@@ -109,9 +109,13 @@ pub fn expand<'a>(
 /// All that the attach points of a clause match.
 fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Vec<Candidate> {
     let mut found = Vec::new();
+    let mut failed = false;
     for attach_point in &probe.attach_points {
         match providers::expand(attach_point, context.options, context.world) {
-            Err(diagnostic) => diagnostics.push(diagnostic),
+            Err(diagnostic) => {
+                failed = true;
+                diagnostics.push(diagnostic);
+            }
             Ok(matches) if matches.is_empty() => {
                 diagnostics.extend(nothing_found(attach_point, context));
             }
@@ -123,6 +127,12 @@ fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagn
             })),
         }
     }
+    if found.is_empty() && !failed && context.config.missing_probes == MissingProbes::Warn {
+        diagnostics.warning(
+            probe.header,
+            "Probe has no valid attach points. It is being removed which may cause issues with program behavior.",
+        );
+    }
     found
 }
 
@@ -131,15 +141,16 @@ fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Opti
     let parts: Vec<String> = attach_point.parts.iter().map(ast::ApPart::text).collect();
     let wildcard =
         attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard);
-    let message = if wildcard {
-        "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'."
-            .to_owned()
-    } else {
-        format!("No matches for tracepoint {}.", parts.join(":"))
-    };
+    let missing = format!("No matches for tracepoint {}.", parts.join(":"));
     let diagnostic = match context.config.missing_probes {
-        MissingProbes::Error => Diagnostic::error(attach_point.span, message),
-        MissingProbes::Warn => Diagnostic::warning(attach_point.span, message),
+        MissingProbes::Error if wildcard => Diagnostic::error(
+            attach_point.span,
+            "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'.",
+        ),
+        MissingProbes::Error => Diagnostic::error(attach_point.span, missing),
+        // A pattern may match nothing here, as long as the clause as a whole matches something.
+        MissingProbes::Warn if wildcard => return None,
+        MissingProbes::Warn => Diagnostic::warning(attach_point.span, format!("{missing} Skipping.")),
         MissingProbes::Ignore => return None,
     };
     let near = match parts.as_slice() {

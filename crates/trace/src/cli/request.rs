@@ -269,7 +269,11 @@ fn not_yet(opt: Opt) -> String {
 }
 
 fn pid(text: &str) -> Result<i32, String> {
-    let number: i64 = text.parse().map_err(|_| format!("Failed to parse pid: invalid integer: {text}"))?;
+    let number: i64 = text.parse().map_err(|_| {
+        let problem =
+            if text.starts_with(|c: char| c.is_ascii_digit()) { "trailing bytes" } else { "integer" };
+        format!("Failed to parse pid: invalid {problem}: {text}")
+    })?;
     if !(0..=MOST_PID).contains(&number) {
         return Err(format!("Pid out of range: {number}"));
     }
