@@ -84,10 +84,16 @@ fn sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
         TyKind::Ptr { .. } => Some(checker.force(value, Ty::U64)),
         TyKind::Error => None,
         _ => {
-            let name = checker.type_name(value.ty);
+            // The original words it differently for histograms.
+            let (wanted, given) = match (call.name, checker.types.kind(value.ty)) {
+                ("hist" | "lhist", TyKind::Str(_) | TyKind::Probe) => ("int", "string".to_owned()),
+                ("hist" | "lhist", TyKind::Tuple(_)) => ("int", "tuple".to_owned()),
+                ("hist" | "lhist", _) => ("int", checker.type_name(value.ty)),
+                _ => ("integer", checker.type_name(value.ty)),
+            };
             checker.diagnostics.error(
                 call.span,
-                format!("{}() only supports integer arguments ({name} provided)", call.name),
+                format!("{}() only supports {wanted} arguments ({given} provided)", call.name),
             );
             None
         }

@@ -105,7 +105,7 @@ fn keyed(
             .error(call.span, format!("call to {form} expects a map with explicit keys (non-scalar map)"));
         return None;
     }
-    let key = checker.key_part(key);
+    let key = checker.key_part(key, call.span);
     let key = checker.fit_key(id, key, call.span)?;
     Some((id, key))
 }

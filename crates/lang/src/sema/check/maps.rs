@@ -106,7 +106,7 @@ impl Checker<'_> {
     }
 
     fn key(&mut self, keys: &[ast::Expr], span: Span) -> Expr {
-        let mut parts: Vec<Expr> = keys.iter().map(|key| self.key_part(key)).collect();
+        let mut parts: Vec<Expr> = keys.iter().map(|key| self.key_part(key, span)).collect();
         match parts.len() {
             0 => self.broken(span),
             1 => parts.remove(0),
@@ -114,12 +114,12 @@ impl Checker<'_> {
         }
     }
 
-    /// A key, or one of several.
-    pub fn key_part(&mut self, key: &ast::Expr) -> Expr {
+    /// A key, or one of several, of the access at `span`.
+    pub fn key_part(&mut self, key: &ast::Expr, span: Span) -> Expr {
         let key = self.operand(key);
         if let TyKind::Agg(_) = self.types.kind(key.ty) {
             let name = self.type_name(key.ty);
-            return self.error(key.span, format!("Value '{name}' cannot be used as a map key."));
+            return self.error(span, format!("Value '{name}' cannot be used as a map key."));
         }
         key
     }
@@ -130,7 +130,7 @@ impl Checker<'_> {
             return Some(key);
         }
         if key.ty == Ty::VOID {
-            self.diagnostics.error(key.span, "Value 'void' cannot be used as a map key");
+            self.diagnostics.error(span, "Value 'void' cannot be used as a map key.");
             return None;
         }
         let old = self.map_info(id).key;

@@ -51,7 +51,7 @@ impl<'a> Checker<'a> {
         let (mut stmts, warned) = self.statements(block);
         if let Some(tail) = &block.tail {
             if ends(&stmts) && !warned {
-                self.diagnostics.warning(block.span, "Unreachable statement.");
+                self.diagnostics.warning(tail.span, "Unreachable statement.");
             }
             stmts.extend(self.expr_statement(tail, tail.span));
         }
@@ -66,7 +66,11 @@ impl<'a> Checker<'a> {
         let mut warned = false;
         for inner in &block.stmts {
             if ends(&stmts) && !std::mem::replace(&mut warned, true) {
-                self.diagnostics.warning(block.span, "Unreachable statement.");
+                let place = match &inner.kind {
+                    ast::StmtKind::Assign { target, value, .. } => target.span.to(value.span),
+                    _ => inner.span,
+                };
+                self.diagnostics.warning(place, "Unreachable statement.");
             }
             stmts.extend(self.statement(inner));
         }
@@ -91,9 +95,8 @@ impl<'a> Checker<'a> {
                     if !matches!(self.types.kind(value.ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Error)
                     {
                         let name = self.type_name(value.ty);
-                        let place = Span::new(span.file, span.start, value.span.end);
                         self.diagnostics
-                            .error(place, format!("Probe return values can only be integers. Found {name}"));
+                            .error(span, format!("Probe return values can only be integers. Found {name}"));
                     }
                 }
                 vec![stmt(StmtKind::Return, span)]
