@@ -1,0 +1,195 @@
+//! The options of `skep trace`: where the script comes from, where results go, the command and the process that are
+//! traced, and exit statuses.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use skep_testing::need;
+use support::{Links, Running, file, path, perl, run, skep, trace};
+
+#[test]
+fn a_script_comes_from_a_file_or_standard_input() {
+    need!(Root, Bpf, RingBuf);
+    let links = Links::new();
+    let interpreter = links.path("bpftrace");
+    let text = format!("#!{}\nBEGIN {{ printf(\"%d %s\\n\", $1, str($2)); }}\n", interpreter.display());
+    let script = file(&text);
+    assert_eq!(trace(&["-q", path(&script), "5", "x"]).quiet_output(), "5 x\n\n\n");
+
+    let mut command = skep(&["trace", "-q", "-", "6", "y"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "6 y\n\n\n");
+    assert!(output.status.success());
+
+    // By its first line, as a program of its own. It is copied, since a file that is open for writing does not run.
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("script.bt");
+    std::fs::copy(script.path(), &program).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let run = run(support::call(&program, &["7", "z"])).success();
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("7 z\n\n\n", "Attached 1 probe\n"));
+}
+
+#[test]
+fn results_go_where_they_are_wanted() {
+    need!(Root, Bpf, RingBuf);
+    let script = "BEGIN { print(1); @ = 2; errorf(\"oh\"); }";
+    let out = file("");
+    let run = trace(&["-o", path(&out), "-e", script]).success();
+    assert_eq!(run.stdout, "");
+    assert_eq!(run.stderr, "Attached 1 probe\nstdin:1:26-38: ERROR: oh\n");
+    assert_eq!(std::fs::read_to_string(out.path()).unwrap(), "1\n\n\n@: 2\n");
+    assert_eq!(trace(&["-f", "json", "-o", path(&out), "-e", "BEGIN { print(1); }"]).success().stdout, "");
+    let json = std::fs::read_to_string(out.path()).unwrap();
+    assert_eq!(
+        json,
+        "{\"type\": \"attached_probes\", \"count\": 1, \"data\": {\"probes\": 1}}\n{\"type\": \"value\", \"data\": 1}\n"
+    );
+    for mode in ["line", "full", "none"] {
+        let run = trace(&["-q", "-B", mode, "-e", "BEGIN { printf(\"a\\nb\"); }"]);
+        assert_eq!(run.quiet_output(), "a\nb\n\n", "{mode}");
+    }
+    let run = trace(&["-o", "/nonexistent/file", "-e", "BEGIN { }"]);
+    assert_eq!((run.code(), run.stdout.as_str()), (1, ""));
+    assert_eq!(run.stderr, "ERROR: failed to open file '/nonexistent/file': No such file or directory\n");
+}
+
+#[test]
+fn what_is_held_back_comes_when_nothing_else_does() {
+    need!(Root, Bpf, RingBuf);
+    // The script would run for ever; what it printed must be read before its end.
+    for mode in ["line", "none"] {
+        let running =
+            Running::attached(&["-B", mode, "-e", "BEGIN { print(\"begun\"); } interval:s:3600 { }"]);
+        running.wait_for("begun\n");
+        running.signal(Signal::INT);
+        running.end().success();
+    }
+}
+
+#[test]
+fn exit_statuses() {
+    need!(Root, Bpf, RingBuf);
+    for (script, code) in [
+        ("BEGIN { exit(); }", 0),
+        ("BEGIN { exit(3); }", 3),
+        ("BEGIN { exit(-1); }", 255),
+        ("BEGIN { exit(256); }", 0),
+        ("interval:us:500 { exit(2); }", 2),
+        ("BEGIN { exit(4); } END { exit(5); }", 5),
+    ] {
+        let run = trace(&["-q", "-e", script]);
+        assert_eq!(run.code(), code, "{script}: {run:?}");
+    }
+    // Mistakes in the script and on the command line.
+    for args in [
+        &["-e", "BEGIN { $x = 5 + ; }"][..],
+        &["-e", "tracepoint:syscalls:sys_enter_no_such_call { }"],
+        &["-e", "tracepoint:nosuchthing:* { }"],
+        &["/nonexistent.bt"],
+        &["-p", "99999999", "-e", "BEGIN { }"],
+        &["-p", "4000000", "-e", "BEGIN { }"],
+        &["-c", "/nonexistent/program", "-e", "BEGIN { print(1); }"],
+        &["-c", "echo 'unclosed", "-e", "BEGIN { print(1); }"],
+        &["--no-such-option"],
+        &[],
+    ] {
+        let run = trace(args);
+        assert_eq!((run.code(), run.stdout.as_str()), (1, ""), "{args:?}: {run:?}");
+        assert!(run.stderr.contains("ERROR: ") || run.stderr.contains("skep trace: "), "{args:?}: {run:?}");
+    }
+}
+
+#[test]
+fn a_command_runs_while_the_script_does() {
+    need!(Root, Bpf, RingBuf);
+    let ends =
+        |command: &str| trace(&["-e", "BEGIN { print(\"begin\"); } END { print(\"end\"); }", "-c", command]);
+    // What BEGIN prints comes before what the command prints, and END after it.
+    let run = ends("echo hello world").success();
+    assert_eq!(run.stdout, "begin\nhello world\nend\n\n\n");
+    // Words are quoted as for a shell, without a shell: nothing is expanded.
+    let run = ends(r#"printf '[%s]\n' "a  b" c\ d 'e"f' $HOME '*'"#).success();
+    assert_eq!(run.stdout, "begin\n[a  b]\n[c d]\n[e\"f]\n[$HOME]\n[*]\nend\n\n\n");
+    // The command's own end is its own matter, and told if asked.
+    for (program, told) in [
+        ("exit 7", "Child exited with code: 7\n"),
+        ("kill 9, $$", "Child terminated by signal: 9\n"),
+        ("1", "Child exited with code: 0\n"),
+    ] {
+        let run = trace(&["-v", "-e", "END { print(\"end\"); }", "-c", &perl(program)]).success();
+        assert_eq!(run.stdout, "end\n\n\n", "{program}");
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+    }
+    let run = trace(&["-e", "BEGIN { print(1); }", "-c", "/nonexistent/program"]);
+    assert!(run.stderr.contains("/nonexistent/program"), "{}", run.stderr);
+    assert!(run.stderr.contains("No such file or directory"), "{}", run.stderr);
+}
+
+#[test]
+fn the_command_is_ended_when_the_script_exits() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let marker = tempfile::tempdir().unwrap();
+    let file = marker.path().join("ended");
+    // It tells its own end by SIGTERM, or goes on for ever.
+    let program =
+        format!("$SIG{{TERM}} = sub {{ open F, q(>{}); exit }}; getppid; sleep 1 while 1", file.display());
+    let script = "tracepoint:syscalls:sys_enter_getppid /pid == cpid/ { exit(9); }";
+    let run = trace(&["-q", "-e", script, "-c", &perl(&program)]);
+    assert_eq!(run.code(), 9, "{run:?}");
+    support::until("the command got SIGTERM", || file.exists());
+}
+
+#[test]
+fn a_process_is_traced_until_it_ends() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    // Each line that it reads is a round of three calls; at the end of its input it ends.
+    let mut child = Command::new("perl")
+        .args(["-e", "$| = 1; print qq(ready\\n); while (<STDIN>) { getppid for 1..3; print qq(done\\n) }"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut answers = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert_eq!(answers.next().unwrap().unwrap(), "ready");
+    let pid = child.id().to_string();
+    // Another process that makes the same call is none of the script's business.
+    let script = "tracepoint:syscalls:sys_enter_getppid { @[comm] = count(); } END { print(\"end\"); }";
+    let running = Running::attached(&["-q", "-p", &pid, "-e", script]);
+    let mut input = child.stdin.take().unwrap();
+    for _ in 0..2 {
+        input.write_all(b"go\n").unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), "done");
+    }
+    assert!(Command::new("perl").args(["-e", "getppid for 1..5"]).status().unwrap().success());
+    drop(input);
+    let run = running.end();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(run.quiet_output(), "end\n\n\n@[perl]: 6\n");
+}
+
+#[test]
+fn words_about_itself() {
+    need!(Root);
+    let links = Links::new();
+    for (name, shown) in [("bpftrace", "bpftrace v"), ("skep", "skep v")] {
+        let program = if name == "skep" { support::binary().to_owned() } else { links.path(name) };
+        let args: &[&str] = if name == "skep" { &["trace", "--version"] } else { &["-V"] };
+        let version = run(support::call(&program, args)).quiet_output();
+        assert_eq!(version, format!("{shown}{}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let help = trace(&["--help"]).quiet_output();
+    for word in ["-e PROGRAM", "-l, --list", "-c, --cmd COMMAND", "--no-feature", "tracepoint:syscalls"] {
+        assert!(help.contains(word), "{word} is not in\n{help}");
+    }
+    let info = trace(&["--info"]).quiet_output();
+    assert!(info.contains("Kernel features\n") && info.contains("ringbuf: "), "{info}");
+}
