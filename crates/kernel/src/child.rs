@@ -110,8 +110,11 @@ impl Child {
         let mut report = Vec::new();
         let _ = File::from(failure).read_to_end(&mut report);
         if let Ok(errno) = <[u8; 4]>::try_from(report.as_slice()) {
-            let error = Error::file(Path::new(&self.program), Errno(i32::from_ne_bytes(errno)));
-            return Err(error.with_hint("the command of -c cannot be executed"));
+            return Err(Error::File {
+                path: self.program.clone().into(),
+                errno: Errno(i32::from_ne_bytes(errno)),
+                hint: Some("the command of -c cannot be executed"),
+            });
         }
         match sent {
             // The child was killed before its release: that is an exit like any other, which `wait` reports.

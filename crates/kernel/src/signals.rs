@@ -52,11 +52,13 @@ impl AsFd for SignalFd {
 }
 
 impl SignalFd {
-    /// Blocks `signals` and opens the descriptor. A signal that the process was told to ignore stays ignored, as
-    /// nohup(1) and shells with background jobs expect.
+    /// Blocks `signals` and opens the descriptor. [`Signal::HangUp`] stays ignored if the process was told so, as
+    /// nohup(1) expects. The others are watched for all the same: a shell that starts a script in the background has
+    /// SIGINT ignored, but whoever sends one to the process means it.
     pub fn new(signals: &[Signal]) -> Result<Self> {
         let mut set = empty_set();
-        for signal in signals.iter().filter(|s| !is_ignored(s.number())) {
+        let wanted = |signal: &Signal| *signal != Signal::HangUp || !is_ignored(signal.number());
+        for signal in signals.iter().copied().filter(wanted) {
             // SAFETY: the set is initialised and the number is a signal.
             unsafe { libc::sigaddset(&mut set, signal.number()) };
         }

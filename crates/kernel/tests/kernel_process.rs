@@ -68,6 +68,8 @@ fn what_cannot_be_executed_is_said() {
     let mut child = Child::spawn(&command(&[plain.to_str().unwrap()])).unwrap();
     let error = child.release().unwrap_err();
     assert_eq!(error.errno(), Some(Errno(libc::EACCES)));
+    // Being root would not help.
+    assert!(error.to_string().ends_with("hint: the command of -c cannot be executed"), "{error}");
     assert_eq!(child.wait().unwrap(), Exit::Status(127));
 }
 
@@ -99,6 +101,23 @@ fn blocked_signals_become_readable_and_children_do_not_inherit_the_block() {
     child.release().unwrap();
     child.kill(libc::SIGUSR1).unwrap();
     assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGUSR1));
+}
+
+#[test]
+fn an_ignored_signal_is_seen_unless_it_is_a_hang_up() {
+    // SAFETY: no handlers are installed.
+    let before = [libc::SIGTERM, libc::SIGHUP].map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
+    let signals = SignalFd::new(&[Signal::Terminate, Signal::HangUp]).unwrap();
+    // SAFETY: this thread ignores or has blocked what it raises.
+    unsafe { libc::raise(libc::SIGHUP) };
+    assert_eq!(signals.read().unwrap(), None);
+    // SAFETY: as above.
+    unsafe { libc::raise(libc::SIGTERM) };
+    assert_eq!(signals.read().unwrap(), Some(Signal::Terminate));
+    for (signal, before) in [libc::SIGTERM, libc::SIGHUP].into_iter().zip(before) {
+        // SAFETY: the action comes from the same call.
+        unsafe { libc::signal(signal, before) };
+    }
 }
 
 #[test]
