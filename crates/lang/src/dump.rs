@@ -85,7 +85,7 @@ impl Dumper<'_> {
                     write!(self.out, "printf {to:?}")?;
                     for piece in &format.pieces {
                         match piece {
-                            Piece::Text(text) => write!(self.out, " {text:?}")?,
+                            Piece::Text(text) => write!(self.out, " {}", quoted(text))?,
                             Piece::Conversion(conversion) => write!(self.out, " {}", Converted(conversion))?,
                         }
                     }
@@ -116,7 +116,7 @@ impl Dumper<'_> {
                 TyKind::Int { signed: true, .. } => format!("{}:{ty}", *value as i64),
                 _ => format!("{value}:{ty}"),
             },
-            ExprKind::Str(text) => format!("{text:?}:{ty}"),
+            ExprKind::Str(text) => format!("{}:{ty}", quoted(text)),
             ExprKind::Local(local) => format!("{}:{ty}", local_name(probe, *local)),
             ExprKind::MapGet { map, key } => format!("{}:{ty}", self.entry(*map, key.as_deref(), probe)),
             ExprKind::AggEntry { map, key } => {
@@ -295,4 +295,12 @@ impl Display for Converted<'_> {
         }
         write!(f, "{:?}", c.spec)
     }
+}
+
+/// A text as Rust spells it; bytes that are not UTF-8 as `\xff`.
+pub(crate) fn quoted(text: &[u8]) -> String {
+    let chunk = |chunk: std::str::Utf8Chunk<'_>| {
+        format!("{}{}", chunk.valid().escape_debug(), chunk.invalid().escape_ascii())
+    };
+    format!("\"{}\"", text.utf8_chunks().map(chunk).collect::<String>())
 }

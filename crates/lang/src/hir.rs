@@ -5,6 +5,8 @@
 //! on the way. Values are pure except where a node says so; evaluation order is
 //! left to right.
 
+use std::fmt;
+
 use skep_ui::Span;
 
 use crate::ty::{Agg, Ty, Types};
@@ -302,12 +304,21 @@ pub struct Format {
 }
 
 /// A part of a format.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Piece {
-    /// Printed as it is (escapes and `%%` are already resolved).
-    Text(String),
+    /// Printed as it is (escapes and `%%` are already resolved). Escapes can make it something else than UTF-8.
+    Text(Vec<u8>),
     /// One value.
     Conversion(Conversion),
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Piece::Text(text) => write!(f, "Text({})", crate::dump::quoted(text)),
+            Piece::Conversion(conversion) => write!(f, "Conversion({conversion:?})"),
+        }
+    }
 }
 
 /// `%-5lld` and its like.
@@ -377,8 +388,9 @@ pub struct Expr {
 pub enum ExprKind {
     /// An integer or boolean, as the 64 bits of its two's complement.
     Int(u64),
-    /// A literal text, without the NUL; shorter than the type's capacity.
-    Str(String),
+    /// A literal text, without the NUL; shorter than the type's capacity. Escapes can make it something else than
+    /// UTF-8.
+    Str(Vec<u8>),
     /// `$x`
     Local(LocalId),
     /// `@x[k]`: zero or empty when there is no such key. Not of aggregations.

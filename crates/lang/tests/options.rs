@@ -37,9 +37,10 @@ fn a_parameter_of_the_wrong_kind_is_a_type_mismatch() {
 }
 
 #[test]
-fn the_filter_guards_all_but_begin_and_end() {
+fn the_filter_guards_what_processes_do() {
     let options = Options { pid_filter: true, has_command: true, ..Options::default() };
-    let script = "begin { print(cpid) } interval:s:1 /pid/ { print(1) } end { print(2) }";
+    let script =
+        "begin { print(cpid) } interval:s:1 { print(1) } profile:hz:9 /pid/ { print(2) } end { print(3) }";
     let (program, shown) = check(script, &options, &Fixture::default());
     assert_eq!(shown, "");
     insta::assert_snapshot!(dump(&program.unwrap()));
@@ -65,6 +66,14 @@ fn the_environment_beats_the_script() {
     assert!(!program.config.print_maps_on_exit);
     assert_eq!(program.maps[0].max_entries, 5);
     assert_eq!(program.probes.len(), 1);
+}
+
+#[test]
+fn the_environment_may_hold_what_is_no_setting() {
+    let config = vec![("BPFTRACE_NO_SUCH_KEY".to_owned(), "1".to_owned())];
+    let (program, shown) = check("begin { }", &Options { config, ..Options::default() }, &Fixture::default());
+    assert!(program.is_some());
+    assert_eq!(shown, "");
 }
 
 #[test]

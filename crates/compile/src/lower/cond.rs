@@ -97,12 +97,12 @@ impl Lower<'_> {
     fn branch_on_text(
         &mut self,
         expr: &Expr,
-        text: &str,
+        text: &[u8],
         same: BlockId,
         differ: BlockId,
     ) -> Result<(), Error> {
         let place = self.memory(expr)?;
-        let mut bytes = text.as_bytes().to_vec();
+        let mut bytes = text.to_vec();
         bytes.push(0);
         if bytes.len() > self.types.size(expr.ty) as usize {
             self.func.jump(differ, &[]);

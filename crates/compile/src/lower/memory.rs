@@ -187,8 +187,8 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn write_text(&mut self, text: &str, dst: Place, size: u32) {
-        let bytes = &text.as_bytes()[..text.len().min(size.saturating_sub(1) as usize)];
+    fn write_text(&mut self, text: &[u8], dst: Place, size: u32) {
+        let bytes = &text[..text.len().min(size.saturating_sub(1) as usize)];
         let written = if bytes.len() > INLINE_TEXT {
             let src = self.shared.text(bytes);
             let src = self.func.map_value(src.0, src.1);

@@ -132,7 +132,7 @@ impl Given {
 }
 
 /// The settings in force. `environment` holds pairs of a key, with or without `BPFTRACE_`, and
-/// its value; it beats the script.
+/// its value; it beats the script. Unknown keys of the environment are ignored.
 pub fn settings(
     block: Option<&ConfigBlock>,
     environment: &[(String, String)],
@@ -173,6 +173,10 @@ fn set(config: &mut Config, key: &str, given: Given, place: Option<Span>, diagno
         None => Diagnostic::warning_without_place(text),
     };
     let Some(entry) = KEYS.iter().find(|entry| entry.name == name) else {
+        // Other programs have variables that begin alike.
+        if place.is_none() {
+            return;
+        }
         let mut unknown = error(format!("{key}: not a known configuration option"));
         if let Some(near) = suggest(name, settable()) {
             unknown = unknown.help(format!("Did you mean {near}?"));

@@ -7,17 +7,20 @@ const MAX_WIDTH: u32 = 4096;
 
 /// Takes a format apart. What does not read as a conversion stays text, as in the original; a
 /// conversion that C has and this language lacks is an error.
-pub fn parse(text: &str) -> Result<Format, String> {
+pub fn parse(text: &[u8]) -> Result<Format, String> {
     let mut pieces = Vec::new();
-    let mut plain = String::new();
+    let mut plain = Vec::new();
     let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        let (before, from) = rest.split_at(at);
-        plain.push_str(before);
-        let mut scanner = Scanner { rest: from.get(1..).unwrap_or("") };
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'%' {
+            plain.push(byte);
+            continue;
+        }
+        let mut scanner = Scanner { rest };
         match scanner.conversion()? {
             Some(Scanned::Percent) => {
-                plain.push('%');
+                plain.push(b'%');
                 rest = scanner.rest;
             }
             Some(Scanned::Conversion(conversion)) => {
@@ -27,13 +30,9 @@ pub fn parse(text: &str) -> Result<Format, String> {
                 pieces.push(Piece::Conversion(conversion));
                 rest = scanner.rest;
             }
-            None => {
-                plain.push('%');
-                rest = from.get(1..).unwrap_or("");
-            }
+            None => plain.push(b'%'),
         }
     }
-    plain.push_str(rest);
     if !plain.is_empty() {
         pieces.push(Piece::Text(plain));
     }
@@ -63,12 +62,12 @@ enum Scanned {
 }
 
 struct Scanner<'a> {
-    rest: &'a str,
+    rest: &'a [u8],
 }
 
 impl Scanner<'_> {
     fn take(&mut self, prefix: &str) -> bool {
-        match self.rest.strip_prefix(prefix) {
+        match self.rest.strip_prefix(prefix.as_bytes()) {
             Some(rest) => {
                 self.rest = rest;
                 true
@@ -78,26 +77,29 @@ impl Scanner<'_> {
     }
 
     fn number(&mut self) -> Option<u32> {
-        let digits = self.rest.len() - self.rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, rest) = self.rest.split_at(digits);
-        self.rest = rest;
-        if digits == 0 { None } else { Some(number.parse().unwrap_or(u32::MAX)) }
+        let mut number: Option<u32> = None;
+        while let Some((digit @ b'0'..=b'9', rest)) = self.rest.split_first() {
+            let digit = u32::from(digit - b'0');
+            number = Some(number.unwrap_or(0).saturating_mul(10).saturating_add(digit));
+            self.rest = rest;
+        }
+        number
     }
 
     /// What follows a `%`; `None` if it is no conversion.
     fn conversion(&mut self) -> Result<Option<Scanned>, String> {
         let mut conversion = Conversion::default();
-        loop {
-            let flag = match self.rest.chars().next() {
-                Some('-') => &mut conversion.left,
-                Some('+') => &mut conversion.plus,
-                Some(' ') => &mut conversion.space,
-                Some('0') => &mut conversion.zero,
-                Some('#') => &mut conversion.alternate,
+        while let Some((flag, rest)) = self.rest.split_first() {
+            let flag = match flag {
+                b'-' => &mut conversion.left,
+                b'+' => &mut conversion.plus,
+                b' ' => &mut conversion.space,
+                b'0' => &mut conversion.zero,
+                b'#' => &mut conversion.alternate,
                 _ => break,
             };
             *flag = true;
-            self.rest = self.rest.get(1..).unwrap_or("");
+            self.rest = rest;
         }
         conversion.width = self.number();
         if self.take(".") {
@@ -133,9 +135,9 @@ impl Scanner<'_> {
                 conversion.spec = *spec;
                 Ok(Some(Scanned::Conversion(conversion)))
             }
-            None => match self.rest.chars().next() {
-                Some(c @ ('a' | 'A' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'n' | 'm')) => {
-                    Err(format!("unsupported format specifier: {c}"))
+            None => match self.rest.first() {
+                Some(letter @ (b'a' | b'A' | b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'n' | b'm')) => {
+                    Err(format!("unsupported format specifier: {}", char::from(*letter)))
                 }
                 _ => Ok(None),
             },
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     fn only(text: &str) -> Conversion {
-        match parse(text).map(|format| format.pieces) {
+        match parse(text.as_bytes()).map(|format| format.pieces) {
             Ok(pieces) => match pieces.as_slice() {
                 [Piece::Conversion(conversion)] => conversion.clone(),
                 other => panic!("{other:?}"),
@@ -158,12 +160,12 @@ mod tests {
     }
 
     fn texts(text: &str) -> String {
-        let format = parse(text).unwrap();
+        let format = parse(text.as_bytes()).unwrap();
         format
             .pieces
             .iter()
             .map(|piece| match piece {
-                Piece::Text(text) => text.as_str(),
+                Piece::Text(text) => std::str::from_utf8(text).unwrap(),
                 Piece::Conversion(_) => "<>",
             })
             .collect()
@@ -197,8 +199,21 @@ mod tests {
     #[test]
     fn what_c_has_and_we_lack_is_an_error() {
         for bad in ["%f", "%n", "%e", "%a", "%5.2g"] {
-            assert!(parse(bad).is_err(), "{bad}");
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert!(parse("%99999999999d").is_err());
+        assert!(parse(b"%99999999999d").is_err());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept() {
+        let format = parse(b"\xff%d\xfe%").unwrap();
+        assert_eq!(
+            format.pieces,
+            [
+                Piece::Text(vec![0xff]),
+                Piece::Conversion(Conversion { spec: Spec::Signed, ..Default::default() }),
+                Piece::Text(vec![0xfe, b'%']),
+            ]
+        );
     }
 }

@@ -173,14 +173,11 @@ fn show_stage(wanted: Stages, stage: Stage<'_>, script: &Script) -> String {
     out
 }
 
-/// Variables of the original that are no settings.
-const NO_SETTINGS: [&str; 3] = ["BPFTRACE_DUMMY_TS_MAP", "BPFTRACE_KCONFIG_TEST", "BPFTRACE_OBJCOPY"];
-
 /// Settings of the environment: `BPFTRACE_MAX_STRLEN` and the like.
 pub(super) fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(key, _)| key.starts_with("BPFTRACE_") && !NO_SETTINGS.contains(&key.as_str()))
+        .filter(|(key, _)| key.starts_with("BPFTRACE_"))
         .collect()
 }
 

@@ -19,7 +19,7 @@ pub fn format<'a>(
 ) {
     for piece in &format.pieces {
         match piece {
-            Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Piece::Text(text) => out.extend_from_slice(text),
             Piece::Conversion(conversion) => {
                 convert(out, conversion, args.next().unwrap_or(Value::Void), escape)
             }

@@ -135,7 +135,7 @@ fn unsupported_specifier(
 }
 
 /// An argument that has to be written as a text.
-fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) -> Option<String> {
+fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) -> Option<Vec<u8>> {
     let value = checker.expr(arg);
     let kind = match (value.kind, checker.types.kind(value.ty)) {
         (ExprKind::Str(text), _) => return Some(text),
@@ -195,7 +195,7 @@ fn small_literal(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) ->
 
 fn time(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
     let format = match call.args.first() {
-        Some(format) => literal_text(checker, call, format)?,
+        Some(format) => String::from_utf8_lossy(&literal_text(checker, call, format)?).into_owned(),
         None => DEFAULT_TIME.into(),
     };
     Some(StmtKind::Time { format })

@@ -87,6 +87,18 @@ fn param_text(checker: &Checker<'_>, expr: &ast::Expr) -> Option<String> {
     }
 }
 
+/// A text, cut to a length; a character that would be cut through is left out.
+fn cut(text: &[u8], limit: usize) -> &[u8] {
+    let cut = text.get(..limit).unwrap_or(text);
+    match std::str::from_utf8(cut) {
+        // What stands there is no text from here on, unless it becomes one with the bytes behind the cut.
+        Err(error) if error.error_len().is_none() && cut.len() < text.len() => {
+            cut.get(..error.valid_up_to()).unwrap_or(cut)
+        }
+        _ => cut,
+    }
+}
+
 /// A text that is there already, cut to a length.
 fn shortened(checker: &mut Checker<'_>, text: Expr, length: &Length, call: &Call<'_>) -> Expr {
     let limit = match length {
@@ -97,11 +109,7 @@ fn shortened(checker: &mut Checker<'_>, text: Expr, length: &Length, call: &Call
         }
     };
     if let ExprKind::Str(text) = text.kind {
-        let mut end = text.len().min(limit as usize);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        return checker.text(text.get(..end).unwrap_or(""), call.span);
+        return checker.text(cut(&text, limit as usize), call.span);
     }
     // Here the length counts the closing NUL, unlike in the length of a literal.
     if checker.types.size(text.ty) <= limit {
@@ -262,7 +270,7 @@ fn bytes_of(
     };
     // A literal is all there, with what follows a NUL in it.
     if let ast::ExprKind::String(literal) = &written.peel_parens().kind {
-        let text = literal.to_text().to_string();
+        let text = literal.bytes.clone();
         let size = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);
         value = node(ExprKind::Str(text), checker.types.str(size), value.span);
     }

@@ -62,7 +62,7 @@ impl Checker<'_> {
         let span = expr.span;
         match &expr.kind {
             ast::ExprKind::Int(literal) => self.int_literal(literal, span),
-            ast::ExprKind::String(text) => self.text(text.to_text(), span),
+            ast::ExprKind::String(text) => self.text(text.bytes.as_slice(), span),
             ast::ExprKind::Bool(value) => self.boolean(*value, span),
             ast::ExprKind::Ident(name) => self.call(name, &[], true, span),
             ast::ExprKind::Call { callee, args } => self.call(&callee.name, args, false, span),

@@ -37,10 +37,10 @@ impl Checker<'_> {
     }
 
     /// A text as written.
-    pub fn text(&mut self, text: impl Into<String>, span: Span) -> Expr {
+    pub fn text(&mut self, text: impl Into<Vec<u8>>, span: Span) -> Expr {
         let mut text = text.into();
         // Texts end at their first NUL wherever they are kept.
-        if let Some(end) = text.find('\0') {
+        if let Some(end) = text.iter().position(|&byte| byte == 0) {
             text.truncate(end);
         }
         let capacity = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);

@@ -132,7 +132,7 @@ impl Checker<'_> {
             };
         }
         if let (ExprKind::Str(a), ExprKind::Str(b), BinaryOp::Add) = (&lhs.kind, &rhs.kind, op) {
-            let joined = format!("{a}{b}");
+            let joined = [a.as_slice(), b].concat();
             return self.text(joined, span);
         }
         match (self.types.kind(lhs.ty), self.types.kind(rhs.ty)) {

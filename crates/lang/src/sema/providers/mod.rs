@@ -31,7 +31,7 @@ pub struct Provider {
     pub has_args: bool,
     /// How many parts an attach point has after the provider.
     pub parts: Parts,
-    /// Whether a filter by process makes sense for it.
+    /// Whether a filter by process makes sense for it: what it happens in is a process's doing, not a timer's.
     pub filtered: bool,
     /// What an attach point stands for. The parts are as many as [`Provider::parts`] allows.
     pub expand: fn(&Place<'_>) -> Result<Vec<Match>, Diagnostic>,

@@ -12,7 +12,7 @@ pub(super) static INTERVAL: Provider = Provider {
     kind: ProbeKind::PerfEvent,
     has_args: false,
     parts: Parts(1, 2, "1 or 2"),
-    filtered: true,
+    filtered: false,
     expand: |place| one(place, Attach::Interval),
     list: |_, _, _| Ok(units("interval")),
 };
@@ -21,6 +21,7 @@ pub(super) static PROFILE: Provider = Provider {
     name: "profile",
     aliases: &["p"],
     class: "profile",
+    filtered: true,
     expand: |place| one(place, Attach::Profile),
     list: |_, _, _| Ok(units("profile")),
     ..INTERVAL
