@@ -35,7 +35,6 @@ pub fn select(func: &Func, frame: &Frame, scratch: Option<MapRef>) -> MFunc {
         lookup,
         exit: MBlockId::new(order.len() + 1),
         checked: FxHashMap::default(),
-        was_checked: vec![false; func.values.len()],
         at: BlockId(0),
         ctx: None,
         scratch: None,
@@ -92,10 +91,8 @@ struct Selector<'a> {
     lookup: Option<(BlockId, MapRef)>,
     /// The block that leaves the program when there is no scratch value.
     exit: MBlockId,
-    /// The registers of numbers after the comparison that ends a block.
-    checked: FxHashMap<(BlockId, Value), VReg>,
-    /// Whether a value is anywhere in `checked`.
-    was_checked: Vec<bool>,
+    /// The registers of numbers after the comparisons that end blocks.
+    checked: FxHashMap<Value, Vec<(BlockId, VReg)>>,
     /// The block being translated.
     at: BlockId,
     /// The context, once it is known to be needed.
@@ -376,23 +373,16 @@ impl Selector<'_> {
             return vec![Operand::reg_use(register)];
         }
         let after = self.fresh();
-        self.checked.insert((self.at, value), after);
-        self.was_checked[at] = true;
+        self.checked.entry(value).or_default().push((self.at, after));
         reuse(after, register)
     }
 
-    /// The register of a value after the last comparison on all ways to here.
+    /// The register of a value after the last comparison on all ways to here. Dominators are translated in their
+    /// order, so the last one that dominates is the closest.
     fn latest(&self, value: Value) -> VReg {
-        if self.was_checked[value.0 as usize] {
-            let mut block = self.at;
-            while let Some(above) = self.cfg.immediate_dominator(block) {
-                if let Some(register) = self.checked.get(&(above, value)) {
-                    return *register;
-                }
-                block = above;
-            }
-        }
-        vreg(value)
+        let checks = self.checked.get(&value).into_iter().flatten().rev();
+        let mut above = checks.filter(|(block, _)| self.cfg.dominates(*block, self.at));
+        above.next().map_or(vreg(value), |(_, register)| *register)
     }
 
     fn object(&mut self, object: ObjectId, offset: u32) -> VReg {

@@ -15,6 +15,10 @@ pub struct Cfg {
     place: Vec<Option<u32>>,
     /// Immediate dominator of each reachable block; the entry's is itself.
     idom: Vec<BlockId>,
+    /// The reachable blocks, each before those that it dominates, with all of these right behind it.
+    pub tree: Vec<BlockId>,
+    /// Of each block, its place in [`Cfg::tree`] and that of the first block behind it that it does not dominate.
+    span: Vec<(u32, u32)>,
 }
 
 impl Cfg {
@@ -31,7 +35,8 @@ impl Cfg {
             }
         }
         let idom = dominators(&order, &place, &preds);
-        Cfg { preds, order, place, idom }
+        let (tree, span) = dominator_tree(&order, &idom);
+        Cfg { preds, order, place, idom, tree, span }
     }
 
     /// Whether a block can be reached from the entry.
@@ -55,17 +60,9 @@ impl Cfg {
     }
 
     /// Whether every way to `b` leads through `a`; both reachable. A block dominates itself.
-    pub fn dominates(&self, a: BlockId, mut b: BlockId) -> bool {
-        loop {
-            if a == b {
-                return true;
-            }
-            let up = self.idom[b.0 as usize];
-            if up == b {
-                return false;
-            }
-            b = up;
-        }
+    pub fn dominates(&self, a: BlockId, b: BlockId) -> bool {
+        let (start, end) = self.span[a.0 as usize];
+        (start..end).contains(&self.span[b.0 as usize].0)
     }
 }
 
@@ -131,6 +128,31 @@ fn dominators(order: &[BlockId], place: &[Option<u32>], preds: &[Vec<BlockId>]) 
         }
     }
     by_block
+}
+
+/// See [`Cfg::tree`] and [`Cfg::span`].
+fn dominator_tree(order: &[BlockId], idom: &[BlockId]) -> (Vec<BlockId>, Vec<(u32, u32)>) {
+    let mut size = vec![0u32; idom.len()];
+    // Backwards: what a block dominates is counted before the block is added to its own dominator.
+    for &block in order.iter().rev() {
+        size[block.0 as usize] += 1;
+        let above = idom[block.0 as usize];
+        if above != block {
+            size[above.0 as usize] += size[block.0 as usize];
+        }
+    }
+    let mut span = vec![(0, 0); idom.len()];
+    let mut next: Vec<u32> = vec![0; idom.len()];
+    let mut tree = order.to_vec();
+    for &block in order {
+        let above = idom[block.0 as usize];
+        let start = if above == block { 0 } else { next[above.0 as usize] };
+        next[above.0 as usize] = start + size[block.0 as usize];
+        next[block.0 as usize] = start + 1;
+        span[block.0 as usize] = (start, start + size[block.0 as usize]);
+        tree[start as usize] = block;
+    }
+    (tree, span)
 }
 
 fn meet(idom: &[u32], mut a: u32, mut b: u32) -> u32 {

@@ -11,10 +11,10 @@ use crate::ir::{BlockId, Func, Op, Value, ValueTy};
 pub(super) fn run(func: &mut Func) -> bool {
     let cfg = Cfg::of(func);
     let mut replace = Replacements::new(func);
-    // Where each operation was computed, with every place: a later block may be
-    // dominated by one of them but not by another.
+    // Where each operation was computed. The innermost place is last; places that are left behind on the walk
+    // down the tree of dominators dominate nothing that is still to come.
     let mut known: FxHashMap<(Op, ValueTy), Vec<(BlockId, Value)>> = FxHashMap::default();
-    for &block in &cfg.order {
+    for &block in &cfg.tree {
         for inst in &func.blocks[block.0 as usize].insts {
             let Some(result) = inst.result else { continue };
             if !can_be_reused(&inst.op) {
@@ -23,7 +23,8 @@ pub(super) fn run(func: &mut Func) -> bool {
             let mut op = inst.op.clone();
             op.for_each_use_mut(|value| *value = replace.get(*value));
             let places = known.entry((op, func.values[result.0 as usize].ty)).or_default();
-            match places.iter().find(|(place, _)| cfg.dominates(*place, block)) {
+            while places.pop_if(|(place, _)| !cfg.dominates(*place, block)).is_some() {}
+            match places.last() {
                 Some((_, earlier)) => replace.set(result, *earlier),
                 None => places.push((block, result)),
             }

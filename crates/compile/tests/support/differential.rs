@@ -33,7 +33,7 @@ pub fn compile(script: &str) -> Option<Stages> {
     let analysis = compile_front(&sources, file, &Options::default(), &Fixture::default());
     let Some(program) = &analysis.program else {
         if std::env::var_os("SKEP_SHOW_REFUSED").is_some() {
-            eprintln!("{}", analysis.render(&sources, skep_ui::Colors::Never));
+            eprintln!("{script}{}", analysis.render(&sources, skep_ui::Colors::Never));
         }
         return None;
     };

@@ -58,6 +58,8 @@ impl Maker<'_> {
             let value = self.number();
             self.line(format!("$i{at} = ({})({value});", TYPES[self.types[at]]));
         }
+        self.line("@m0 = (int64)1;".into());
+        self.line("@m1 = (int64)-1;".into());
         self.line("@k[0] = (int32)5;".into());
         self.line("@n[1]++;".into());
         self.line("$s = \"a longer text than the others\";".into());
