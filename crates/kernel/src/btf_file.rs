@@ -11,6 +11,11 @@ use crate::{Error, Result};
 
 const DIRECTORY: &str = "/sys/kernel/btf";
 
+/// Whether the kernel tells its types.
+pub fn has_vmlinux() -> bool {
+    Path::new(DIRECTORY).join("vmlinux").exists()
+}
+
 /// The bytes of a BTF file: mapped where the kernel can (Linux 6.16), else read.
 pub enum Bytes {
     /// A mapping of the file.

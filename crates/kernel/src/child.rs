@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::signals::pidfd;
+use crate::signals::{Signal, pidfd};
 use crate::{Errno, Error, Result};
 
 /// A started command.
@@ -138,8 +138,8 @@ impl Child {
         }
     }
 
-    /// Sends a signal, e.g. `libc::SIGTERM`; a command that has ended already does not mind.
-    pub fn kill(&self, signal: i32) -> Result<()> {
+    /// Sends a signal; a command that has ended already does not mind.
+    pub fn kill(&self, signal: Signal) -> Result<()> {
         if self.exit.is_some() {
             return Ok(());
         }
@@ -148,7 +148,7 @@ impl Child {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
                 self.pidfd.as_raw_fd(),
-                signal,
+                signal.number(),
                 std::ptr::null::<libc::siginfo_t>(),
                 0,
             )

@@ -85,6 +85,19 @@ fn hint_suffix(hint: &Option<&'static str>) -> String {
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// There is no such thing.
+    pub const ENOENT: Self = Self(libc::ENOENT);
+    /// Memory is short, or a limit on it is reached.
+    pub const ENOMEM: Self = Self(libc::ENOMEM);
+    /// The kernel does not know a command, a flag or a type, or the verifier refuses a program.
+    pub const EINVAL: Self = Self(libc::EINVAL);
+    /// A buffer is too small for one unit of what was asked for.
+    pub const ENOSPC: Self = Self(libc::ENOSPC);
+    /// The object does not support the operation.
+    pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
+    /// The same, from paths of the kernel that should not let this value out.
+    pub const ENOTSUPP: Self = Self(ENOTSUPP);
+
     /// The errno of the last failed libc call of this thread.
     pub fn last() -> Self {
         std::io::Error::last_os_error().into()

@@ -1,8 +1,14 @@
-//! Resource limits that stand in the way of BPF.
+//! The running kernel's version, and resource limits that stand in the way of BPF.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{Error, Result};
+
+/// The running kernel's name, release and build, as `uname -srv` shows them.
+pub fn kernel_name() -> String {
+    let uname = rustix::system::uname();
+    [uname.sysname(), uname.release(), uname.version()].map(|part| part.to_string_lossy()).join(" ")
+}
 
 /// The running kernel's version as major, minor, patch.
 pub fn kernel_version() -> (u32, u32, u32) {

@@ -50,10 +50,10 @@ fn statuses_and_signals_come_back() {
     let mut poll = Poll::new().unwrap();
     poll.add(&child, 5).unwrap();
     assert_eq!(poll.wait(Some(Duration::ZERO)).unwrap().count(), 0);
-    child.kill(libc::SIGTERM).unwrap();
+    child.kill(Signal::Terminate).unwrap();
     assert_eq!(poll.wait(None).unwrap().collect::<Vec<_>>(), [5]);
     assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGTERM));
-    child.kill(libc::SIGTERM).unwrap();
+    child.kill(Signal::Terminate).unwrap();
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn blocked_signals_become_readable_and_children_do_not_inherit_the_block() {
 
     let mut child = Child::spawn(&command(&["sleep", "1000"])).unwrap();
     child.release().unwrap();
-    child.kill(libc::SIGUSR1).unwrap();
+    child.kill(Signal::User1).unwrap();
     assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGUSR1));
 }
 

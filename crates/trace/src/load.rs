@@ -163,9 +163,7 @@ fn create_ring(spec: &MapSpec, traced: bool) -> skep_kernel::Result<Map> {
     };
     loop {
         match bpf::map_create(&bpf::MapSpec::ring_buffer(&kernel_name(&spec.name), bytes)) {
-            Err(error) if error.errno() == Some(Errno(libc::ENOMEM)) && bytes > LEAST_RING_BYTES => {
-                bytes /= 2
-            }
+            Err(error) if error.errno() == Some(Errno::ENOMEM) && bytes > LEAST_RING_BYTES => bytes /= 2,
             Err(error) => {
                 return Err(
                     error.with_hint("records travel through a ring buffer, which Linux has since 5.8")
@@ -251,7 +249,7 @@ impl Loader<'_> {
         };
         let result = match load_one(&typed) {
             // The verifier did not come to a verdict about the code: perhaps the kernel dislikes its types.
-            Err(error) if self.btf.is_some() && error.errno.0 == libc::EINVAL && !judged_code(&error.log) => {
+            Err(error) if self.btf.is_some() && error.errno == Errno::EINVAL && !judged_code(&error.log) => {
                 tracing::debug!("{}: loading without type information after {error}", self.program.name);
                 load_one(&bare).map_err(|_| error)
             }

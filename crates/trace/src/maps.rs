@@ -216,7 +216,7 @@ impl<'a> UserMap<'a> {
         let zero = vec![0; self.map.value_len()];
         for key in self.map.keys()? {
             match self.map.update(&key, &zero, UpdateFlag::Exist) {
-                Err(error) if error.errno() == Some(Errno(ENOENT)) => {}
+                Err(error) if error.errno() == Some(Errno::ENOENT) => {}
                 other => other?,
             }
         }
@@ -260,7 +260,7 @@ impl<'a> UserMap<'a> {
                         }
                         first = false;
                     }
-                    Err(error) if error.errno() == Some(Errno(ENOSPC)) && first => break,
+                    Err(error) if error.errno() == Some(Errno::ENOSPC) && first => break,
                     // Kernels before 5.6, and a bucket that outgrew the page on the way.
                     Err(error) if first && is_unsupported(&error) => return self.each_by_key(f),
                     Err(error) => return Err(error),
@@ -284,12 +284,10 @@ impl<'a> UserMap<'a> {
 
 /// How many bytes one batched read asks for.
 const BATCH_BYTES: usize = 1 << 20;
-const ENOENT: i32 = 2;
-const ENOSPC: i32 = 28;
 
 fn is_unsupported(error: &skep_kernel::Error) -> bool {
     // EINVAL: the command is unknown; ENOTSUPP: the map type has no batches.
-    matches!(error.errno(), Some(Errno(22 | 95 | 524)))
+    matches!(error.errno(), Some(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOTSUPP))
 }
 
 /// A plain value of which each CPU has its own: integers add up, of others the first that is not zero counts.

@@ -351,7 +351,7 @@ impl Session {
         let exit = match child.try_wait().map_err(kernel())? {
             Some(exit) => Some(exit),
             None => {
-                child.kill(libc::SIGTERM).map_err(kernel())?;
+                child.kill(Signal::Terminate).map_err(kernel())?;
                 // One that does not care about SIGTERM is left to itself, as the original does.
                 let deadline = Instant::now() + Duration::from_millis(100);
                 loop {

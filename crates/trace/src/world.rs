@@ -71,7 +71,7 @@ impl World for KernelWorld {
         match self.open()?.id(category, event) {
             Ok(_) => Ok(true),
             Err(skep_kernel::Error::Invalid(_)) => Ok(false),
-            Err(error) if error.errno() == Some(skep_kernel::Errno(libc::ENOENT)) => Ok(false),
+            Err(error) if error.errno() == Some(skep_kernel::Errno::ENOENT) => Ok(false),
             Err(error) => Err(told(error)),
         }
     }

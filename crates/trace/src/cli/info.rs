@@ -4,18 +4,15 @@ use std::fmt::Write;
 
 use skep_kernel::bpf::ProgType;
 use skep_kernel::features::{Feature, Features, helper_known};
+use skep_kernel::{btf_file, limits};
 
 /// The report. Everything in it is tried out now.
 pub(super) fn report() -> String {
     let features = Features::new();
     let has = |feature| features.has(feature);
-    let kernel = |file: &str| {
-        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{file}")).unwrap_or_default();
-        text.trim().to_owned()
-    };
     let mut out = String::new();
     // Writing to a `String` cannot fail.
-    let _ = writeln!(out, "System\n  OS: {} {} {}", kernel("ostype"), kernel("osrelease"), kernel("version"));
+    let _ = writeln!(out, "System\n  OS: {}", limits::kernel_name());
     let _ = writeln!(out, "  Arch: {}\n", std::env::consts::ARCH);
     let _ = writeln!(out, "Build\n  version: v{}\n  compiler: own (without LLVM)\n", super::VERSION);
     let helper = |name: &str| {
@@ -38,7 +35,7 @@ pub(super) fn report() -> String {
         &mut out,
         "Kernel features",
         &[
-            ("btf", std::path::Path::new("/sys/kernel/btf/vmlinux").exists()),
+            ("btf", btf_file::has_vmlinux()),
             ("program btf", has(Feature::ProgBtf)),
             ("ringbuf", has(Feature::RingBuffer)),
             ("map_batch", has(Feature::BatchLookup)),
