@@ -8,7 +8,7 @@ use support::kernel::{Random, run_in_kernel};
 use support::{differential, language};
 
 /// `SKEP_CASES` asks for another number of scripts, `SKEP_SEED` for others.
-const CASES: u64 = 300;
+const CASES: u64 = 150;
 
 #[test]
 fn made_up_scripts_mean_the_same_in_the_kernel() {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use support::{differential, language};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn scripts_mean_the_same_at_every_stage(choices in proptest::collection::vec(any::<u16>(), 0..250)) {

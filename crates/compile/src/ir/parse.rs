@@ -99,11 +99,16 @@ fn map(line: &mut Line<'_>) -> Read<MapSpec> {
     let read_only = line.take("read_only");
     let mut init = Vec::new();
     if line.take("init") {
-        let digits = line.word()?;
+        let len = index(line.word()?)? as usize;
+        let digits = if line.peek().is_empty() { "" } else { line.word()? };
         for at in (0..digits.len()).step_by(2) {
             let byte = digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
             init.push(byte.ok_or("the bytes of `init` must be pairs of hexadecimal digits")?);
         }
+        if init.len() > len {
+            return Err(format!("`init` has more than {len} bytes"));
+        }
+        init.resize(len, 0);
     }
     Ok(MapSpec { name, role, storage, key_size, value_size, mark, max_entries, btf: (0, 0), init, read_only })
 }

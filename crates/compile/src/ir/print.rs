@@ -62,8 +62,11 @@ impl Display for MapSpec {
             write!(f, " read_only")?;
         }
         if !self.init.is_empty() {
-            write!(f, " init ")?;
-            for byte in &self.init {
+            // Most of it is zeroes, and those at the end are left out.
+            let shown = self.init.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let gap = if shown > 0 { " " } else { "" };
+            write!(f, " init {}{gap}", self.init.len())?;
+            for byte in self.init.iter().take(shown) {
                 write!(f, "{byte:02x}")?;
             }
         }
