@@ -5,7 +5,7 @@ use skep_ui::{Diagnostic, Span};
 use super::maps::Entry;
 use super::types::Written;
 use super::{Checker, node, stmt};
-use crate::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind};
+use crate::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
 use crate::sema::builtins::{self, Action, Aggregation, Call};
 use crate::sema::{infer, walk};
 use crate::syntax::ast::{self, BinaryOp, NodeId, Spanned, TypeExpr, UnaryOp, VarName};
@@ -197,6 +197,16 @@ impl Checker<'_> {
         {
             let entry = self.entry(map, keys, target);
             return self.aggregate(entry?, &call, action);
+        }
+        if op.is_none()
+            && let ast::ExprKind::Block(block) = &value.peel_parens().kind
+            && let Some(tail) = block.tail.as_deref().filter(|tail| ends_in_aggregation(tail))
+        {
+            self.enter();
+            let (mut stmts, _) = self.statements(block);
+            stmts.extend(self.assign_map(map, keys, None, target, tail, place));
+            self.leave();
+            return Some(stmt(StmtKind::Block(Block { stmts }), place));
         }
         let Some(op) = op else {
             let entry = self.entry(map, keys, if keys.is_some() { target } else { map.span });
@@ -440,6 +450,14 @@ fn as_aggregation(value: &ast::Expr) -> Option<(Call<'_>, CheckAggregation)> {
     match builtin.action {
         Action::Aggregate(check) => Some((Call { name: builtin.name, args, span: value.span }, check)),
         _ => None,
+    }
+}
+
+/// Whether a value is an aggregating function, or a block that ends in one.
+fn ends_in_aggregation(value: &ast::Expr) -> bool {
+    match &value.peel_parens().kind {
+        ast::ExprKind::Block(block) => block.tail.as_deref().is_some_and(ends_in_aggregation),
+        _ => as_aggregation(value).is_some(),
     }
 }
 

@@ -51,7 +51,7 @@ impl<'a> Checker<'a> {
         let (mut stmts, warned) = self.statements(block);
         if let Some(tail) = &block.tail {
             if ends(&stmts) && !warned {
-                self.diagnostics.warning(tail.span, "Unreachable statement.");
+                self.diagnostics.warning(block.span, "Unreachable statement.");
             }
             stmts.extend(self.expr_statement(tail, tail.span));
         }
