@@ -46,6 +46,18 @@ fn a_signal_ends_the_script_in_order() {
     assert_eq!(mounts(), before);
 }
 
+/// timeout(1) and sudo(8) send a signal to the process and again to its group.
+#[test]
+fn the_echo_of_a_signal_cuts_nothing_short() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let run = leaves_nothing(Running::attached(&["-q", "--no-warnings", "-e", SCRIPT]), |running| {
+        running.signal(Signal::INT);
+        running.signal(Signal::INT);
+        running.end()
+    });
+    assert_eq!(run.quiet_output(), MAPS);
+}
+
 #[test]
 fn a_signal_ends_the_command_too() {
     need!(Root, Bpf, RingBuf, Tracefs);

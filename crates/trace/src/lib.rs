@@ -19,6 +19,7 @@ pub mod maps;
 mod pace;
 mod reader;
 mod refusal;
+mod second_signal;
 mod session;
 pub mod sink;
 mod world;

@@ -31,6 +31,7 @@ use crate::load::{self, Loaded, RuntimeValues};
 use crate::maps::UserMap;
 use crate::pace::{NAP, Pace};
 use crate::reader::Reader;
+use crate::second_signal;
 use crate::sink::{Event, Sink};
 
 /// What a run needs beside the script.
@@ -324,8 +325,11 @@ impl Session {
     }
 
     fn finish(mut self, sink: &mut dyn Sink, ended: Ended) -> Result<Outcome> {
-        // A second signal ends the process at once, in case the output is stuck.
-        self.signals = None;
+        let signals = self.signals.take();
+        second_signal::unless_repeated(signals.as_ref(), || self.take_down(sink, ended))
+    }
+
+    fn take_down(&mut self, sink: &mut dyn Sink, ended: Ended) -> Result<Outcome> {
         self.end_command()?;
         if let Some(attached) = self.attached.take() {
             attached.detach();
