@@ -94,6 +94,14 @@ fn a_kernel_that_does_not_answer_is_an_error_at_the_attach_point() {
 }
 
 #[test]
+fn what_cannot_be_verified_is_checked_as_far_as_possible() {
+    let script = "t:a:b { @x = 1; @x = str(args.c); @y = args.n + 1; @x = \"a\"; } t:a:* { nothing() }";
+    let (program, shown) = check(script, &Options::default(), &Unreadable);
+    assert!(program.is_none());
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
 fn too_many_probes_are_refused() {
     let script = "config = { max_probes = 3 } t:syscalls:* { }";
     let (program, shown) = check(script, &Options::default(), &Fixture::default());

@@ -92,12 +92,19 @@ fn load_btf(artifact: &Artifact) -> Option<OwnedFd> {
 fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) -> Result<Vec<Map>> {
     let on_demand = allocates_on_demand(artifact, features);
     let traced = artifact.programs.iter().any(|program| program.kind != ProbeKind::RawTestRun);
+    let prints = artifact.events.iter().any(|layout| !layout.control);
+    let events_bytes = match (prints, traced) {
+        (true, true) => EVENTS_BYTES,
+        (true, false) => EVENTS_BYTES_UNTRACED,
+        // It is there for its position only.
+        (false, _) => LEAST_RING_BYTES,
+    };
     artifact
         .maps
         .iter()
         .map(|spec| {
             let map = match spec.storage {
-                Storage::RingBuf => create_ring(spec, traced),
+                Storage::RingBuf => create_ring(spec, events_bytes),
                 _ => create_map(spec, on_demand, btf),
             }
             .map_err(Error::kernel(format!("cannot create the map {}", spec.name)))?;
@@ -154,11 +161,10 @@ const CONTROL_BYTES: u32 = 256 << 10;
 /// The least that is worth a try.
 const LEAST_RING_BYTES: u32 = 64 << 10;
 
-fn create_ring(spec: &MapSpec, traced: bool) -> skep_kernel::Result<Map> {
+fn create_ring(spec: &MapSpec, events_bytes: u32) -> skep_kernel::Result<Map> {
     let mut bytes = match (spec.max_entries, spec.role) {
         (0, MapRole::Control) => CONTROL_BYTES,
-        (0, _) if traced => EVENTS_BYTES,
-        (0, _) => EVENTS_BYTES_UNTRACED,
+        (0, _) => events_bytes,
         (bytes, _) => bytes.checked_next_power_of_two().unwrap_or(1 << 31).max(LEAST_RING_BYTES),
     };
     loop {

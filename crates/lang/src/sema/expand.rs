@@ -69,6 +69,8 @@ struct Candidate {
     provider: &'static Provider,
     target: Target,
     wildcard: bool,
+    /// Whether the world could not tell anything about it, which is reported already.
+    unverified: bool,
     span: Span,
 }
 
@@ -119,11 +121,18 @@ fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagn
             Ok(matches) if matches.is_empty() => {
                 diagnostics.extend(nothing_found(attach_point, context));
             }
-            Ok(matches) => found.extend(matches.into_iter().map(|(provider, found)| Candidate {
-                provider,
-                target: Target { name: found.name, attach: found.attach },
-                wildcard: found.wildcard,
-                span: attach_point.span,
+            Ok(matches) => found.extend(matches.into_iter().map(|(provider, found)| {
+                if let Some(error) = &found.unverified {
+                    let problem = format!("{} could not be verified: {error}", found.name);
+                    diagnostics.error(attach_point.span, problem);
+                }
+                Candidate {
+                    provider,
+                    target: Target { name: found.name, attach: found.attach },
+                    wildcard: found.wildcard,
+                    unverified: found.unverified.is_some(),
+                    span: attach_point.span,
+                }
             })),
         }
     }
@@ -197,6 +206,9 @@ impl Shaper<'_, '_> {
                 if !std::mem::replace(&mut complained_args, true) {
                     self.diagnostics.error(args, no_args(candidate.provider));
                 }
+                shape.fields = self.uses.fields.iter().map(|(name, _)| (name.clone(), None)).collect();
+            } else if candidate.unverified {
+                failed = true;
                 shape.fields = self.uses.fields.iter().map(|(name, _)| (name.clone(), None)).collect();
             } else if self.uses.args.is_some() {
                 match self.fill(&candidate, &mut shape) {

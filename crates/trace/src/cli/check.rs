@@ -43,7 +43,11 @@ pub fn main(args: &[OsString]) -> ExitCode {
         let script = match Script::read(&file) {
             Ok(script) => script,
             Err(problem) => {
-                message(&format!("ERROR: {problem}\n"));
+                if json {
+                    print(&json_line(&JsonDiagnostic::without_place(&file.to_string_lossy(), &problem)));
+                } else {
+                    message(&format!("ERROR: {problem}\n"));
+                }
                 failed = true;
                 continue;
             }
@@ -98,13 +102,33 @@ struct JsonDiagnostic<'a> {
     help: Option<&'a str>,
 }
 
+impl<'a> JsonDiagnostic<'a> {
+    /// An error of the file as a whole.
+    fn without_place(file: &'a str, message: &'a str) -> JsonDiagnostic<'a> {
+        JsonDiagnostic {
+            severity: "error",
+            file,
+            line: None,
+            column: None,
+            end_line: None,
+            end_column: None,
+            message,
+            help: None,
+        }
+    }
+}
+
+fn json_line(diagnostic: &JsonDiagnostic<'_>) -> String {
+    // Texts and numbers can always be written.
+    serde_json::to_string(diagnostic).unwrap_or_default() + "\n"
+}
+
 fn json_lines(diagnostics: &Diagnostics, script: &Script, warnings: bool) -> String {
     let mut out = String::new();
     for diagnostic in diagnostics.sorted() {
         if warnings || diagnostic.is_error() {
             let line = json_diagnostic(diagnostic, &script.sources, script.sources.name(script.file));
-            out.push_str(&serde_json::to_string(&line).unwrap_or_default());
-            out.push('\n');
+            out.push_str(&json_line(&line));
         }
     }
     out

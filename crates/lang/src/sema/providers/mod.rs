@@ -67,6 +67,8 @@ pub struct Match {
     pub attach: Attach,
     /// Whether it was found by a wildcard rather than named.
     pub wildcard: bool,
+    /// Why the world could not tell whether it is there; then it stands for whatever was meant.
+    pub unverified: Option<WorldError>,
 }
 
 /// All kinds of probes there are.

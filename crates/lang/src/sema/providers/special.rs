@@ -11,12 +11,16 @@ pub(super) static BEGIN: Provider = Provider {
     has_args: false,
     parts: Parts(0, 0, "0"),
     filtered: false,
-    expand: |_| Ok(vec![Match { name: "begin".into(), attach: Attach::Begin, wildcard: false }]),
+    expand: |_| {
+        Ok(vec![Match { name: "begin".into(), attach: Attach::Begin, wildcard: false, unverified: None }])
+    },
     list: |_, _, _| Ok(Vec::new()),
 };
 
 pub(super) static END: Provider = Provider {
     name: "end",
-    expand: |_| Ok(vec![Match { name: "end".into(), attach: Attach::End, wildcard: false }]),
+    expand: |_| {
+        Ok(vec![Match { name: "end".into(), attach: Attach::End, wildcard: false, unverified: None }])
+    },
     ..BEGIN
 };

@@ -31,7 +31,12 @@ fn one(place: &Place<'_>, attach: fn(Rate) -> Attach) -> Result<Vec<Match>, Diag
     let provider = place.provider.name;
     let (rate, shown) =
         rate::read(provider, &place.parts).map_err(|problem| Diagnostic::error(place.span, problem))?;
-    Ok(vec![Match { name: format!("{provider}:{shown}"), attach: attach(rate), wildcard: false }])
+    Ok(vec![Match {
+        name: format!("{provider}:{shown}"),
+        attach: attach(rate),
+        wildcard: false,
+        unverified: None,
+    }])
 }
 
 fn units(provider: &str) -> Vec<Listed> {

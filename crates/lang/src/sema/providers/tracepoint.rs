@@ -22,7 +22,6 @@ pub(super) static TRACEPOINT: Provider = Provider {
 };
 
 fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
-    let world_error = |error: WorldError| Diagnostic::error(place.span, error.to_string());
     let (category, event) = match place.parts.as_slice() {
         [category, event] => (category.as_str(), event.as_str()),
         [event] if pattern::has_wildcard(event) => ("*", event.as_str()),
@@ -37,11 +36,20 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         let part = if category.is_empty() { "target" } else { "function" };
         return Err(Diagnostic::error(place.span, format!("tracepoint probe must have a {part}")));
     }
+    // Without an answer the clause is checked all the same, as far as that goes.
+    let unverified =
+        |error: WorldError| vec![Match { unverified: Some(error), ..found(category, event, false) }];
     if !pattern::has_wildcard(category) && !pattern::has_wildcard(event) {
-        let exists = place.world.has_tracepoint(category, event).map_err(world_error)?;
-        return Ok(if exists { vec![found(category, event, false)] } else { Vec::new() });
+        return Ok(match place.world.has_tracepoint(category, event) {
+            Ok(true) => vec![found(category, event, false)],
+            Ok(false) => Vec::new(),
+            Err(error) => unverified(error),
+        });
     }
-    let all = place.world.tracepoints().map_err(world_error)?;
+    let all = match place.world.tracepoints() {
+        Ok(all) => all,
+        Err(error) => return Ok(unverified(error)),
+    };
     Ok(all
         .iter()
         .filter(|(c, e)| pattern::matches(category, c) && pattern::matches(event, e))
@@ -54,6 +62,7 @@ fn found(category: &str, event: &str, wildcard: bool) -> Match {
         name: format!("tracepoint:{category}:{event}"),
         attach: Attach::Tracepoint { category: category.into(), event: event.into() },
         wildcard,
+        unverified: None,
     }
 }
 
