@@ -55,6 +55,8 @@ pub struct Config {
     pub max_bpf_progs: u32,
     /// How many places one script may attach to.
     pub max_probes: u32,
+    /// Size of the ring of printed records in pages of 4 KiB; 0: the runtime decides.
+    pub perf_rb_pages: u32,
     /// What happens to a probe that cannot be attached.
     pub missing_probes: MissingProbes,
 }
@@ -88,6 +90,7 @@ impl Default for Config {
             str_trunc_trailer: "..".into(),
             max_bpf_progs: 1024,
             max_probes: 1024,
+            perf_rb_pages: 0,
             missing_probes: MissingProbes::Error,
         }
     }

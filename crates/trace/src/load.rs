@@ -104,7 +104,7 @@ fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) 
         .iter()
         .map(|spec| {
             let map = match spec.storage {
-                Storage::RingBuf => create_ring(spec, events_bytes),
+                Storage::RingBuf => create_ring(spec, events_bytes, artifact.config.perf_rb_pages),
                 _ => create_map(spec, on_demand, btf),
             }
             .map_err(Error::kernel(format!("cannot create the map {}", spec.name)))?;
@@ -161,11 +161,13 @@ const CONTROL_BYTES: u32 = 256 << 10;
 /// The least that is worth a try.
 const LEAST_RING_BYTES: u32 = 64 << 10;
 
-fn create_ring(spec: &MapSpec, events_bytes: u32) -> skep_kernel::Result<Map> {
+/// `pages` is what the script asks for, in 4 KiB; 0 for what is best.
+fn create_ring(spec: &MapSpec, events_bytes: u32, pages: u32) -> skep_kernel::Result<Map> {
     let mut bytes = match (spec.max_entries, spec.role) {
         (0, MapRole::Control) => CONTROL_BYTES,
+        (0, _) if pages > 0 => ring_bytes(pages),
         (0, _) => events_bytes,
-        (bytes, _) => bytes.checked_next_power_of_two().unwrap_or(1 << 31).max(LEAST_RING_BYTES),
+        (bytes, _) => power_of_two(bytes),
     };
     loop {
         match bpf::map_create(&bpf::MapSpec::ring_buffer(&kernel_name(&spec.name), bytes)) {
@@ -178,6 +180,15 @@ fn create_ring(spec: &MapSpec, events_bytes: u32) -> skep_kernel::Result<Map> {
             created => return created,
         }
     }
+}
+
+/// The kernel takes powers of two only.
+fn power_of_two(bytes: u32) -> u32 {
+    bytes.checked_next_power_of_two().unwrap_or(1 << 31).max(LEAST_RING_BYTES)
+}
+
+fn ring_bytes(pages: u32) -> u32 {
+    power_of_two(pages.saturating_mul(4096))
 }
 
 fn store_init(spec: &MapSpec, map: &Map) -> skep_kernel::Result<()> {

@@ -70,7 +70,7 @@ const KEYS: &[Key] = &[
         },
     },
     Key { name: "on_stack_limit", value: Value::Number(ignored) },
-    Key { name: "perf_rb_pages", value: Value::Number(ignored) },
+    Key { name: "perf_rb_pages", value: Value::Number(|c, n| c.perf_rb_pages = small(n)) },
     Key { name: "print_maps_on_exit", value: Value::Bool(|c, b| c.print_maps_on_exit = b) },
     Key { name: "show_debug_info", value: Value::Bool(ignored) },
     Key { name: "use_blazesym", value: Value::Bool(ignored) },
