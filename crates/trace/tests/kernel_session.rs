@@ -1,30 +1,18 @@
 //! The library on the running kernel: compile, load, run, and be told records. Needs root.
 
+use std::os::fd::OwnedFd;
+
 use skep_compile::artifact::{Artifact, Program};
 use skep_isa::{Insn, Reg, Size};
 use skep_lang::hir::{Attach, Config, ProbeKind, Target, TargetId};
-use skep_trace::sink::{Collect, Data, MapEntry, Record};
+use skep_testing::need;
+use skep_trace::sink::{Buffering, Collect, Data, MapEntry, Output, Record, TextSink};
 use skep_trace::{Ended, Error, KernelWorld, Options, Session, compile};
 use skep_ui::{Colors, FileId, SourceMap, Span};
 
-/// Whether the kernel lets this user load programs; says so if not.
-fn may_load(test: &str) -> bool {
-    let insns = [Insn::mov64_imm(Reg::R0, 0), Insn::exit()];
-    let kind = skep_kernel::bpf::ProgType::RAW_TRACEPOINT;
-    match skep_kernel::bpf::prog_load(&skep_kernel::bpf::ProgSpec::new(kind, "may_load", &insns)) {
-        Ok(_) => true,
-        Err(error) => {
-            eprintln!("SKIP: {test}: the kernel lets this user load no programs: {error}");
-            false
-        }
-    }
-}
-
 #[test]
 fn records_reach_a_closure() {
-    if !may_load("records_reach_a_closure") {
-        return;
-    }
+    need!(Root, Bpf, RingBuf);
     let mut sources = SourceMap::new();
     let file = sources.add(
         "test",
@@ -62,9 +50,7 @@ fn records_reach_a_closure() {
 
 #[test]
 fn a_refused_program_points_at_the_script() {
-    if !may_load("a_refused_program_points_at_the_script") {
-        return;
-    }
+    need!(Root, Bpf, RingBuf);
     let mut sources = SourceMap::new();
     sources.add("test", "BEGIN { bad; }");
     let span = Span::new(FileId(0), 8, 11);
@@ -102,4 +88,44 @@ fn a_refused_program_points_at_the_script() {
     assert!(shown.contains("BEGIN { bad; }\n        ~~~\n") && shown.contains("R2 !read_ok"), "{shown}");
     assert!(shown.contains(&report.display().to_string()), "{shown}");
     assert!(text.contains("r0 = *(u64 *)(r2 +0)") && text.contains("R2 !read_ok"), "{text}");
+}
+
+#[test]
+fn an_output_that_closes_ends_a_script_that_prints_nothing() {
+    need!(Root, Bpf, RingBuf);
+    let mut sources = SourceMap::new();
+    let file = sources.add("test", "interval:s:1000 { print(1) } END { exit(4) }");
+    let compiled = compile(&sources, file, &skep_lang::Options::default(), &KernelWorld::new())
+        .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(&sources, Colors::Never)));
+    let session = Session::load(compiled.artifact, Options::default()).expect("the script loads");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let output = Output::to_file(OwnedFd::from(writer).into(), Buffering::Line);
+    let mut sink = TextSink::new(output, Box::new(std::io::sink()), sources).quiet(true);
+    drop(reader);
+    let outcome = session.run(&mut sink).expect("the script runs");
+    assert_eq!((outcome.exit_code, outcome.ended), (4, Ended::Closed), "END runs all the same");
+}
+
+/// What the original printed for this script.
+#[test]
+fn histograms_are_the_originals() {
+    need!(Root, Bpf, RingBuf);
+    let script = r#"BEGIN {
+        @negative = hist((int64)-3); @negative = hist(0x8000000000000000); @negative = hist(3);
+        @split[1] = hist(2048, 2); @split[2] = hist(3584, 2); @split[3] = hist(1000000, 2);
+        @steps = lhist(9, 0, 10, 3); @steps = lhist(11, 0, 10, 3); @steps = lhist(1, 0, 10, 3);
+        @units = lhist(1073741824, 0, 2147483647, 268435456);
+    }"#;
+    let mut sources = SourceMap::new();
+    let file = sources.add("test", script);
+    let compiled = compile(&sources, file, &skep_lang::Options::default(), &KernelWorld::new())
+        .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(&sources, Colors::Never)));
+    let session = Session::load(compiled.artifact, Options::default()).expect("the script loads");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let output = Output::to_file(OwnedFd::from(writer).into(), Buffering::Full);
+    session
+        .run(&mut TextSink::new(output, Box::new(std::io::sink()), sources).quiet(true))
+        .expect("the script runs");
+    let shown = std::io::read_to_string(reader).expect("the results can be read");
+    insta::assert_snapshot!(shown.trim_start_matches('\n'));
 }
