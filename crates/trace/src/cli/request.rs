@@ -287,15 +287,18 @@ fn words(text: &str) -> Result<Vec<OsString>, String> {
         .ok_or_else(|| format!("-c: a quote is not closed, or the text ends with a backslash: {text}"))
 }
 
-/// The names of the original stand for features that this program may not use yet; ours can all be named.
+/// Every feature that is probed can be named, and those that the original names.
 fn no_features(text: &str, features: &Features) -> Result<(), String> {
-    const ORIGINAL: [&str; 3] = ["kprobe_multi", "kprobe_session", "uprobe_multi"];
+    const ORIGINAL_ONLY: &str = "kprobe_session";
     for name in text.split(',') {
-        if !features.disable(name) && !ORIGINAL.contains(&name) {
-            let ours: Vec<_> = skep_kernel::features::Feature::all().map(|feature| feature.name()).collect();
+        if !features.disable(name) && name != ORIGINAL_ONLY {
+            let known: Vec<_> = skep_kernel::features::Feature::all()
+                .map(|feature| feature.name())
+                .chain([ORIGINAL_ONLY])
+                .collect();
             return Err(format!(
                 "USAGE: --no-feature can only have values '{}'; {name:?} is none of them.",
-                ours.join(",")
+                known.join(",")
             ));
         }
     }
@@ -345,8 +348,9 @@ mod tests {
             "failed to open file '/does/not/exist': No such file or directory"
         );
         assert!(problem(&["--aot", "x"]).starts_with("--aot does not work yet: "));
-        assert!(problem(&["-e", "x", "--no-feature", "bogus"]).contains("bogus"));
-        assert!(request(&["-e", "x", "--no-feature", "kprobe_multi,kprobe_session"]).is_ok());
+        let unknown = problem(&["-e", "x", "--no-feature", "ringbuf,bogus"]);
+        assert!(unknown.contains("\"bogus\"") && unknown.contains("attach_cookie,"), "{unknown}");
+        assert!(request(&["-e", "x", "--no-feature", "kprobe_multi,kprobe_session,uprobe_multi"]).is_ok());
     }
 
     #[test]
