@@ -194,33 +194,13 @@ impl Lower<'_> {
             self.mark(map, place);
             return Ok(());
         }
-        let key = self.key(map, key)?;
-        let map_ref = self.map_ref(map);
-        let found = self.func.new_block();
-        let missing = self.func.new_block();
-        let after = self.func.new_block();
-
-        let entry = self.lookup(map_ref, key);
-        self.branch_on_null(entry, missing, found);
-
-        self.func.enter(found);
-        self.add_in_place(ty, Place::aligned(entry), by);
-        self.func.jump(after, &[]);
-
         // A new entry starts from zero and is added to like any other, so that
         // nothing is lost when two CPUs make it at once.
-        self.func.enter(missing);
-        let (constants, offset) = self.shared.zeroes();
-        let zeroes = self.func.map_value(constants, offset);
-        let zeroes = self.func.addr(zeroes);
-        self.update(map, key, zeroes, NO_EXIST);
-        let entry = self.lookup(map_ref, key);
-        let made = self.func.new_block();
-        self.branch_on_null(entry, after, made);
-        self.func.enter(made);
-        self.add_in_place(ty, Place::aligned(entry), by);
+        let key = self.key(map, key)?;
+        let after = self.func.new_block();
+        let entry = self.entry_or_new(map, key, after);
+        self.add_in_place(ty, entry, by);
         self.func.jump(after, &[]);
-
         self.func.enter(after);
         Ok(())
     }
@@ -236,8 +216,8 @@ impl Lower<'_> {
         }
     }
 
-    /// The entry of an aggregating map on this CPU; made of zeroes if it is not
-    /// there. Where that fails, the program goes on at `otherwise`.
+    /// The entry of a map (of an aggregating one: on this CPU), made of zeroes if it
+    /// is not there. Where that fails, the program goes on at `otherwise`.
     pub(super) fn entry_or_new(&mut self, map: hir::MapId, key: Value, otherwise: BlockId) -> Place {
         let map_ref = self.map_ref(map);
         let entry = self.lookup(map_ref, key);
