@@ -3,11 +3,12 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use skep_trace::sink::{Data, Event};
-use skep_trace::{Error, KernelWorld, Session, Sink};
+use skep_trace::{CompileOptions, Error, KernelWorld, Session, Sink};
 use skep_ui::{Colors, SourceMap};
 
 use crate::lines::{Line, View};
@@ -78,7 +79,7 @@ where
 {
     let world = KernelWorld::new();
     let file = sources.add(run.name, run.script);
-    let options = skep_lang::Options {
+    let options = CompileOptions {
         params: run.params.clone(),
         config: vec![("print_maps_on_exit".into(), "false".into())],
         ..Default::default()
@@ -95,7 +96,6 @@ where
     )?;
     session.attach()?;
     let mut rows = Rows { name: run.name, out: BufWriter::with_capacity(1 << 16, io::stdout()), view, fill };
-    // A closed output ends the tool, which it finds out with the first row.
     if !run.flags.no_header {
         rows.header().or_else(quietly)?;
     }
@@ -142,5 +142,9 @@ impl<F: FnMut(&Row<'_>, &mut Line<'_>)> Sink for Rows<F> {
 
     fn idle(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+
+    fn output(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.out.get_ref().as_fd())
     }
 }

@@ -28,4 +28,5 @@ pub use compile::{Compiled, compile};
 pub use error::{Error, Refusal, Result};
 pub use session::{Ended, Notice, Notices, Options, Outcome, Session};
 pub use sink::Sink;
+pub use skep_lang::Options as CompileOptions;
 pub use world::KernelWorld;
