@@ -67,22 +67,25 @@ pub(super) const TABLE: &[Builtin] = &[
 
 fn of(checker: &mut Checker<'_>, call: &Call<'_>, agg: Agg) -> Option<Aggregation> {
     let sample = sample(checker, call)?;
-    if sample.ty == Ty::BOOL {
-        checker
-            .diagnostics
-            .error(call.span, format!("{}() only supports integer arguments (bool provided)", call.name));
-        return None;
+    match sample.ty {
+        Ty::BOOL => {
+            checker
+                .diagnostics
+                .error(call.span, format!("{}() only supports integer arguments (bool provided)", call.name));
+            None
+        }
+        // Whether the result has a sign is not known either.
+        Ty::ERROR => None,
+        _ => Some(Aggregation { agg, sample: Some(sample) }),
     }
-    Some(Aggregation { agg, sample: Some(sample) })
 }
 
-/// The first argument, an integer; `None` after a complaint, or while its type is not known.
+/// The first argument, an integer or of a type that is not known; `None` after a complaint.
 fn sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
-    let value = checker.value(call.args.first()?);
+    let value = checker.operand(call.args.first()?);
     match checker.types.kind(value.ty) {
-        TyKind::Int { .. } | TyKind::Bool => Some(value),
+        TyKind::Int { .. } | TyKind::Bool | TyKind::Error => Some(value),
         TyKind::Ptr { .. } => Some(checker.force(value, Ty::U64)),
-        TyKind::Error => None,
         _ => {
             // The original words it differently for histograms.
             let (wanted, given) = match (call.name, checker.types.kind(value.ty)) {

@@ -271,13 +271,14 @@ impl Checker<'_> {
         call: &Call<'_>,
         check: fn(&mut Checker<'_>, &Call<'_>) -> Option<Aggregation>,
     ) -> Option<Stmt> {
-        let Aggregation { agg, sample } = {
-            let builtin = builtins::by_name(call.name)?;
-            if let Some(problem) = builtin.args.complaint(builtin.name, call.args.len()) {
-                self.diagnostics.error(call.span, problem);
-                return None;
-            }
-            check(self, call)?
+        let builtin = builtins::by_name(call.name)?;
+        if let Some(problem) = builtin.args.complaint(builtin.name, call.args.len()) {
+            self.diagnostics.error(call.span, problem);
+            return None;
+        }
+        let Some(Aggregation { agg, sample }) = check(self, call) else {
+            self.map_info(id).pending = true;
+            return None;
         };
         let agg = self.signed_as_samples(id, agg, sample.as_ref());
         let ty = self.types.intern(TyKind::Agg(agg));

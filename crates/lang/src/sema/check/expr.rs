@@ -333,9 +333,12 @@ impl Checker<'_> {
                         format!("Unnecessary cast: expression is already of type {to_name}"),
                     );
                 }
-                // Messages about a cast value point to the cast.
-                let converted = self.force(inner, to);
-                Expr { span: header, ..converted }
+                // Messages about a cast value point to the cast. What was cast is no literal any more: it
+                // has the type that was written, and is computed with in that type.
+                match inner.kind {
+                    ExprKind::Int(_) => node(ExprKind::Cast(Box::new(inner)), to, header),
+                    _ => Expr { span: header, ..self.force(inner, to) },
+                }
             }
             (TyKind::Str(_), TyKind::Str(capacity)) => match inner.kind {
                 _ if from == to => Expr { span: header, ..inner },
