@@ -37,6 +37,21 @@ fn a_parameter_of_the_wrong_kind_is_a_type_mismatch() {
 }
 
 #[test]
+fn a_parameter_longer_than_any_text_is_refused_where_it_is_one() {
+    let settings = "config = { max_strlen = 5 } begin";
+    let script = format!("{settings} {{ print(str($1)); print($2); @[$1] = 1 }}");
+    let (program, shown) = check(&script, &with_params(&["abcde", "abcd"]), &Fixture::default());
+    assert!(program.is_none());
+    insta::assert_snapshot!(shown);
+
+    // What is left of it is short enough.
+    let script =
+        format!("{settings} {{ print(str($1, 3)); print(str($1 + 2)); if ($1 == \"abcde\") {{ exit() }} }}");
+    let (program, shown) = check(&script, &with_params(&["abcdef"]), &Fixture::default());
+    assert!(program.is_some(), "{shown}");
+}
+
+#[test]
 fn the_filter_guards_what_processes_do() {
     let options = Options { pid_filter: true, has_command: true, ..Options::default() };
     let script =

@@ -347,7 +347,23 @@ impl Checker<'_> {
                 }
                 _ => node(ExprKind::Cast(Box::new(inner)), to, span),
             },
+            _ if self.fits_array(from, to) => {
+                self.unsupported(header, &format!("The cast of {from_name} to {to_name} is"))
+            }
             _ => self.error(header, refused),
+        }
+    }
+
+    /// Whether the bytes of a number or text can be taken as an array: of numbers, and as large as
+    /// the text, or as the number at least.
+    fn fits_array(&self, from: Ty, to: Ty) -> bool {
+        let TyKind::Array { elem, .. } = self.types.kind(to) else { return false };
+        let (size, given) = (self.types.size(to), self.types.size(from));
+        let numbers = matches!(self.types.kind(*elem), TyKind::Int { .. } | TyKind::Bool);
+        match self.types.kind(from) {
+            TyKind::Int { .. } => numbers && (given..=8).contains(&size),
+            TyKind::Str(_) => numbers && size == given,
+            _ => false,
         }
     }
 

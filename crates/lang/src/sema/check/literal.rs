@@ -1,11 +1,11 @@
 //! Literals and positional parameters.
 
-use skep_ui::Span;
+use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node};
-use crate::hir::{Expr, ExprKind};
-use crate::sema::infer;
+use crate::hir::{Expr, ExprKind, Probe};
 use crate::sema::options::Param;
+use crate::sema::{infer, walk};
 use crate::syntax::ast::{IntLit, IntSuffix};
 use crate::ty::Ty;
 
@@ -46,6 +46,28 @@ impl Checker<'_> {
         let capacity = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);
         let ty = self.types.str(capacity);
         node(ExprKind::Str(text), ty, span)
+    }
+
+    /// Complains about literal texts that do not fit the longest text there can be, their closing
+    /// NUL included. Only what is left in the finished program counts: a text that was compared with
+    /// another one, or cut, takes no room.
+    pub fn refuse_long_texts(&mut self, probes: &mut [Probe]) {
+        let max = self.config.max_strlen;
+        let diagnostics = &mut self.diagnostics;
+        let mut check = |expr: &mut Expr| {
+            if let ExprKind::Str(text) = &expr.kind
+                && text.len() >= max as usize
+            {
+                let text_shown = String::from_utf8_lossy(text);
+                let message = format!("String is too long (over {max} bytes): {text_shown}");
+                let needed = text.len() + 1;
+                let help = format!("Raise the limit with `config = {{ max_strlen = {needed} }}`.");
+                diagnostics.push(Diagnostic::error(expr.span, message).help(help));
+            }
+        };
+        for probe in probes {
+            walk::each_expr(&mut probe.body, &mut check);
+        }
     }
 
     /// `true` or `false`

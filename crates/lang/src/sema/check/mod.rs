@@ -93,6 +93,7 @@ impl<'a> Checker<'a> {
                 "The types of variables and maps depend on each other too deeply to be found out",
             ));
         }
+        self.refuse_long_texts(&mut probes);
         self.finish(probes)
     }
 
