@@ -44,6 +44,8 @@ pub enum Feature {
     AtomicFetch,
     /// The helper `bpf_map_lookup_percpu_elem` (Linux 5.19).
     LookupPerCpu,
+    /// Keys of hash maps above 512 bytes (Linux 5.11).
+    LongKeys,
 }
 
 /// One feature: its name for the user, what it is, and how to find out.
@@ -134,6 +136,12 @@ const TABLE: &[Row] = &[
         about: "the helper bpf_map_lookup_percpu_elem",
         probe: || helper_known(ProgType::TRACEPOINT, MAP_LOOKUP_PERCPU_ELEM),
     },
+    Row {
+        feature: Feature::LongKeys,
+        name: "long_keys",
+        about: "keys of hash maps above 512 bytes",
+        probe: || bpf::map_create(&MapSpec::new(MapType::HASH, "", 520, 4, 1)).is_ok(),
+    },
 ];
 
 const KTIME_GET_BOOT_NS: u32 = 125;
@@ -177,7 +185,7 @@ impl fmt::Display for Feature {
 /// The features of the running kernel; a probe runs when its feature is first asked for.
 ///
 /// Call [`crate::limits::raise_memlock`] before: where locked memory is short, probes fail that should not.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Features {
     known: [Cell<Option<bool>>; TABLE.len()],
 }

@@ -96,4 +96,9 @@ pub trait World {
     fn reads_other_cpus(&self) -> bool {
         true
     }
+
+    /// Bytes a key may have at most, if the kernel has such a limit (before Linux 5.11).
+    fn max_key_size(&self) -> Option<u32> {
+        None
+    }
 }

@@ -340,3 +340,18 @@ fn long_texts_are_cut_where_the_setting_says() {
     assert!(short.starts_with("/nonexistent/012345678901234567"), "{short}");
     assert!(short.len() < 50, "{short}");
 }
+
+/// Kernels before 5.11, which the switch stands for elsewhere.
+#[test]
+fn texts_in_keys_are_cut_where_the_kernel_wants_short_keys() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let name = "0123456789".repeat(60);
+    let command = perl(&format!("open F, q({name})"));
+    let script =
+        "tracepoint:syscalls:sys_enter_openat /pid == cpid && str(args.filename, 11) == \"0123456789\"/ {
+        $t = (str(args.filename), (uint32)5); @t[$t] = 1; @[str(args.filename)] = count();
+    }";
+    let run = trace(&["-q", "--no-feature", "long_keys", "-e", script, "-c", &command]).success();
+    assert_eq!(run.stdout, format!("\n\n@[{}]: 1\n@t[{}, 5]: 1\n", &name[..511], &name[..503]));
+    assert!(run.stderr.contains("Texts in the keys of @t are cut to 503 bytes"), "{}", run.stderr);
+}

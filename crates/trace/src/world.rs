@@ -27,6 +27,11 @@ impl KernelWorld {
         KernelWorld::default()
     }
 
+    /// The kernel as if it had no more than these features.
+    pub fn with_features(features: Features) -> KernelWorld {
+        KernelWorld { features, ..KernelWorld::default() }
+    }
+
     /// tracefs, opened now unless it is open.
     ///
     /// # Errors
@@ -90,6 +95,11 @@ impl World for KernelWorld {
     fn reads_other_cpus(&self) -> bool {
         // A user who may not load anything can still check a script.
         self.features.has(Feature::LookupPerCpu) || !self.features.has(Feature::RingBuffer)
+    }
+
+    fn max_key_size(&self) -> Option<u32> {
+        let limited = !self.features.has(Feature::LongKeys) && self.features.has(Feature::RingBuffer);
+        limited.then_some(512)
     }
 }
 

@@ -152,20 +152,38 @@ impl Lower<'_> {
             ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
             _ => {
                 let src = self.memory(expr)?;
-                let src_size = self.types.size(expr.ty);
-                if src_size < size {
-                    self.func.copy(dst, src, src_size);
-                    self.func.zero(dst.at(src_size), size - src_size);
-                } else {
-                    self.func.copy(dst, src, size);
-                    if src_size > size && matches!(self.types.kind(ty), TyKind::Str(_)) {
-                        let nul = self.func.int(0);
-                        self.func.store(Width::W8, dst.at(size - 1), nul);
-                    }
-                }
+                self.copy_as(src, expr.ty, dst, ty);
             }
         }
         Ok(())
+    }
+
+    /// Copies a value in memory to a place of another type: the same but for the
+    /// capacities of the texts in it.
+    fn copy_as(&mut self, src: Place, from: Ty, dst: Place, to: Ty) {
+        let (from_size, size) = (self.types.size(from), self.types.size(to));
+        if from == to || !self.types.is_memory(to) {
+            self.func.copy(dst, src, size);
+        } else if matches!(self.types.kind(to), TyKind::Tuple(_) | TyKind::Record(_)) {
+            let sources = self.types.elems(from).into_iter().zip(self.types.offsets(from));
+            let targets = self.types.elems(to).into_iter().zip(self.types.offsets(to));
+            let mut end = 0;
+            for ((from, from_at), (to, to_at)) in sources.zip(targets).collect::<Vec<_>>() {
+                self.func.zero(dst.at(end), to_at - end);
+                self.copy_as(src.at(from_at), from, dst.at(to_at), to);
+                end = to_at + self.types.size(to);
+            }
+            self.func.zero(dst.at(end), size - end);
+        } else if from_size < size {
+            self.func.copy(dst, src, from_size);
+            self.func.zero(dst.at(from_size), size - from_size);
+        } else {
+            self.func.copy(dst, src, size);
+            if matches!(self.types.kind(to), TyKind::Str(_)) {
+                let nul = self.func.int(0);
+                self.func.store(Width::W8, dst.at(size - 1), nul);
+            }
+        }
     }
 
     /// Writes the first bytes of a text or array as a buffer that takes `size` bytes in all.

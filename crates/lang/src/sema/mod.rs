@@ -10,6 +10,7 @@ mod config;
 mod expand;
 mod format;
 mod infer;
+mod keys;
 mod list;
 mod options;
 mod pattern;
@@ -86,8 +87,13 @@ pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> An
         );
     }
     let checker = Checker::new(types, &context, &units, &targets);
-    let (program, found) = checker.run(&declarations);
+    let (mut program, found) = checker.run(&declarations);
     diagnostics.extend(found);
+    if program.maps.iter().any(|map| program.types.size(map.key) > keys::ALWAYS_FIT)
+        && let Some(most) = world.max_key_size()
+    {
+        keys::fit(&mut program, most, &mut diagnostics);
+    }
     if program.probes.is_empty() && !diagnostics.has_errors() {
         diagnostics.push(nothing_to_attach(script));
     }

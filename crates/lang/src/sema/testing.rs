@@ -69,6 +69,10 @@ impl World for Old {
     fn reads_other_cpus(&self) -> bool {
         false
     }
+
+    fn max_key_size(&self) -> Option<u32> {
+        Some(512)
+    }
 }
 
 /// A kernel that cannot be asked.

@@ -24,7 +24,7 @@ const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles and runs. The error is a sentence for the user.
 pub(super) fn run(script: Script, mut request: Request) -> Result<ExitCode, String> {
-    let world = KernelWorld::new();
+    let world = KernelWorld::with_features(request.features.clone());
     let Script { sources, file } = &script;
     let mut shown = String::new();
     let compiled = compile_observed(sources, *file, &request.compile_options(), &world, |stage| {
