@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use skep_testing::need;
 use support::{file, path, run, skep, trace};
 
-const GOOD: &str = "tracepoint:syscalls:sys_enter_openat { @[str(args.filename)] = count(); }\n";
+const GOOD: &str = "tracepoint:syscalls:sys_enter_openat { @[str(args.filename, 200)] = count(); }\n";
 const WARNED: &str = "BEGIN { @a = 1; delete(@a); }\n";
 const WRONG: &str = "BEGIN {\n  @x = nsecz;\n  printf(\"%d\\n\", \"text\");\n}\n";
 
