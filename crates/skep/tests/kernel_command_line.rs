@@ -193,3 +193,12 @@ fn words_about_itself() {
     let info = trace(&["--info"]).quiet_output();
     assert!(info.contains("Kernel features\n") && info.contains("ringbuf: "), "{info}");
 }
+
+#[test]
+fn what_begin_prints_comes_before_the_command_s_output_however_it_is_buffered() {
+    need!(Root, Bpf, RingBuf);
+    for mode in ["line", "full", "none"] {
+        let run = trace(&["-q", "-B", mode, "-e", "BEGIN { print(1); } interval:s:100 { }", "-c", "echo 2"]);
+        assert_eq!(run.quiet_output(), "1\n2\n\n\n", "{mode}");
+    }
+}

@@ -225,7 +225,7 @@ impl Session {
             // What `BEGIN` printed comes before what the command prints.
             let state = &mut self.state;
             self.reader.drain(|record, control| state.handle(record, control, sink))?;
-            state.tell(sink.idle())?;
+            state.tell(sink.flush())?;
             child.release().map_err(Error::kernel("cannot start the command"))?;
         }
         let ended = self.read(sink, deadline)?;
