@@ -86,9 +86,8 @@ impl Lower<'_> {
             ExprKind::Comm => {
                 let addr = self.func.addr(dst);
                 let len = self.func.int(i64::from(size.min(16)));
-                if size > 16 {
-                    self.func.zero(dst.at(16), size - 16);
-                }
+                // Some kernels (6.1) leave alone what follows the NUL.
+                self.func.zero(dst, size);
                 self.func.call(id::GET_CURRENT_COMM, &[addr, len], ValueTy::Int);
             }
             ExprKind::Tuple(elems) => {
