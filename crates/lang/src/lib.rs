@@ -9,6 +9,7 @@ pub mod hir;
 pub mod sema;
 pub mod syntax;
 pub mod ty;
+pub mod walk;
 pub mod world;
 
 pub use dump::dump;

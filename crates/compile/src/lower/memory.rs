@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 use skep_isa::helpers::id;
 use skep_lang::hir::{BinaryOp, Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
 use skep_lang::ty::{Ty, TyKind};
+use skep_lang::walk;
 
 use super::cond::chunk;
 use super::func::Place;
@@ -315,7 +316,7 @@ fn describe(kind: &ExprKind) -> &'static str {
 /// Whether an expression reads or changes a variable.
 pub(super) fn mentions(expr: &Expr, local: LocalId) -> bool {
     let mut found = false;
-    walk_expr(expr, &mut |expr| match &expr.kind {
+    walk::in_expr(expr, &mut |expr| match &expr.kind {
         ExprKind::Local(other) | ExprKind::LocalAdd { local: other, .. } => found |= *other == local,
         // Its statements may assign it.
         ExprKind::Block { .. } => found = true,
@@ -327,7 +328,7 @@ pub(super) fn mentions(expr: &Expr, local: LocalId) -> bool {
 /// Whether an expression reads a map.
 pub(super) fn reads_map(expr: &Expr, map: skep_lang::hir::MapId) -> bool {
     let mut found = false;
-    walk_expr(expr, &mut |expr| {
+    walk::in_expr(expr, &mut |expr| {
         found |= match &expr.kind {
             ExprKind::MapGet { map: other, .. } => *other == map,
             ExprKind::Block { .. } => true,
@@ -340,7 +341,7 @@ pub(super) fn reads_map(expr: &Expr, map: skep_lang::hir::MapId) -> bool {
 /// Whether evaluating an expression changes a map or a variable, or may tell the user something.
 pub(super) fn has_effects(expr: &Expr) -> bool {
     let mut found = false;
-    walk_expr(expr, &mut |expr| {
+    walk::in_expr(expr, &mut |expr| {
         found |= match &expr.kind {
             ExprKind::MapAdd { .. }
             | ExprKind::LocalAdd { .. }
@@ -379,7 +380,7 @@ pub(super) fn read_before_written(body: &Block) -> FxHashSet<LocalId> {
         }
 
         fn exprs(&mut self, stmt: &Stmt) {
-            walk_stmt_exprs(stmt, &mut |expr| {
+            walk::in_stmt(stmt, &mut |expr| {
                 if let ExprKind::Local(local) | ExprKind::LocalAdd { local, .. } = &expr.kind {
                     self.mention(*local);
                 }
@@ -418,100 +419,4 @@ pub(super) fn read_before_written(body: &Block) -> FxHashSet<LocalId> {
     };
     walk.block(body);
     walk.unsafe_reads
-}
-
-/// Visits the expressions that stand in a statement itself, not in its blocks.
-fn walk_stmt_exprs(stmt: &Stmt, visit: &mut dyn FnMut(&Expr)) {
-    match &stmt.kind {
-        StmtKind::Expr(expr)
-        | StmtKind::SetLocal { value: expr, .. }
-        | StmtKind::If { cond: expr, .. }
-        | StmtKind::PrintValue(expr)
-        | StmtKind::Exit { code: expr } => walk_expr(expr, visit),
-        StmtKind::SetMap { key, value, .. } => {
-            key.iter().for_each(|key| walk_expr(key, visit));
-            walk_expr(value, visit);
-        }
-        StmtKind::Aggregate { key, sample, .. } => {
-            key.iter().for_each(|key| walk_expr(key, visit));
-            sample.iter().for_each(|sample| walk_expr(sample, visit));
-        }
-        StmtKind::Printf { args, .. } => args.iter().for_each(|arg| walk_expr(arg, visit)),
-        StmtKind::Block(_)
-        | StmtKind::Return
-        | StmtKind::PrintMap { .. }
-        | StmtKind::Clear(_)
-        | StmtKind::Zero(_)
-        | StmtKind::Time { .. } => {}
-    }
-}
-
-/// Visits the expressions of a block, those of blocks within it included.
-fn walk_block(block: &Block, visit: &mut dyn FnMut(&Expr)) {
-    for stmt in &block.stmts {
-        walk_stmt_exprs(stmt, visit);
-        match &stmt.kind {
-            StmtKind::If { then, otherwise, .. } => {
-                walk_block(then, visit);
-                walk_block(otherwise, visit);
-            }
-            StmtKind::Block(inner) => walk_block(inner, visit),
-            _ => {}
-        }
-    }
-}
-
-/// Visits an expression and all within it.
-pub(super) fn walk_expr(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
-    visit(expr);
-    match &expr.kind {
-        ExprKind::Int(_)
-        | ExprKind::Str(_)
-        | ExprKind::Local(_)
-        | ExprKind::Helper(_)
-        | ExprKind::Runtime(_)
-        | ExprKind::Comm
-        | ExprKind::Probe
-        | ExprKind::Context { .. }
-        | ExprKind::DataLoc { .. } => {}
-        ExprKind::MapGet { key, .. }
-        | ExprKind::AggEntry { key, .. }
-        | ExprKind::AggValue { key, .. }
-        | ExprKind::Delete { key, .. } => key.iter().for_each(|key| walk_expr(key, visit)),
-        ExprKind::Block { body, value } => {
-            walk_block(body, visit);
-            walk_expr(value, visit);
-        }
-        ExprKind::Bytes { value, length } => {
-            walk_expr(value, visit);
-            walk_expr(length, visit);
-        }
-        ExprKind::MapAdd { key, by, .. } => {
-            key.iter().for_each(|key| walk_expr(key, visit));
-            walk_expr(by, visit);
-        }
-        ExprKind::HasKey { key: inner, .. }
-        | ExprKind::LocalAdd { by: inner, .. }
-        | ExprKind::Not(inner)
-        | ExprKind::Neg(inner)
-        | ExprKind::BitNot(inner)
-        | ExprKind::Cast(inner)
-        | ExprKind::Element { base: inner, .. } => walk_expr(inner, visit),
-        ExprKind::Binary { lhs, rhs, .. }
-        | ExprKind::Compare { lhs, rhs, .. }
-        | ExprKind::Logic { lhs, rhs, .. } => {
-            walk_expr(lhs, visit);
-            walk_expr(rhs, visit);
-        }
-        ExprKind::Cond { cond, then, otherwise } => {
-            for part in [cond, then, otherwise] {
-                walk_expr(part, visit);
-            }
-        }
-        ExprKind::Tuple(elems) => elems.iter().for_each(|elem| walk_expr(elem, visit)),
-        ExprKind::ReadStr { pointer, length } | ExprKind::ReadBuf { pointer, length } => {
-            walk_expr(pointer, visit);
-            length.iter().for_each(|length| walk_expr(length, visit));
-        }
-    }
 }

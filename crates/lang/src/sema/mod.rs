@@ -18,7 +18,6 @@ pub mod providers;
 mod record;
 pub mod testing;
 mod uses;
-mod walk;
 
 use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
 

@@ -7,9 +7,10 @@ use super::types::Written;
 use super::{Checker, node, stmt};
 use crate::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
 use crate::sema::builtins::{self, Action, Aggregation, Call};
-use crate::sema::{infer, walk};
+use crate::sema::infer;
 use crate::syntax::ast::{self, BinaryOp, NodeId, Spanned, TypeExpr, UnaryOp, VarName};
 use crate::ty::{Agg, Ty, TyKind};
+use crate::walk;
 
 impl Checker<'_> {
     /// `let $x : type = init;`
@@ -235,8 +236,7 @@ impl Checker<'_> {
             let kind = ExprKind::MapAdd { map: id, key, by: Box::new(by), old: false };
             return Some(stmt(StmtKind::Expr(node(kind, ty, place)), place));
         }
-        let mut key = key;
-        if key.as_mut().is_some_and(walk::has_effects) {
+        if key.as_ref().is_some_and(walk::differs_when_repeated) {
             self.unsupported(target, "A key with side effects in such an assignment is");
             return None;
         }

@@ -4,9 +4,10 @@ use skep_ui::Span;
 
 use super::{Checker, node};
 use crate::hir::{Expr, ExprKind};
-use crate::sema::{infer, walk};
+use crate::sema::infer;
 use crate::syntax::ast::{self, RecordField};
 use crate::ty::{Ty, TyKind};
+use crate::walk;
 
 impl Checker<'_> {
     /// Converts as an assignment does. Warns where values can get lost; `None` where the types have
@@ -67,7 +68,7 @@ impl Checker<'_> {
 
     /// Converts a tuple or record part by part. `wanted` tells for each part of the result which part
     /// of the expression it is, and its type.
-    fn convert_parts(&mut self, mut expr: Expr, wanted: &[(usize, Ty)], to: Ty) -> Option<Expr> {
+    fn convert_parts(&mut self, expr: Expr, wanted: &[(usize, Ty)], to: Ty) -> Option<Expr> {
         let span = expr.span;
         if let ExprKind::Cond { cond, then, otherwise } = expr.kind {
             let then = Box::new(self.convert(*then, to)?);
@@ -76,7 +77,7 @@ impl Checker<'_> {
         }
         let in_order = wanted.iter().map(|(part, _)| *part).eq(0..wanted.len());
         let stays = matches!(expr.kind, ExprKind::Tuple(_)) && in_order;
-        let effects = !stays && walk::has_effects(&mut expr);
+        let effects = !stays && walk::differs_when_repeated(&expr);
         let parts: Vec<Expr> = match expr.kind {
             _ if effects => {
                 return Some(self.unsupported(span, "Converting this value where it stands is"));

@@ -4,10 +4,11 @@ use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node};
 use crate::hir::{Expr, ExprKind, Probe};
+use crate::sema::infer;
 use crate::sema::options::Param;
-use crate::sema::{infer, walk};
 use crate::syntax::ast::{IntLit, IntSuffix};
 use crate::ty::Ty;
+use crate::walk;
 
 impl Checker<'_> {
     /// An integer as written. Its size counts, not its suffix; a duration is an `int64`.
@@ -66,7 +67,7 @@ impl Checker<'_> {
             }
         };
         for probe in probes {
-            walk::each_expr(&mut probe.body, &mut check);
+            walk::in_block_mut(&mut probe.body, &mut check);
         }
     }
 

@@ -20,11 +20,12 @@ use skep_ui::{Diagnostic, Diagnostics, Span};
 pub use maps::MapInfo;
 
 use super::expand::{Context, Unit};
+use super::infer;
 use super::options::Options;
-use super::{infer, walk};
 use crate::hir::{self, Config, Expr, ExprKind, Probe, Program, Target};
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
+use crate::walk;
 use crate::world::World;
 
 /// What is known so far.
@@ -130,7 +131,7 @@ impl<'a> Checker<'a> {
     fn finish(mut self, mut probes: Vec<Probe>) -> (Program, Diagnostics) {
         let types = &mut self.types;
         for probe in &mut probes {
-            walk::each_expr(&mut probe.body, &mut |expr| expr.ty = infer::settle(types, expr.ty));
+            walk::in_block_mut(&mut probe.body, &mut |expr| expr.ty = infer::settle(types, expr.ty));
             for local in &mut probe.locals {
                 local.ty = infer::settle(types, local.ty);
             }

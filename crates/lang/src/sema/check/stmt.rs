@@ -6,9 +6,10 @@ use super::{Checker, node, stmt};
 use crate::hir::{self, CompareOp, Expr, ExprKind, Runtime, Stmt, StmtKind};
 use crate::sema::builtins::{self, Action, Call};
 use crate::sema::expand::Unit;
-use crate::sema::{infer, walk};
+use crate::sema::infer;
 use crate::syntax::ast;
 use crate::ty::{Ty, TyKind};
+use crate::walk;
 
 impl<'a> Checker<'a> {
     /// A clause, for one shape of its context.
@@ -147,8 +148,8 @@ impl<'a> Checker<'a> {
         self.kept_for_effects(value, span)
     }
 
-    fn kept_for_effects(&mut self, mut value: Expr, span: Span) -> Vec<Stmt> {
-        if value.ty != Ty::ERROR && walk::has_effects(&mut value) {
+    fn kept_for_effects(&mut self, value: Expr, span: Span) -> Vec<Stmt> {
+        if value.ty != Ty::ERROR && walk::differs_when_repeated(&value) {
             vec![stmt(StmtKind::Expr(value), span)]
         } else {
             Vec::new()
