@@ -175,10 +175,11 @@ impl Running {
 
     /// Starts a command whose standard output is read only from [`Running::read`] on.
     pub fn start_unread(mut command: Command) -> Running {
-        // SAFETY: prctl is a plain system call, allowed between fork and exec. It sees to it that nothing goes on
-        // tracing when the test dies.
+        // SAFETY: prctl and signal are plain system calls, allowed between fork and exec. The first sees to it that
+        // nothing goes on tracing when the test dies; the second, that a hang-up ends it under nohup(1), too.
         unsafe {
             command.pre_exec(|| {
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into)
             });
         }
