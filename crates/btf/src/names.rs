@@ -13,6 +13,7 @@ use rustc_hash::FxHasher;
 
 use crate::format::{Kind, TypeId};
 use crate::reader::{Btf, Record};
+use crate::types::Type;
 
 /// How many look-ups go by looking at every type before the table is made: as many as take
 /// the time that making it takes.
@@ -116,5 +117,58 @@ impl Table {
         let mut hasher = FxHasher::default();
         hasher.write(name.as_bytes());
         hasher.finish() as usize & (self.heads.len() - 1)
+    }
+}
+
+impl Btf {
+    /// The first enum that has a value of this name, and the value.
+    pub fn find_enumerator(&self, name: &str) -> Option<(TypeId, i128)> {
+        if name.is_empty() || name.contains('\0') {
+            return None;
+        }
+        if let Some(found) = self.base().and_then(|base| base.find_enumerator(name)) {
+            return Some(found);
+        }
+        let offsets = self.string_offsets(name);
+        if offsets.is_empty() {
+            return None;
+        }
+        self.own_ids().find_map(|id| {
+            let record = self.record(id)?;
+            let stride = match Kind::from_number(record.info().kind) {
+                Kind::Enum => 2,
+                Kind::Enum64 => 3,
+                _ => return None,
+            };
+            let at = record.entries(stride).position(|at| offsets.binary_search(&record.word(at)).is_ok())?;
+            let Some(Type::Enum(of)) = self.get(id) else { return None };
+            Some((id, of.enumerators().nth(at)?.value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::BtfBuilder;
+    use crate::types::Enumerator;
+
+    #[test]
+    fn enumerators_are_found_by_name_in_base_and_split() {
+        let mut b = BtfBuilder::new();
+        b.enum_(
+            "small",
+            4,
+            true,
+            &[Enumerator { name: "MINUS", value: -1 }, Enumerator { name: "ONE", value: 1 }],
+        );
+        let base = std::sync::Arc::new(Btf::parse(b.finish()).unwrap());
+        let mut b = BtfBuilder::split(&base);
+        let wide = b.enum64("wide", 8, false, &[Enumerator { name: "HUGE", value: 1 << 40 }]);
+        let split = Btf::parse_split(b.finish(), base).unwrap();
+        assert_eq!(split.find_enumerator("MINUS"), Some((TypeId(1), -1)));
+        assert_eq!(split.find_enumerator("HUGE"), Some((wide, 1 << 40)));
+        assert_eq!(split.find_enumerator("small"), None);
+        assert_eq!(split.find_enumerator("UGE"), None);
     }
 }

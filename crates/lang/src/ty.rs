@@ -4,8 +4,12 @@
 //! copy as integers. The layout rules here are the only ones in the house: the
 //! compiler writes by them and the decoder of events and map values reads by them.
 
+mod ctypes;
+
 use indexmap::IndexSet;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+pub use ctypes::{Bits, CType, Enum, Field, Origin, Signature, Source, SourceId, Struct};
 
 /// An interned type; cheap to copy, compare and hash. Only meaningful together
 /// with the [`Types`] that made it.
@@ -153,6 +157,22 @@ pub enum TyKind {
     Tuple(Box<[Ty]>),
     /// Named values side by side, laid out as a tuple.
     Record(Box<[(Box<str>, Ty)]>),
+    /// A struct or union of C: see [`Types::struct_of`].
+    Struct {
+        /// Which.
+        of: CType,
+        /// The memory that pointers in it are addresses of.
+        space: Space,
+    },
+    /// An enum of C, an integer whose values have names: see [`Types::enum_of`].
+    Enum(CType),
+    /// A type of C that the language has no values of, which pointers can point to.
+    Opaque {
+        /// As C spells it.
+        name: Box<str>,
+        /// In bytes; 0 if it has none.
+        size: u32,
+    },
     /// An attach point of this script: 8 bytes in memory, the index into the
     /// artifact's targets, which is also the attach cookie. Printed as the name
     /// of the probe; never spelled out by the kernel side.
@@ -165,6 +185,9 @@ pub enum TyKind {
 #[derive(Clone, Debug)]
 pub struct Types {
     kinds: IndexSet<TyKind, FxBuildHasher>,
+    sources: Vec<Source>,
+    structs: FxHashMap<CType, Struct>,
+    enums: FxHashMap<CType, Enum>,
 }
 
 macro_rules! common_types {
@@ -174,7 +197,12 @@ macro_rules! common_types {
         impl Ty { $($(#[$doc])* pub const $name: Ty = Ty(Common::$name as u32);)* }
         impl Default for Types {
             fn default() -> Self {
-                let mut types = Types { kinds: IndexSet::default() };
+                let mut types = Types {
+                    kinds: IndexSet::default(),
+                    sources: Vec::new(),
+                    structs: FxHashMap::default(),
+                    enums: FxHashMap::default(),
+                };
                 $(let made = types.intern($kind); debug_assert_eq!(made, Ty::$name);)*
                 types
             }
@@ -280,6 +308,7 @@ impl Types {
         match self.kind(ty) {
             TyKind::Int { bits, signed } => Some((*bits, *signed)),
             TyKind::Bool => Some((8, false)),
+            TyKind::Enum(of) => self.enums.get(of).map(|of| (of.bits, of.signed)),
             _ => None,
         }
     }
@@ -288,7 +317,12 @@ impl Types {
     pub fn is_memory(&self, ty: Ty) -> bool {
         matches!(
             self.kind(ty),
-            TyKind::Str(_) | TyKind::Buf(_) | TyKind::Array { .. } | TyKind::Tuple(_) | TyKind::Record(_)
+            TyKind::Str(_)
+                | TyKind::Buf(_)
+                | TyKind::Array { .. }
+                | TyKind::Tuple(_)
+                | TyKind::Record(_)
+                | TyKind::Struct { .. }
         )
     }
 
@@ -314,6 +348,12 @@ impl Types {
                 }
                 (round_up(end, align), align)
             }
+            TyKind::Struct { of, .. } => self.structs.get(of).map_or((0, 1), |of| (of.size, of.align)),
+            TyKind::Enum(of) => {
+                let bytes = self.enums.get(of).map_or(4, |of| u32::from(of.bits) / 8);
+                (bytes, bytes)
+            }
+            TyKind::Opaque { size, .. } => (*size, 1),
             TyKind::Agg(agg) => (agg.words().saturating_mul(8), 8),
         }
     }
@@ -329,7 +369,20 @@ impl Types {
             TyKind::Str(capacity) => format!("string[{capacity}]"),
             TyKind::Buf(capacity) => format!("buffer[{capacity}]"),
             TyKind::Ptr { to, .. } => format!("{} *", self.name(*to)),
-            TyKind::Array { elem, len } => format!("{}[{len}]", self.name(*elem)),
+            TyKind::Array { .. } => {
+                // Dimensions stand in their order: an array of 2 arrays of 3 is `[2][3]`.
+                let (mut elem, mut dims) = (ty, String::new());
+                while let TyKind::Array { elem: inner, len } = self.kind(elem) {
+                    dims.push_str(&format!("[{len}]"));
+                    elem = *inner;
+                }
+                format!("{}{dims}", self.name(elem))
+            }
+            TyKind::Struct { of, .. } => {
+                self.structs.get(of).map_or("struct".into(), |of| of.name.to_string())
+            }
+            TyKind::Enum(of) => self.enums.get(of).map_or("enum".into(), |of| of.name.to_string()),
+            TyKind::Opaque { name, .. } => name.to_string(),
             TyKind::Tuple(elems) => {
                 let names: Vec<_> = elems.iter().map(|elem| self.name(*elem)).collect();
                 format!("({})", names.join(","))

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use skep_btf::Btf;
+
 /// One field of a tracepoint's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -90,6 +92,16 @@ pub trait World {
 
     /// The record of one tracepoint that exists.
     fn tracepoint_format(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, WorldError>;
+
+    /// The kernel's own types. Asked only for scripts that need them: reading them takes milliseconds.
+    fn kernel_btf(&self) -> Result<Arc<Btf>, WorldError> {
+        Err(WorldError("The kernel's types are not known: it carries no BTF.".into()))
+    }
+
+    /// The types of a loaded module of the kernel, as BTF that continues the kernel's.
+    fn module_btf(&self, module: &str) -> Result<Arc<Btf>, WorldError> {
+        Err(WorldError(format!("The types of the module {module} are not known.")))
+    }
 
     /// Whether programs can read what the other CPUs keep in a per-CPU map
     /// (`bpf_map_lookup_percpu_elem`, Linux 5.19).

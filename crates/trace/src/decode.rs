@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use skep_compile::artifact::{Artifact, EventField};
 use skep_lang::hir::{Config, Target};
-use skep_lang::ty::{Ty, TyKind, Types};
+use skep_lang::ty::{Field, Ty, TyKind, Types};
 
 /// What is needed to understand bytes: the types, and the names that indices stand for.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl<'a> Schema<'a> {
     /// Reads a value of a type from the start of some bytes.
     pub fn value(self, ty: Ty, bytes: &'a [u8]) -> Value<'a> {
         match self.types.kind(ty) {
-            TyKind::Error | TyKind::Void | TyKind::Agg(_) => Value::Void,
+            TyKind::Error | TyKind::Void | TyKind::Agg(_) | TyKind::Opaque { .. } => Value::Void,
             TyKind::Bool => Value::Bool(bytes.first().is_some_and(|&byte| byte != 0)),
             TyKind::Int { bits, signed } => {
                 let unused = 64 - u32::from(*bits).clamp(8, 64);
@@ -59,7 +59,13 @@ impl<'a> Schema<'a> {
             }
             TyKind::Array { .. } => Value::Array(Elems { schema: self, ty, bytes }),
             TyKind::Tuple(_) => Value::Tuple(Elems { schema: self, ty, bytes }),
-            TyKind::Record(_) => Value::Record(Elems { schema: self, ty, bytes }),
+            TyKind::Record(_) | TyKind::Struct { .. } => Value::Record(Elems { schema: self, ty, bytes }),
+            TyKind::Enum(_) => {
+                let known = self.types.enum_of(ty);
+                let (bits, signed) = known.map_or((32, false), |known| (known.bits, known.signed));
+                let value = number(word(bytes), bits, signed);
+                Value::Enum { value, name: known.and_then(|known| known.name_of(value)) }
+            }
         }
     }
 
@@ -90,6 +96,13 @@ fn word(bytes: &[u8]) -> u64 {
     }
 }
 
+/// The low bits of a word as a number.
+fn number(word: u64, bits: u8, signed: bool) -> i128 {
+    let unused = 64 - u32::from(bits).clamp(1, 64);
+    let high = word << unused;
+    if signed { i128::from(high.cast_signed() >> unused) } else { i128::from(high >> unused) }
+}
+
 /// A typed value.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
@@ -101,6 +114,13 @@ pub enum Value<'a> {
     Int(i64),
     /// An unsigned integer of any width.
     Uint(u64),
+    /// A value of an enum, with its name if it has one.
+    Enum {
+        /// Within 64 bits.
+        value: i128,
+        /// As declared.
+        name: Option<&'a str>,
+    },
     /// Text, or the name of a probe.
     Text(Text<'a>),
     /// Raw bytes.
@@ -140,6 +160,7 @@ impl Value<'_> {
             Value::Bool(value) => Some(u64::from(value)),
             Value::Int(value) => Some(value.cast_unsigned()),
             Value::Uint(value) | Value::Pointer(value) => Some(value),
+            Value::Enum { value, .. } => Some(value as u64),
             _ => None,
         }
     }
@@ -151,6 +172,7 @@ impl Value<'_> {
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
             (Value::Int(a), Value::Int(b)) => a.cmp(b),
             (Value::Uint(a), Value::Uint(b)) | (Value::Pointer(a), Value::Pointer(b)) => a.cmp(b),
+            (Value::Enum { value: a, .. }, Value::Enum { value: b, .. }) => a.cmp(b),
             (Value::Text(a), Value::Text(b)) => a.bytes.cmp(b.bytes),
             (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
             (Value::Array(a), Value::Array(b))
@@ -166,7 +188,7 @@ impl Value<'_> {
     }
 }
 
-/// The parts of an array, tuple or record.
+/// The parts of an array, tuple, record or struct.
 #[derive(Clone, Copy, Debug)]
 pub struct Elems<'a> {
     schema: Schema<'a>,
@@ -175,13 +197,44 @@ pub struct Elems<'a> {
 }
 
 impl<'a> Elems<'a> {
-    /// Each part with its name, for records.
+    /// Each part with its name, for records and structs.
     pub fn named(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
-        let names: &'a [(Box<str>, Ty)] = match self.schema.types.kind(self.ty) {
-            TyKind::Record(fields) => fields,
-            _ => &[],
+        (0..).map_while(move |index| self.schema.name_of(self.ty, index)).zip(self)
+    }
+}
+
+impl<'a> Schema<'a> {
+    fn name_of(self, ty: Ty, index: usize) -> Option<&'a str> {
+        match self.types.kind(ty) {
+            TyKind::Record(fields) => fields.get(index).map(|(name, _)| &**name),
+            TyKind::Struct { .. } => self.fields_of(ty).get(index).map(|field| &*field.name),
+            _ => None,
+        }
+    }
+
+    fn fields_of(self, ty: Ty) -> &'a [Field] {
+        self.types.struct_of(ty).and_then(|known| known.fields.as_deref()).unwrap_or_default()
+    }
+
+    /// The value of a field in the bytes of its struct.
+    fn field(self, field: &'a Field, bytes: &'a [u8]) -> Value<'a> {
+        let rest = bytes.get(field.offset as usize..).unwrap_or_default();
+        let Some(bits) = field.bits else {
+            let size = self.types.size(field.ty) as usize;
+            return self.value(field.ty, rest.get(..size).unwrap_or(rest));
         };
-        names.iter().map(|(name, _)| &**name).zip(self)
+        let raw = word(rest.get(..bits.bytes().min(8) as usize).unwrap_or(rest)) >> bits.shift;
+        let (_, signed) = self.types.as_int(field.ty).unwrap_or((64, false));
+        let value = number(raw, bits.width, signed);
+        match self.types.kind(field.ty) {
+            TyKind::Bool => Value::Bool(value != 0),
+            TyKind::Enum(_) => {
+                let known = self.types.enum_of(field.ty);
+                Value::Enum { value, name: known.and_then(|known| known.name_of(value)) }
+            }
+            _ if signed => Value::Int(value as i64),
+            _ => Value::Uint(value as u64),
+        }
     }
 }
 
@@ -207,16 +260,18 @@ impl<'a> Iterator for ElemsIter<'a> {
 
     fn next(&mut self) -> Option<Value<'a>> {
         let Elems { schema, ty, bytes } = self.elems;
+        let index = self.index;
+        self.index += 1;
         let elem = match schema.types.kind(ty) {
-            TyKind::Array { elem, len } => (self.index < *len as usize).then_some(*elem),
-            TyKind::Tuple(elems) => elems.get(self.index).copied(),
-            TyKind::Record(fields) => fields.get(self.index).map(|(_, ty)| *ty),
+            TyKind::Array { elem, len } => (index < *len as usize).then_some(*elem),
+            TyKind::Tuple(elems) => elems.get(index).copied(),
+            TyKind::Record(fields) => fields.get(index).map(|(_, ty)| *ty),
+            TyKind::Struct { .. } => return Some(schema.field(schema.fields_of(ty).get(index)?, bytes)),
             _ => None,
         }?;
         let align = schema.types.align(elem).max(1) as usize;
         let start = self.at.next_multiple_of(align);
         let size = schema.types.size(elem) as usize;
-        self.index += 1;
         self.at = start.saturating_add(size);
         let rest = bytes.get(start..).unwrap_or_default();
         Some(schema.value(elem, rest.get(..size).unwrap_or(rest)))
@@ -262,7 +317,8 @@ impl<'a> Iterator for Fields<'a> {
 mod tests {
     use super::*;
     use skep_lang::hir::Attach;
-    use skep_lang::ty::Space;
+    use skep_lang::ty::{Origin, Space};
+    use std::sync::Arc;
 
     fn config() -> Config {
         Config { max_strlen: 8, ..Config::default() }
@@ -314,6 +370,34 @@ mod tests {
         assert!(matches!(elems[1], Value::Uint(9)));
         assert!(matches!(elems[2], Value::Text(text) if text.bytes == b"hi"));
         assert!(matches!(elems[3], Value::Text(text) if text.bytes == b"begin"));
+    }
+
+    #[test]
+    fn structs_are_read_by_their_fields_bitfields_among_them() {
+        use skep_btf::{Btf, BtfBuilder, Enumerator, IntEncoding, Kind, Member};
+        let member = |name, ty, bit_offset, bitfield_size| Member { name, ty, bit_offset, bitfield_size };
+        let mut b = BtfBuilder::new();
+        let int = b.int("int", 4, IntEncoding::SIGNED);
+        let bool = b.int("_Bool", 1, IntEncoding::BOOL);
+        let state = b.enum_("state", 4, false, &[Enumerator { name: "RUNS", value: 2 }]);
+        let members = [
+            member("a", int, 0, 3),
+            member("b", int, 3, 13),
+            member("on", bool, 16, 1),
+            member("state", state, 32, 0),
+        ];
+        b.struct_("s", 8, &members);
+        let mut types = Types::default();
+        let source = types.add_source(Origin::Script, Arc::new(Btf::parse(b.finish()).unwrap()));
+        let ty = types.named(source, &[Kind::Struct], "s", Space::Kernel).unwrap();
+        types.complete(ty);
+        let config = config();
+        let schema = Schema::new(&types, &[], &config);
+        let Value::Record(elems) = schema.value(ty, &[0b0000_1101, 0b1000_0000, 1, 0, 2]) else { panic!() };
+        let shown: Vec<_> = elems.named().map(|(name, value)| format!("{name} {value:?}")).collect();
+        let expected =
+            ["a Int(-3)", "b Int(-4095)", "on Bool(true)", "state Enum { value: 2, name: Some(\"RUNS\") }"];
+        assert_eq!(shown, expected);
     }
 
     #[test]

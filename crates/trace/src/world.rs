@@ -3,9 +3,11 @@
 use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
+use skep_btf::Btf;
+use skep_kernel::btf_file;
 use skep_kernel::features::{Feature, Features};
 use skep_kernel::tracefs::{self, TraceFs};
 use skep_lang::world::{Field, FieldKind, TracepointFormat, World, WorldError};
@@ -18,6 +20,7 @@ pub struct KernelWorld {
     tracefs: OnceCell<Rc<TraceFs>>,
     tracepoints: OnceCell<Arc<[(String, String)]>>,
     formats: RefCell<FxHashMap<(String, String), Arc<TracepointFormat>>>,
+    modules: RefCell<FxHashMap<String, Arc<Btf>>>,
     features: Features,
 }
 
@@ -92,6 +95,23 @@ impl World for KernelWorld {
         Ok(format)
     }
 
+    fn kernel_btf(&self) -> Result<Arc<Btf>, WorldError> {
+        vmlinux()
+    }
+
+    fn module_btf(&self, module: &str) -> Result<Arc<Btf>, WorldError> {
+        if let Some(known) = self.modules.borrow().get(module) {
+            return Ok(Arc::clone(known));
+        }
+        let bytes = btf_file::module(module).map_err(told)?.to_vec();
+        let btf = Btf::parse_split(bytes, vmlinux()?).map_err(|error| {
+            WorldError(format!("The types of the module {module} cannot be read: {error}"))
+        })?;
+        let btf = Arc::new(btf);
+        self.modules.borrow_mut().insert(module.to_owned(), Arc::clone(&btf));
+        Ok(btf)
+    }
+
     fn reads_other_cpus(&self) -> bool {
         // A user who may not load anything can still check a script.
         self.features.has(Feature::LookupPerCpu) || !self.features.has(Feature::RingBuffer)
@@ -101,6 +121,19 @@ impl World for KernelWorld {
         let limited = !self.features.has(Feature::LongKeys) && self.features.has(Feature::RingBuffer);
         limited.then_some(512)
     }
+}
+
+/// The kernel's types, read once in the life of the process: they take milliseconds and do not change.
+fn vmlinux() -> Result<Arc<Btf>, WorldError> {
+    static TYPES: OnceLock<Result<Arc<Btf>, WorldError>> = OnceLock::new();
+    let read = || {
+        // Kept to the end, as what is read from it is.
+        let bytes: &'static [u8] = Box::leak(Box::new(btf_file::vmlinux().map_err(told)?));
+        let btf = Btf::parse(bytes)
+            .map_err(|error| WorldError(format!("The types of the kernel cannot be read: {error}")))?;
+        Ok(Arc::new(btf))
+    };
+    TYPES.get_or_init(read).clone()
 }
 
 /// The kernel's description of a field in the terms of the language.

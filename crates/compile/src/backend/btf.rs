@@ -127,6 +127,17 @@ impl<'a> TypeInfo<'a> {
                 let names: Vec<String> = fields.iter().map(|(name, _)| name.to_string()).collect();
                 self.composite(ty, "", &names)
             }
+            TyKind::Struct { .. } => self.c_struct(ty),
+            TyKind::Enum(_) => {
+                let (bits, signed) = self.types.as_int(ty).unwrap_or((32, false));
+                let encoding = if signed { IntEncoding::SIGNED } else { IntEncoding::empty() };
+                self.builder.int(
+                    &format!("{}int{bits}", if signed { "" } else { "u" }),
+                    u32::from(bits) / 8,
+                    encoding,
+                )
+            }
+            TyKind::Opaque { .. } => TypeId::VOID,
             TyKind::Probe => self.ty(Ty::U64),
             TyKind::Agg(agg) => self.aggregation(ty, agg),
         }
@@ -148,6 +159,34 @@ impl<'a> TypeInfo<'a> {
             Agg::Avg { signed } | Agg::Stats { signed } => pair(signed, "sum", "count"),
             Agg::Hist { .. } | Agg::Lhist { .. } => self.array(count, agg.buckets()),
         }
+    }
+
+    /// A struct of C. Members that overlap others, as in a union, are left out: the kernel wants the
+    /// members of a struct one after the other.
+    fn c_struct(&mut self, ty: Ty) -> TypeId {
+        let Some(known) = self.types.struct_of(ty) else { return TypeId::VOID };
+        let fields = known.fields.clone().unwrap_or_default();
+        let mut end = 0u64;
+        let mut members = Vec::new();
+        for field in fields.iter() {
+            let (shift, bits) = match field.bits {
+                Some(bits) => (u64::from(bits.shift), u64::from(bits.width)),
+                None => (0, u64::from(self.types.size(field.ty)) * 8),
+            };
+            let start = u64::from(field.offset) * 8 + shift;
+            let fits = start >= end && start + bits <= u64::from(known.size) * 8;
+            let (true, Ok(bit_offset)) = (fits && bits > 0, u32::try_from(start)) else { continue };
+            let ty = self.ty(field.ty);
+            if ty == TypeId::VOID {
+                continue;
+            }
+            end = start + bits;
+            let bitfield_size = field.bits.map_or(0, |bits| bits.width);
+            members.push(Member { name: &field.name, ty, bit_offset, bitfield_size });
+        }
+        let name = known.name.split_once(' ').map_or("", |(_, name)| name);
+        let name = if name.starts_with('(') { "" } else { name };
+        self.builder.struct_(name, known.size, &members)
     }
 
     fn composite(&mut self, ty: Ty, name: &str, names: &[String]) -> TypeId {

@@ -13,7 +13,7 @@ use super::record::{self, Access, TextPointer};
 use super::uses::{self, Uses};
 use crate::hir::{Attach, Config, MissingProbes, Target, TargetId};
 use crate::syntax::ast;
-use crate::ty::Types;
+use crate::ty::{SourceId, Types};
 use crate::world::{TracepointFormat, World};
 
 /// A clause for those of its targets that can share one program.
@@ -28,6 +28,9 @@ pub struct Unit<'a> {
     pub targets: Vec<TargetId>,
     /// What it sees of the record.
     pub shape: Shape,
+    /// Where C types are looked for by name before the kernel is asked: the debug information of the
+    /// program it attaches to, or the module its function is in.
+    pub sources: Vec<SourceId>,
 }
 
 /// What a clause sees of its context: equal shapes share a program.
@@ -103,6 +106,7 @@ pub fn expand<'a>(
             provider,
             targets,
             shape,
+            sources: Vec::new(),
         }));
     }
     (targets, units)

@@ -7,6 +7,7 @@
 pub mod builtins;
 mod check;
 mod config;
+pub mod ctypes;
 mod expand;
 mod format;
 mod infer;

@@ -94,6 +94,13 @@ pub enum Data {
     Int(i64),
     /// An unsigned integer or an address.
     Uint(u64),
+    /// A value of an enum of C.
+    Enum {
+        /// The number.
+        value: i128,
+        /// Its name, if it has one.
+        name: Option<String>,
+    },
     /// Text; what was not UTF-8 became the replacement character.
     Text(String),
     /// Raw bytes.
@@ -113,6 +120,7 @@ impl From<Value<'_>> for Data {
             Value::Bool(value) => Data::Bool(value),
             Value::Int(value) => Data::Int(value),
             Value::Uint(value) | Value::Pointer(value) => Data::Uint(value),
+            Value::Enum { value, name } => Data::Enum { value, name: name.map(str::to_owned) },
             Value::Text(text) => Data::Text(into_text([text.bytes, text.trailer].concat())),
             Value::Bytes(bytes) => Data::Bytes(bytes.to_vec()),
             Value::Array(elems) | Value::Tuple(elems) => {

@@ -15,6 +15,8 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>, escape: bool) {
         Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         Value::Int(value) => push_int(out, value),
         Value::Uint(value) => push_int(out, value),
+        Value::Enum { name: Some(name), .. } => out.extend_from_slice(name.as_bytes()),
+        Value::Enum { value, name: None } => push_int(out, value),
         Value::Text(text) => push_text(out, text, escape),
         Value::Bytes(bytes) => push_bytes(out, bytes),
         Value::Pointer(value) => push_pointer(out, value),
@@ -164,6 +166,8 @@ impl Serialize for Json<Value<'_>> {
             Value::Bool(value) => serializer.serialize_bool(value),
             Value::Int(value) => serializer.serialize_i64(value),
             Value::Uint(value) | Value::Pointer(value) => serializer.serialize_u64(value),
+            // As the original: the number, while a key is the name.
+            Value::Enum { value, .. } => serializer.serialize_i128(value),
             Value::Text(text) => {
                 let shown = String::from_utf8_lossy(text.bytes);
                 if text.trailer.is_empty() {

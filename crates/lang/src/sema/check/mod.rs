@@ -26,7 +26,7 @@ use crate::hir::{self, Config, Expr, ExprKind, Probe, Program, Target};
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
 use crate::walk;
-use crate::world::World;
+use crate::world::{World, WorldError};
 
 /// What is known so far.
 pub struct Checker<'a> {
@@ -40,7 +40,10 @@ pub struct Checker<'a> {
     pub diagnostics: Diagnostics,
     /// The maps, in order of appearance.
     pub maps: Vec<MapInfo>,
-    world: &'a dyn World,
+    /// The kernel.
+    pub world: &'a dyn World,
+    /// Why the kernel's types could not be looked at, if something needed them.
+    pub untold: Option<WorldError>,
     units: &'a [Unit<'a>],
     targets: &'a [Target],
     /// The variables of each unit.
@@ -68,6 +71,7 @@ impl<'a> Checker<'a> {
             options: context.options,
             config: context.config.clone(),
             world: context.world,
+            untold: None,
             diagnostics: Diagnostics::new(),
             maps: Vec::new(),
             units,
