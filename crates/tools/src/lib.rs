@@ -4,10 +4,12 @@
 //! A tool uses the public interface of `skep-trace` and nothing else: it
 //! compiles its script, attaches it, and receives typed rows.
 
+mod flags;
 mod lines;
 mod opensnoop;
 mod row;
 mod run;
+mod table;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,61 +1,60 @@
-//! What all tools do alike: read flags, compile the script, run it, print rows,
-//! tell what was lost.
+//! What all tools do alike: compile the script, run it, show what it emits, tell
+//! what was lost.
 
-use std::ffi::OsString;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use skep_trace::sink::{Data, Event};
+use skep_trace::sink::{Data, Event, MapEntry};
 use skep_trace::{CompileOptions, Error, KernelWorld, Session, Sink};
 use skep_ui::{Colors, SourceMap};
 
-use crate::lines::{Line, View};
+use crate::flags::CommonFlags;
 use crate::row::Row;
-
-/// Flags that every tool has.
-#[derive(clap::Args)]
-pub struct CommonFlags {
-    /// Print the script that the tool runs, and stop
-    #[arg(long)]
-    pub script: bool,
-    /// Leave out the header
-    #[arg(long)]
-    pub no_header: bool,
-}
 
 /// A tool's script and how to run it.
 pub struct Run<'a> {
     /// The tool, as messages call it.
     pub name: &'static str,
     /// Its script.
-    pub script: &'static str,
+    pub script: &'a str,
     /// The script's positional parameters: constants when it is compiled, so that
     /// what is not asked for costs nothing.
     pub params: Vec<String>,
-    /// Seconds after which it ends.
-    pub duration: Option<u64>,
     /// The flags every tool has.
     pub flags: &'a CommonFlags,
 }
 
-/// Reads a tool's flags; help and mistakes are told and give the exit status.
-pub fn parse<T: clap::Parser>(name: &str, args: &[OsString]) -> Result<T, ExitCode> {
-    let words = std::iter::once(OsString::from(name)).chain(args.iter().cloned());
-    T::try_parse_from(words).map_err(|error| {
-        // Where the text goes and whether that worked changes nothing for us.
-        let _ = error.print();
-        if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-    })
+/// What a tool makes of what its script emits.
+pub trait View {
+    /// Everything is attached.
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The script printed a record.
+    fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let _ = (row, out);
+        Ok(())
+    }
+
+    /// The script printed a map: its name without the `@`, and its entries, least value first.
+    fn map(&mut self, name: &str, entries: Vec<MapEntry>, out: &mut dyn Write) -> io::Result<()> {
+        let _ = (name, entries, out);
+        Ok(())
+    }
+
+    /// Nothing more will come.
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let _ = out;
+        Ok(())
+    }
 }
 
-/// Runs a tool that prints a line for each record its script prints. `fill` gets
-/// each of them and an empty line; a line left empty is not printed.
-pub fn run<F>(run: Run<'_>, view: View, fill: F) -> ExitCode
-where
-    F: FnMut(&Row<'_>, &mut Line<'_>),
-{
+/// Runs a tool.
+pub fn run(run: Run<'_>, view: impl View) -> ExitCode {
     if run.flags.script {
         return match io::stdout().write_all(run.script.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -63,7 +62,7 @@ where
         };
     }
     let mut sources = SourceMap::new();
-    match trace(&run, view, fill, &mut sources) {
+    match trace(&run, view, &mut sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let colors = if io::stderr().is_terminal() { Colors::Always } else { Colors::Never };
@@ -73,10 +72,13 @@ where
     }
 }
 
-fn trace<F>(run: &Run<'_>, view: View, fill: F, sources: &mut SourceMap) -> Result<(), Error>
-where
-    F: FnMut(&Row<'_>, &mut Line<'_>),
-{
+fn trace(run: &Run<'_>, view: impl View, sources: &mut SourceMap) -> Result<(), Error> {
+    let out = match &run.flags.output {
+        Some(path) => Out::File(File::create(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write to {}: {error}", path.display()))
+        })?),
+        None => Out::Stdout(io::stdout()),
+    };
     let world = KernelWorld::new();
     let file = sources.add(run.name, run.script);
     let options = CompileOptions {
@@ -88,48 +90,88 @@ where
     let mut session = Session::load(
         compiled.artifact,
         skep_trace::Options {
-            duration: run.duration.map(Duration::from_secs),
+            duration: run.flags.duration,
             signals: true,
             tracefs: world.opened_tracefs(),
             ..Default::default()
         },
     )?;
     session.attach()?;
-    let mut rows = Rows { name: run.name, out: BufWriter::with_capacity(1 << 16, io::stdout()), view, fill };
-    if !run.flags.no_header {
-        rows.header().or_else(quietly)?;
-    }
-    session.run(&mut rows).map(drop)
+    let mut shown = Shown { name: run.name, out: BufWriter::with_capacity(1 << 16, out), view };
+    shown.begin().or_else(quietly)?;
+    session.run(&mut shown)?;
+    shown.end().or_else(quietly)?;
+    Ok(())
 }
 
+/// That nobody reads any more is an end like any other.
 fn quietly(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-/// Prints rows as they come, and all of them at once when nothing more is there.
-struct Rows<F> {
-    name: &'static str,
-    out: BufWriter<Stdout>,
-    view: View,
-    fill: F,
+/// Where the rows go.
+enum Out {
+    Stdout(io::Stdout),
+    File(File),
 }
 
-impl<F> Rows<F> {
-    fn header(&mut self) -> io::Result<()> {
-        self.view.header(&mut self.out)?;
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Out::Stdout(out) => out.write(bytes),
+            Out::File(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Out::Stdout(out) => out.flush(),
+            Out::File(out) => out.flush(),
+        }
+    }
+}
+
+impl AsFd for Out {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Out::Stdout(out) => out.as_fd(),
+            Out::File(out) => out.as_fd(),
+        }
+    }
+}
+
+/// Shows things as they come, and all of them at once when nothing more is there.
+struct Shown<V> {
+    name: &'static str,
+    out: BufWriter<Out>,
+    view: V,
+}
+
+impl<V: View> Shown<V> {
+    fn begin(&mut self) -> io::Result<()> {
+        self.view.begin(&mut self.out)?;
+        self.out.flush()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.view.end(&mut self.out)?;
         self.out.flush()
     }
 }
 
-impl<F: FnMut(&Row<'_>, &mut Line<'_>)> Sink for Rows<F> {
+impl<V: View> Sink for Shown<V> {
     fn event(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
             Event::Value(value) => {
                 let data = Data::from(value);
-                let Some(row) = Row::new(&data) else { return Ok(()) };
-                let mut line = self.view.line();
-                (self.fill)(&row, &mut line);
-                line.write(&mut self.out)
+                match Row::new(&data) {
+                    Some(row) => self.view.row(&row, &mut self.out),
+                    None => Ok(()),
+                }
+            }
+            Event::Map(map) => {
+                let name = map.name.strip_prefix('@').unwrap_or(map.name);
+                self.view.map(name, map.to_entries(), &mut self.out)
             }
             Event::Lost { total, .. } => {
                 self.out.flush()?;

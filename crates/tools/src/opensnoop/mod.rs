@@ -3,19 +3,18 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser};
 
+use crate::Tool;
+use crate::flags::{self, CommonFlags};
+use crate::lines::Lines;
 use crate::row::Row;
 use crate::run::{self, Run};
-use crate::{Tool, lines};
+use crate::table::{Cells, Table};
 
 /// The row in the list of tools.
-pub static TOOL: Tool = Tool {
-    name: "opensnoop",
-    summary: "show every open() of a file, with its result",
-    command: Flags::command,
-    run: main,
-};
+pub static TOOL: Tool =
+    Tool { name: "opensnoop", summary: "show every open() of a file, with its result", command, run: main };
 
 const SCRIPT: &str = include_str!("opensnoop.bt");
 
@@ -41,14 +40,11 @@ struct Flags {
     /// Trace this user only, by number
     #[arg(short, long)]
     uid: Option<u32>,
-    /// End after this many seconds
-    #[arg(short, long, value_name = "SECONDS")]
-    duration: Option<u64>,
     /// Show threads only whose name contains this
     #[arg(short, long)]
     name: Option<String>,
     #[command(flatten)]
-    common: run::CommonFlags,
+    common: CommonFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -63,8 +59,12 @@ Examples:
   opensnoop -d 10       for 10 seconds
   opensnoop -n main     of threads whose name contains \"main\"";
 
+fn command() -> Command {
+    Flags::command().mut_arg("duration", |arg| arg.short('d'))
+}
+
 fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match run::parse("opensnoop", args) {
+    let flags: Flags = match flags::parse(command(), args) {
         Ok(flags) => flags,
         Err(status) => return status,
     };
@@ -72,16 +72,41 @@ fn main(args: &[OsString]) -> ExitCode {
     let switch = |value: bool| u32::from(value).to_string();
     let by_tid = flags.tid.is_some();
 
-    let mut view = lines::View::new();
-    view.column_if(flags.timestamp, "TIME(s)", -14);
-    view.column_if(flags.print_uid, "UID", -6);
-    view.column(if by_tid { "TID" } else { "PID" }, -6);
-    view.column("COMM", -16);
-    view.column("FD", 4);
-    view.column("ERR", 3);
-    view.column("PATH", 0);
+    let mut table = Table::new(&flags.common);
+    table.column_if(flags.timestamp, "time", "TIME(s)", -14);
+    table.column_if(flags.print_uid, "uid", "UID", -6);
+    if by_tid {
+        table.column("tid", "TID", -6);
+    } else {
+        table.column("pid", "PID", -6);
+    }
+    table.column("comm", "COMM", -16);
+    table.column("fd", "FD", 4);
+    table.column("errno", "ERR", 3);
+    table.column("path", "PATH", 0);
 
     let mut first = None;
+    let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
+        let comm = row.text("comm");
+        if flags.name.as_ref().is_some_and(|name| !comm.contains(name.as_str())) {
+            return;
+        }
+        let time = row.uint("time");
+        let since = time.saturating_sub(*first.get_or_insert(time));
+        let result = row.int("result");
+        let (fd, error) = if result < 0 { (-1, -result) } else { (result, 0) };
+        if flags.timestamp {
+            cells.float(since as f64 / 1e9, 9);
+        }
+        if flags.print_uid {
+            cells.uint(row.uint("uid"));
+        }
+        cells.uint(row.uint(if by_tid { "tid" } else { "pid" }));
+        cells.text(comm);
+        cells.int(fd);
+        cells.int(error);
+        cells.text(row.text("path"));
+    });
     run::run(
         Run {
             name: "opensnoop",
@@ -94,30 +119,8 @@ fn main(args: &[OsString]) -> ExitCode {
                 number(flags.uid),
                 switch(flags.failed),
             ],
-            duration: flags.duration,
             flags: &flags.common,
         },
-        view,
-        |row: &Row<'_>, line| {
-            let comm = row.text("comm");
-            if flags.name.as_ref().is_some_and(|name| !comm.contains(name.as_str())) {
-                return;
-            }
-            let time = row.uint("time");
-            let since = time.saturating_sub(*first.get_or_insert(time));
-            let result = row.int("result");
-            let (fd, error) = if result < 0 { (-1, -result) } else { (result, 0) };
-            if flags.timestamp {
-                line.cell(format_args!("{}.{:09}", since / 1_000_000_000, since % 1_000_000_000));
-            }
-            if flags.print_uid {
-                line.cell(row.uint("uid"));
-            }
-            line.cell(row.uint(if by_tid { "tid" } else { "pid" }));
-            line.text(comm);
-            line.cell(fd);
-            line.cell(error);
-            line.text(row.text("path"));
-        },
+        lines,
     )
 }

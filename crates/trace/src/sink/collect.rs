@@ -9,7 +9,7 @@ use super::value::into_text;
 use super::{Event, Sink};
 use crate::aggregate::{Number, Reduced};
 use crate::decode::Value;
-use crate::maps::{Entry, EntryValue};
+use crate::maps::{Entry, EntryValue, MapView};
 
 /// Hands owned [`Record`]s to a closure.
 ///
@@ -151,6 +151,21 @@ impl From<&Reduced> for Data {
     }
 }
 
+impl MapView<'_> {
+    /// The entries, owned, in printing order.
+    pub fn to_entries(&self) -> Vec<MapEntry> {
+        let entry = |entry: &Entry| {
+            let value = match &entry.value {
+                EntryValue::Plain(bytes) => self.plain(bytes).into(),
+                EntryValue::Divided(number) => (*number).into(),
+                EntryValue::Reduced(reduced) => reduced.into(),
+            };
+            MapEntry { key: self.key(entry).into(), value }
+        };
+        self.entries.iter().map(entry).collect()
+    }
+}
+
 impl<F: FnMut(Record) -> io::Result<()>> Sink for Collect<F> {
     fn event(&mut self, event: Event<'_>) -> io::Result<()> {
         let record = match event {
@@ -163,17 +178,7 @@ impl<F: FnMut(Record) -> io::Result<()>> Sink for Collect<F> {
             }
             Event::Value(value) => Record::Value(value.into()),
             Event::Entry(reduced) => Record::Value(reduced.into()),
-            Event::Map(map) => {
-                let entry = |entry: &Entry| {
-                    let value = match &entry.value {
-                        EntryValue::Plain(bytes) => map.plain(bytes).into(),
-                        EntryValue::Divided(number) => (*number).into(),
-                        EntryValue::Reduced(reduced) => reduced.into(),
-                    };
-                    MapEntry { key: map.key(entry).into(), value }
-                };
-                Record::Map { name: map.name.to_owned(), entries: map.entries.iter().map(entry).collect() }
-            }
+            Event::Map(map) => Record::Map { name: map.name.to_owned(), entries: map.to_entries() },
             Event::Time(text) => Record::Time(text.to_owned()),
             Event::HelperError { helper, code, .. } => {
                 Record::HelperError { helper: helper.to_owned(), code }

@@ -1,0 +1,74 @@
+//! The flags that every tool has, and reading them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Command, FromArgMatches};
+
+/// Flags that every tool has. A tool gives them the short forms of its model with [`clap::Command::mut_arg`].
+#[derive(clap::Args, Debug, Default)]
+#[command(next_help_heading = "Every tool")]
+pub struct CommonFlags {
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Print one JSON object per row, with typed values
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print rows as comma-separated values
+    #[arg(long)]
+    pub csv: bool,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Leave out the header
+    #[arg(long)]
+    pub no_header: bool,
+    /// Print the script that the tool runs, and stop
+    #[arg(long)]
+    pub script: bool,
+    /// Tell which probes were chosen, and more about what goes wrong
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+/// Reads a tool's flags; help and mistakes are told and give the exit status.
+///
+/// # Errors
+///
+/// The exit status, when there is nothing more to do.
+pub fn parse<T: FromArgMatches>(command: Command, args: &[OsString]) -> Result<T, ExitCode> {
+    let words = std::iter::once(OsString::from(command.get_name())).chain(args.iter().cloned());
+    let told = |error: clap::Error| {
+        // Where the text goes and whether that worked changes nothing for us.
+        let _ = error.print();
+        if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    };
+    let matches = command.try_get_matches_from(words).map_err(told)?;
+    T::from_arg_matches(&matches).map_err(told)
+}
+
+/// A positive number of seconds, fractions allowed.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration > Duration::ZERO => Ok(duration),
+        _ => Err("it must be more than 0 seconds".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_positive_and_finite() {
+        assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["0", "-1", "x", "inf", "NaN", "1e40", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
