@@ -29,6 +29,7 @@
 //! ```
 
 mod builder;
+mod cdump;
 mod cname;
 mod error;
 pub mod ext;
@@ -37,9 +38,12 @@ mod layout;
 mod names;
 mod reader;
 mod sanitize;
+mod signature;
 mod types;
+mod value;
 
 pub use builder::BtfBuilder;
+pub use cdump::CDump;
 pub use cname::CName;
 pub use error::Error;
 pub use format::{Endian, IntEncoding, Kind, Linkage, TypeId};
@@ -47,3 +51,4 @@ pub use layout::{Field, POINTER_SIZE};
 pub use reader::Btf;
 pub use sanitize::{Support, sanitize};
 pub use types::{Array, Composite, DataSec, Enum, Enumerator, FuncProto, Int, Member, Param, SecVar, Type};
+pub use value::Value;

@@ -1,5 +1,7 @@
 //! /proc/kallsyms: the kernel's own symbols and those of modules and BPF programs.
 
+use std::collections::HashMap;
+use std::io::BufRead;
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -41,6 +43,85 @@ pub fn has_addresses(text: &str) -> bool {
     symbols(text).any(|symbol| symbol.address != 0)
 }
 
+/// Addresses whose names are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Addresses themselves.
+    pub addresses: Vec<u64>,
+    /// Distances from the symbol [`Wanted::base`].
+    pub distances: Vec<i64>,
+    /// A symbol from which distances are counted, e.g. `__bpf_call_base`.
+    pub base: &'static str,
+}
+
+/// Names found for what was [`Wanted`].
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Names by address.
+    pub names: HashMap<u64, String>,
+    /// The address of the base symbol, 0 if it was not asked for or is not there.
+    pub base: u64,
+}
+
+/// Looks addresses up by reading the list as far as needed, without keeping it.
+///
+/// The list is in the order of addresses but for modules and programs, which come last. Reading all of it takes
+/// the kernel tens of milliseconds, so the reading ends when everything is found.
+pub fn find(wanted: &Wanted) -> Result<Found> {
+    let path = Path::new("/proc/kallsyms");
+    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e))?;
+    let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
+    find_in(&mut reader, wanted).map_err(|e| Error::file(path, e))
+}
+
+fn find_in(reader: &mut impl BufRead, wanted: &Wanted) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    let mut open: Vec<u64> = wanted.addresses.clone();
+    let mut distances = wanted.distances.as_slice();
+    // What comes before the base is kept until it is known which of it is wanted.
+    let mut before: Vec<(u64, String)> = Vec::new();
+    let mut line = Vec::new();
+    open.sort_unstable();
+    while !(open.is_empty() && distances.is_empty()) {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let Some(symbol) = std::str::from_utf8(&line).ok().and_then(|text| parse_line(text.trim_end()))
+        else {
+            continue;
+        };
+        if symbol.address == 0 {
+            // Addresses are hidden from this reader.
+            break;
+        }
+        if !distances.is_empty() {
+            if symbol.name == wanted.base {
+                found.base = symbol.address;
+                open.extend(distances.iter().map(|distance| found.base.wrapping_add_signed(*distance)));
+                open.sort_unstable();
+                open.dedup();
+                distances = &[];
+                for (address, name) in before.drain(..) {
+                    take(&mut open, &mut found, address, &name);
+                }
+            } else if symbol.is_function() && !symbol.name.starts_with("__pfx_") {
+                before.push((symbol.address, symbol.name.to_owned()));
+            }
+        }
+        take(&mut open, &mut found, symbol.address, symbol.name);
+    }
+    Ok(found)
+}
+
+/// Notes the name of an address that is still open.
+fn take(open: &mut Vec<u64>, found: &mut Found, address: u64, name: &str) {
+    if let Ok(at) = open.binary_search(&address) {
+        open.remove(at);
+        found.names.insert(address, name.to_owned());
+    }
+}
+
 fn parse_line(line: &str) -> Option<Symbol<'_>> {
     let (address, rest) = line.split_once(' ')?;
     let (kind, rest) = rest.split_once(' ')?;
@@ -71,6 +152,19 @@ mod tests {
         assert_eq!(all[1].module, Some("ext4"));
         assert_eq!(all[2].module, Some("bpf"));
         assert!(all.iter().all(Symbol::is_function));
+    }
+
+    #[test]
+    fn wanted_addresses_are_found_by_themselves_and_from_a_base() {
+        let text = "0000000000000010 T first\n0000000000000020 T base\n0000000000000030 t third\n\
+                    0000000000000040 t other\n";
+        let wanted = Wanted { addresses: vec![0x40, 0x99], distances: vec![-0x10, 0x10, 0x11], base: "base" };
+        let found = find_in(&mut text.as_bytes(), &wanted).unwrap();
+        assert_eq!(found.base, 0x20);
+        assert_eq!(found.names[&0x10], "first");
+        assert_eq!(found.names[&0x30], "third");
+        assert_eq!(found.names[&0x40], "other");
+        assert_eq!(found.names.len(), 3);
     }
 
     #[test]

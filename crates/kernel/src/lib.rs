@@ -12,25 +12,31 @@
 //! | [`tracefs`] | tracepoint names, ids and formats, mounted or not |
 //! | [`mounts`], [`bpffs`] | /proc/PID/mounts, and the pinned objects below each bpffs |
 //! | [`kallsyms`], [`btf_file`], [`proc`], [`netdev`] | kernel symbols, kernel types, /proc, network devices |
+//! | [`netlink`], [`cgroup`] | network devices and their classifiers, control groups |
+//! | [`config`], [`trace_pipe`] | the kernel's configuration and settings, what bpf_printk writes |
 //! | [`child`], [`signals`], [`poll`] | a command that waits for its release, signals and readiness as descriptors |
 //! | [`features`], [`limits`], [`clock`] | what this kernel can do, resource limits, clocks |
 
 pub mod bpf;
 pub mod bpffs;
 pub mod btf_file;
+pub mod cgroup;
 pub mod child;
 pub mod clock;
+pub mod config;
 mod error;
 pub mod features;
 pub mod kallsyms;
 pub mod limits;
 pub mod mounts;
 pub mod netdev;
+pub mod netlink;
 pub mod perf;
 pub mod poll;
 pub mod proc;
 pub mod ringbuf;
 pub mod signals;
+pub mod trace_pipe;
 pub mod tracefs;
 
 pub use error::{Errno, Error, Result};

@@ -212,7 +212,10 @@ fn a_raw_tracepoint_link_counts_and_tells_its_name() {
     let link: OwnedFd = bpf::raw_tracepoint_open(Some("sched_process_exec"), prog.as_fd(), 0).unwrap();
     let info = bpf::link_info(link.as_fd()).unwrap();
     assert_eq!(info.prog_id, bpf::prog_info(prog.as_fd()).unwrap().id);
-    assert_eq!(info.details, bpf::LinkDetails::RawTracepoint { name: "sched_process_exec".to_owned() });
+    assert_eq!(
+        info.details,
+        bpf::LinkDetails::RawTracepoint { name: "sched_process_exec".to_owned(), cookie: 0 }
+    );
     let error = bpf::raw_tracepoint_open(Some("no_such_tracepoint"), prog.as_fd(), 0).unwrap_err();
     assert_eq!(error.errno(), Some(Errno(libc::ENOENT)));
 }

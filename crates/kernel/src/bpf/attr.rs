@@ -101,6 +101,27 @@ plain! {
         path: u64, offsets: u64, ref_ctr_offsets: u64, cookies: u64, cnt: u32, multi_flags: u32,
         pid: u32, pad: u32,
     }
+    /// `BPF_LINK_CREATE` of every other kind; `rest` is the part that depends on it, from byte 16 on.
+    LinkCreate = 64 { prog_fd: u32, target_fd: u32, attach_type: u32, flags: u32, rest: [u64; 6], }
+    /// `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`.
+    ProgAttach = 32 {
+        target_fd: u32, attach_bpf_fd: u32, attach_type: u32, attach_flags: u32, replace_bpf_fd: u32,
+        relative_fd: u32, expected_revision: u64,
+    }
+    /// `BPF_PROG_QUERY`.
+    ProgQuery = 64 {
+        target_fd: u32, attach_type: u32, query_flags: u32, attach_flags: u32, prog_ids: u64, count: u32,
+        pad: u32, prog_attach_flags: u64, link_ids: u64, link_attach_flags: u64, revision: u64,
+    }
+    /// `BPF_TASK_FD_QUERY`.
+    TaskFdQuery = 48 {
+        pid: u32, fd: u32, flags: u32, buf_len: u32, buf: u64, prog_id: u32, fd_type: u32, probe_offset: u64,
+        probe_addr: u64,
+    }
+    /// `BPF_PROG_STREAM_READ_BY_FD`.
+    StreamRead = 24 { buf: u64, len: u32, stream_id: u32, prog_fd: u32, pad: u32, }
+    /// `BPF_ITER_CREATE`.
+    IterCreate = 8 { link_fd: u32, flags: u32, }
     /// `BPF_LINK_DETACH` and `BPF_ENABLE_STATS`, which take one number.
     One = 4 { value: u32, }
 }

@@ -76,6 +76,26 @@ pub fn btf_name(fd: BorrowedFd<'_>) -> Result<(u32, String)> {
     Ok((info.id, field_text(&name)))
 }
 
+/// What a listing shows of a BTF object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BtfHead {
+    /// Its id.
+    pub id: u32,
+    /// Bytes of its type data.
+    pub size: u32,
+    /// As [`BtfInfo::name`].
+    pub name: String,
+    /// As [`BtfInfo::kernel`].
+    pub kernel: bool,
+}
+
+/// A BTF object without its bytes.
+pub fn btf_head(fd: BorrowedFd<'_>) -> Result<BtfHead> {
+    let mut name = vec![0u8; 128];
+    let info = query(fd, &mut name, &mut [])?;
+    Ok(BtfHead { id: info.id, size: info.btf_size, name: field_text(&name), kernel: info.kernel_btf != 0 })
+}
+
 fn query(fd: BorrowedFd<'_>, name: &mut [u8], data: &mut [u8]) -> Result<attr::RawBtfInfo> {
     let mut info = attr::RawBtfInfo {
         btf: address_mut(data),

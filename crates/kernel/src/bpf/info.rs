@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use super::attr::{self, Plain};
-use super::types::{AttachType, Cmd, LinkType, MapType, ProgType};
+use super::types::{Cmd, MapType, ProgType};
 use super::{address_mut, field_text, gate, len32, raw, refused};
 use crate::Result;
 
@@ -263,128 +263,6 @@ pub fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo> {
         btf_vmlinux_id: info.btf_vmlinux_id,
         extra: info.map_extra,
     })
-}
-
-/// What the kernel says about a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkInfo {
-    /// Its type.
-    pub kind: LinkType,
-    /// Its id.
-    pub id: u32,
-    /// The attached program.
-    pub prog_id: u32,
-    /// What depends on the type.
-    pub details: LinkDetails,
-}
-
-/// The part of a link's info that depends on its type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LinkDetails {
-    /// A raw tracepoint.
-    RawTracepoint {
-        /// Its name.
-        name: String,
-    },
-    /// fentry, fexit, tp_btf, LSM.
-    Tracing {
-        /// How it is attached.
-        attach_type: AttachType,
-        /// The program, for extensions, or the BTF object of the target.
-        target_obj_id: u32,
-        /// The target's type id.
-        target_btf_id: u32,
-    },
-    /// kprobe.multi.
-    KprobeMulti {
-        /// How many functions.
-        count: u32,
-        /// `BPF_F_KPROBE_MULTI_*`.
-        flags: u32,
-        /// Runs that were left out.
-        missed: u64,
-    },
-    /// uprobe.multi.
-    UprobeMulti {
-        /// The file.
-        path: String,
-        /// How many places.
-        count: u32,
-        /// `BPF_F_UPROBE_MULTI_*`.
-        flags: u32,
-        /// The process, or 0 for all.
-        pid: u32,
-    },
-    /// A perf event: `enum bpf_perf_event_type` of the event.
-    PerfEvent {
-        /// 1 uprobe, 2 uretprobe, 3 kprobe, 4 kretprobe, 5 tracepoint, 6 another event; 0 on kernels before 6.6.
-        kind: u32,
-        /// Tracepoint or function name, or file.
-        name: String,
-    },
-    /// A type whose details nothing asks for yet: the union of `struct bpf_link_info` as the kernel filled it.
-    Other([u64; 8]),
-}
-
-/// Reads a link's info.
-pub fn link_info(fd: BorrowedFd<'_>) -> Result<LinkInfo> {
-    let mut info = attr::RawLinkInfo::zeroed();
-    // SAFETY: a zeroed structure asks for no names.
-    unsafe { fill(raw(fd), &mut info) }?;
-    let kind = LinkType(info.kind);
-    let details = match kind {
-        LinkType::RAW_TRACEPOINT => {
-            let name = read_name(fd, &info, 0, 1)?;
-            LinkDetails::RawTracepoint { name }
-        }
-        LinkType::TRACING => LinkDetails::Tracing {
-            attach_type: AttachType(low(info.rest[0])),
-            target_obj_id: high(info.rest[0]),
-            target_btf_id: low(info.rest[1]),
-        },
-        LinkType::KPROBE_MULTI => LinkDetails::KprobeMulti {
-            count: low(info.rest[1]),
-            flags: high(info.rest[1]),
-            missed: info.rest[2],
-        },
-        LinkType::UPROBE_MULTI => {
-            let path = read_name(fd, &info, 0, 4)?;
-            LinkDetails::UprobeMulti {
-                path,
-                count: high(info.rest[4]),
-                flags: low(info.rest[5]),
-                pid: high(info.rest[5]),
-            }
-        }
-        LinkType::PERF_EVENT => {
-            let kind = low(info.rest[0]);
-            // Word 0 is the type; the union behind it begins with a name and its length except for plain events.
-            let name = if matches!(kind, 1..=5) { read_name(fd, &info, 1, 2)? } else { String::new() };
-            LinkDetails::PerfEvent { kind, name }
-        }
-        _ => LinkDetails::Other(info.rest),
-    };
-    Ok(LinkInfo { kind, id: info.id, prog_id: info.prog_id, details })
-}
-
-/// Asks again with room for a name: its address goes into word `at`, its length into the low half of another.
-fn read_name(fd: BorrowedFd<'_>, first: &attr::RawLinkInfo, at: usize, length_at: usize) -> Result<String> {
-    let mut name = vec![0u8; libc::PATH_MAX as usize];
-    let mut info = attr::RawLinkInfo { kind: first.kind, ..Plain::zeroed() };
-    info.rest[at] = address_mut(&mut name);
-    info.rest[length_at] = u64::from(len32(name.len())?);
-    // SAFETY: the buffer is as long as the length beside it says.
-    unsafe { fill(raw(fd), &mut info) }?;
-    Ok(field_text(&name))
-}
-
-fn low(word: u64) -> u32 {
-    word as u32
-}
-
-fn high(word: u64) -> u32 {
-    (word >> 32) as u32
 }
 
 /// Fills an info structure.

@@ -136,6 +136,80 @@ pub fn link_create_uprobe_multi(prog: BorrowedFd<'_>, places: &UprobeMulti<'_>) 
     unsafe { create(&mut attr) }
 }
 
+/// What a link is attached to, for the kinds that name it by a number.
+#[derive(Clone, Copy, Debug)]
+pub enum LinkTarget<'a> {
+    /// A cgroup, a network namespace or a socket map.
+    Fd(BorrowedFd<'a>),
+    /// A network device.
+    Ifindex(u32),
+    /// What the program was loaded for.
+    None,
+}
+
+/// Attaches a program by a link that needs no more than a target: cgroup, netns, xdp, tcx, netkit, sockmap,
+/// and struct_ops, where the map stands in the program's place.
+pub fn link_create(
+    prog: BorrowedFd<'_>,
+    target: LinkTarget<'_>,
+    attach_type: AttachType,
+    flags: u32,
+) -> Result<OwnedFd> {
+    let target_fd = match target {
+        LinkTarget::Fd(fd) => raw(fd),
+        LinkTarget::Ifindex(ifindex) => ifindex,
+        LinkTarget::None => 0,
+    };
+    let mut attr = attr::LinkCreate {
+        prog_fd: raw(prog),
+        target_fd,
+        attach_type: attach_type.0,
+        flags,
+        ..Plain::zeroed()
+    };
+    // SAFETY: the structure holds numbers only.
+    unsafe { create(&mut attr) }
+}
+
+/// Where in the packet filter a netfilter program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Netfilter {
+    /// Protocol family, `NFPROTO_*`: 2 is IPv4, 10 IPv6.
+    pub family: u32,
+    /// `NF_INET_*`: 0 prerouting to 4 postrouting.
+    pub hook: u32,
+    /// Lower runs earlier.
+    pub priority: i32,
+    /// `BPF_F_NETFILTER_*`.
+    pub flags: u32,
+}
+
+/// Attaches a netfilter program in this thread's network namespace (Linux 6.4).
+pub fn link_create_netfilter(prog: BorrowedFd<'_>, place: Netfilter) -> Result<OwnedFd> {
+    let pair = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    let mut attr = attr::LinkCreate {
+        prog_fd: raw(prog),
+        attach_type: AttachType::NETFILTER.0,
+        rest: [pair(place.family, place.hook), pair(place.priority as u32, place.flags), 0, 0, 0, 0],
+        ..Plain::zeroed()
+    };
+    // SAFETY: the structure holds numbers only.
+    unsafe { create(&mut attr) }
+}
+
+/// Attaches an iterator program to what it was loaded for, without parameters (Linux 5.8).
+pub fn link_create_iter(prog: BorrowedFd<'_>) -> Result<OwnedFd> {
+    link_create(prog, LinkTarget::None, AttachType::TRACE_ITER, 0)
+}
+
+/// Opens an iterator: reading the descriptor runs the program once over everything.
+pub fn iter_create(link: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let mut attr = attr::IterCreate { link_fd: raw(link), ..Plain::zeroed() };
+    // SAFETY: the structure holds numbers only, and the command returns a new descriptor.
+    unsafe { gate(Cmd::ITER_CREATE, &mut attr).map(|ret| owned(ret)) }
+        .map_err(|e| refused(Cmd::ITER_CREATE, e))
+}
+
 /// Detaches a link by force although its descriptor stays open.
 pub fn link_detach(link: BorrowedFd<'_>) -> Result<()> {
     let mut attr = attr::One { value: raw(link) };

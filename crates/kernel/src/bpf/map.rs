@@ -47,6 +47,8 @@ pub struct MapSpec<'a> {
     pub numa_node: Option<u32>,
     /// Types of key and value.
     pub btf: Option<MapBtf<'a>>,
+    /// For struct_ops maps: the type id of the value in the kernel's BTF; else 0.
+    pub kernel_value_type_id: u32,
     /// Per-type extra, e.g. the number of hash functions of a bloom filter.
     pub extra: u64,
 }
@@ -75,6 +77,7 @@ impl<'a> MapSpec<'a> {
             inner_map: None,
             numa_node: None,
             btf: None,
+            kernel_value_type_id: 0,
             extra: 0,
         }
     }
@@ -110,6 +113,7 @@ pub fn map_create(spec: &MapSpec<'_>) -> Result<Map> {
         btf_fd: spec.btf.map_or(0, |b| raw(b.fd)),
         btf_key_type_id: spec.btf.map_or(0, |b| b.key_type_id),
         btf_value_type_id: spec.btf.map_or(0, |b| b.value_type_id),
+        btf_vmlinux_value_type_id: spec.kernel_value_type_id,
         map_extra: spec.extra,
         ..Plain::zeroed()
     };

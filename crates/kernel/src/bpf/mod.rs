@@ -7,26 +7,33 @@ mod btf;
 mod gate;
 mod info;
 mod link;
+mod link_info;
 mod map;
 mod object;
 mod prog;
+mod query;
 mod types;
 
 pub use attr::{NAME_LEN, Plain};
-pub use btf::{BtfInfo, btf_info, btf_load, btf_name};
+pub use btf::{BtfHead, BtfInfo, btf_head, btf_info, btf_load, btf_name};
 pub use gate::{Fake, FakeGuard, gate, install_fake};
-pub use info::{LinkDetails, LinkInfo, MapInfo};
-pub use info::{ProgInfo, ProgInfoExtra, link_info, map_info, prog_info, prog_info_with};
+pub use info::{MapInfo, ProgInfo, ProgInfoExtra, map_info, prog_info, prog_info_with};
 pub use link::{
-    KprobeMulti, UprobeMulti, has_multi_link, has_perf_event_link, link_create_kprobe_multi,
-    link_create_perf_event, link_create_tracing, link_create_uprobe_multi, link_detach, raw_tracepoint_open,
+    KprobeMulti, LinkTarget, Netfilter, UprobeMulti, has_multi_link, has_perf_event_link, iter_create,
+    link_create, link_create_iter, link_create_kprobe_multi, link_create_netfilter, link_create_perf_event,
+    link_create_tracing, link_create_uprobe_multi, link_detach, raw_tracepoint_open,
 };
+pub use link_info::{KprobePlace, LinkDetails, LinkInfo, PerfEventLink, UprobePlace, link_info};
 pub use map::{BatchPage, Map, MapBtf, MapSpec, UpdateFlag, map_create, map_flags};
 pub use object::{
     IdIter, ObjectKind, enable_run_time_stats, get_fd_by_id, ids, next_id, obj_get, obj_get_readonly, obj_pin,
 };
 pub use prog::{
     LoadError, Loaded, ProgSpec, TestRun, TestRunOutcome, prog_flags, prog_load, prog_load_logged, test_run,
+};
+pub use query::{
+    Attached, QueryTarget, Stream, TaskFd, TaskFdKind, attach_flags, prog_attach, prog_detach, prog_query,
+    stream_read, task_fd_query,
 };
 pub use types::{AttachType, Cmd, LinkType, MapType, ProgType};
 

@@ -127,6 +127,7 @@ open_enum! {
         CGRP_STORAGE = 32 "cgrp_storage",
         ARENA = 33 "arena",
         INSN_ARRAY = 34 "insn_array",
+        RHASH = 35 "rhash",
     }
 }
 
@@ -241,6 +242,9 @@ open_enum! {
         TRACE_KPROBE_SESSION = 56 "trace_kprobe_session",
         TRACE_UPROBE_SESSION = 57 "trace_uprobe_session",
         TRACE_FSESSION = 58 "trace_fsession",
+        TRACE_FENTRY_MULTI = 59 "trace_fentry_multi",
+        TRACE_FEXIT_MULTI = 60 "trace_fexit_multi",
+        TRACE_FSESSION_MULTI = 61 "trace_fsession_multi",
     }
 }
 
@@ -262,5 +266,6 @@ open_enum! {
         UPROBE_MULTI = 12 "uprobe_multi",
         NETKIT = 13 "netkit",
         SOCKMAP = 14 "sockmap",
+        TRACING_MULTI = 15 "tracing_multi",
     }
 }
