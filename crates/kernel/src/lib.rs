@@ -14,6 +14,7 @@
 //! | [`kallsyms`], [`btf_file`], [`proc`], [`netdev`] | kernel symbols, kernel types, /proc, network devices |
 //! | [`netlink`], [`cgroup`] | network devices and their classifiers, control groups |
 //! | [`config`], [`trace_pipe`] | the kernel's configuration and settings, what bpf_printk writes |
+//! | [`MappedFile`] | a file's contents, mapped |
 //! | [`child`], [`signals`], [`poll`] | a command that waits for its release, signals and readiness as descriptors |
 //! | [`features`], [`limits`], [`clock`] | what this kernel can do, resource limits, clocks |
 
@@ -28,6 +29,7 @@ mod error;
 pub mod features;
 pub mod kallsyms;
 pub mod limits;
+mod mapped_file;
 pub mod mounts;
 pub mod netdev;
 pub mod netlink;
@@ -40,3 +42,4 @@ pub mod trace_pipe;
 pub mod tracefs;
 
 pub use error::{Errno, Error, Result};
+pub use mapped_file::MappedFile;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RawDir, open, readlinkat_raw};
@@ -20,6 +21,32 @@ pub fn comm(pid: i32) -> Result<String> {
 pub fn exe(pid: i32) -> Result<PathBuf> {
     let path = process_file(pid, "exe");
     std::fs::read_link(&path).map_err(|e| Error::file(&path, e))
+}
+
+/// The root directory of a process as this process sees it: what it calls /x is below this.
+pub fn root(pid: i32) -> PathBuf {
+    process_file(pid, "root")
+}
+
+/// The files that a process has mapped with the right to execute, as it names them, in the order of their
+/// addresses, each once. Files that were deleted are left out.
+pub fn mapped_programs(pid: i32) -> Result<Vec<PathBuf>> {
+    let bytes = read(&process_file(pid, "maps"))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        // 55d0c0a00000-55d0c0a21000 r-xp 00001000 08:01 1234    /usr/bin/cat
+        let mut words = line.split(|byte| *byte == b' ');
+        if !words.nth(1).is_some_and(|rights| rights.contains(&b'x')) {
+            continue;
+        }
+        let Some(at) = line.iter().position(|byte| *byte == b'/') else { continue };
+        let path = line.get(at..).unwrap_or_default();
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        if !path.as_os_str().as_bytes().ends_with(b" (deleted)") && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
 }
 
 /// All processes, ascending.
@@ -201,6 +228,7 @@ mod tests {
         assert!(!comm(pid).unwrap().is_empty());
         assert!(exe(pid).unwrap().is_absolute());
         assert!(pids().unwrap().contains(&pid));
+        assert!(mapped_programs(pid).unwrap().contains(&exe(pid).unwrap()));
         assert!(boot_time().unwrap() > 0);
     }
 
