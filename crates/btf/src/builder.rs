@@ -112,21 +112,30 @@ impl BtfBuilder {
         self.push(record)
     }
 
-    /// Gives the struct `id` of [`BtfBuilder::declare_struct`] its size and members.
+    /// As [`BtfBuilder::declare_struct`], for a union.
+    pub fn declare_union(&mut self, name: &str) -> TypeId {
+        let record = self.composite(Kind::Union, name, 0, &[]);
+        self.push(record)
+    }
+
+    /// Gives a declared struct or union of `size` bytes its members; see [`BtfBuilder::struct_`].
     ///
     /// # Panics
     ///
-    /// If `id` is not a struct of this builder.
+    /// If `id` is neither a struct nor a union of this builder.
     pub fn define_struct(&mut self, id: TypeId, size: u32, members: &[Member<'_>]) {
-        let mut record = self.composite(Kind::Struct, "", size, members);
         let first = self.base.map_or(1, |base| base.end_id);
-        let declared =
-            id.0.checked_sub(first)
-                .and_then(|own| self.records.get_mut(own as usize))
-                .filter(|declared| Info::decode(declared[1]).kind == Kind::Struct as u32)
-                .expect("only a struct of this builder can be defined");
-        record[0] = declared[0];
-        *declared = record.into();
+        let index = id.0.checked_sub(first).map(|own| own as usize);
+        let kind = index
+            .and_then(|index| self.records.get(index))
+            .map(|declared| Info::decode(declared[1]).kind)
+            .and_then(|kind| [Kind::Struct, Kind::Union].into_iter().find(|known| *known as u32 == kind))
+            .expect("only a struct or union of this builder can be defined");
+        let mut record = self.composite(kind, "", size, members);
+        if let Some(declared) = index.and_then(|index| self.records.get_mut(index)) {
+            record[0] = declared[0];
+            *declared = record.into();
+        }
     }
 
     /// An enum of `size` bytes whose values fit in 32 bits; of larger ones only the lower bits

@@ -44,10 +44,9 @@ impl MappedFile {
             return Ok(Self { start: std::ptr::null_mut(), len });
         }
         // SAFETY: a new mapping at a place that the kernel chooses.
-        let start = unsafe {
-            mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file.as_fd(), 0)
-        }
-        .map_err(|errno| Error::file(path, errno))?;
+        let start =
+            unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file.as_fd(), 0) }
+                .map_err(|errno| Error::file(path, errno))?;
         Ok(Self { start, len })
     }
 }

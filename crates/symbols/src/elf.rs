@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, SymbolKind, SymbolSection, elf};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, SymbolKind, SymbolSection, elf,
+};
 use skep_kernel::MappedFile;
 
 pub use debug_file::DebugPath;
@@ -118,7 +120,8 @@ impl Elf {
     pub fn function_at(&self, address: u64, debug: &DebugPath) -> Result<Option<Function>> {
         let mut functions = self.functions(debug)?;
         functions.retain(|function| {
-            function.address == address || (function.address..function.address + function.size).contains(&address)
+            function.address == address
+                || (function.address..function.address + function.size).contains(&address)
         });
         functions.sort_by_key(|function| std::cmp::Reverse(function.size));
         Ok(functions.into_iter().next())
@@ -132,7 +135,8 @@ impl Elf {
 
     /// Where the debugging information is: here, or in the separate debug file.
     pub(crate) fn with_debug_info(&self, debug: &DebugPath) -> Result<Option<Elf>> {
-        let has_own = |elf: &Elf| elf.parse().is_ok_and(|parsed| parsed.section_by_name(".debug_info").is_some());
+        let has_own =
+            |elf: &Elf| elf.parse().is_ok_and(|parsed| parsed.section_by_name(".debug_info").is_some());
         if has_own(self) {
             return Ok(Some(self.clone()));
         }
@@ -157,7 +161,8 @@ impl Elf {
     pub(crate) fn section_with_address(&self, name: &str) -> Result<Option<(u64, &[u8])>> {
         let parsed = self.parse()?;
         let Some(section) = parsed.section_by_name(name) else { return Ok(None) };
-        let data = section.data().map_err(|error| Error::file(&self.path, format!("section {name}: {error}")))?;
+        let data =
+            section.data().map_err(|error| Error::file(&self.path, format!("section {name}: {error}")))?;
         Ok(Some((section.address(), data)))
     }
 
@@ -174,7 +179,9 @@ impl Elf {
         let mut found = Vec::new();
         for table in [parsed.symbol_table(), parsed.dynamic_symbol_table()].into_iter().flatten() {
             for symbol in table.symbols() {
-                if symbol.kind() != SymbolKind::Text || matches!(symbol.section(), SymbolSection::Undefined | SymbolSection::Absolute) {
+                if symbol.kind() != SymbolKind::Text
+                    || matches!(symbol.section(), SymbolSection::Undefined | SymbolSection::Absolute)
+                {
                     continue;
                 }
                 let Ok(name) = symbol.name_bytes() else { continue };

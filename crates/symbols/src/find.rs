@@ -66,7 +66,8 @@ impl Finder {
         if self.process.is_some() && target == "*" {
             return self.mapped();
         }
-        let mut found: Vec<PathBuf> = self.directories().iter().flat_map(|at| matching(&at.join(target))).collect();
+        let mut found: Vec<PathBuf> =
+            self.directories().iter().flat_map(|at| matching(&at.join(target))).collect();
         if found.is_empty() && target.starts_with("lib") {
             found.extend(self.library(target));
         }
@@ -84,9 +85,11 @@ impl Finder {
 
     /// The directories of `$PATH`.
     fn directories(&self) -> Vec<PathBuf> {
-        let paths = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into());
+        let paths =
+            std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into());
         let own = std::env::split_paths(&paths).filter(|path| path.is_absolute());
-        own.map(|path| self.process.as_ref().map_or(path.clone(), |process| below(&process.root, &path))).collect()
+        own.map(|path| self.process.as_ref().map_or(path.clone(), |process| below(&process.root, &path)))
+            .collect()
     }
 
     fn library(&self, name: &str) -> Option<PathBuf> {
@@ -115,14 +118,8 @@ impl Finder {
 }
 
 /// Where libraries are when the dynamic linker's list does not tell.
-const LIBRARY_DIRECTORIES: [&str; 6] = [
-    "/lib64",
-    "/usr/lib64",
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib",
-    "/usr/lib",
-];
+const LIBRARY_DIRECTORIES: [&str; 6] =
+    ["/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"];
 
 /// All files that processes have mapped to execute, as this process sees them, each once.
 pub fn mapped_by_all() -> Result<Vec<PathBuf>> {
@@ -151,7 +148,8 @@ pub fn mapped_by_all() -> Result<Vec<PathBuf>> {
 /// It does not exist, or may not be read.
 pub fn is_executable(path: &Path) -> Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path).map_err(|error| Error::Kernel(skep_kernel::Error::file(path, error)))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|error| Error::Kernel(skep_kernel::Error::file(path, error)))?;
     Ok(metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 

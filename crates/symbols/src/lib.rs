@@ -7,7 +7,7 @@
 //! - USDT notes ([`usdt`]).
 
 pub mod demangle;
-// pub mod dwarf;
+pub mod dwarf;
 pub mod elf;
 mod error;
 pub mod find;

@@ -43,7 +43,8 @@ const BASE_SECTION: &str = ".stapsdt.base";
 pub fn notes(elf: &Elf) -> Result<Vec<Note>> {
     let Some((_, section)) = elf.section_with_address(SECTION)? else { return Ok(Vec::new()) };
     let base = elf.section_with_address(BASE_SECTION)?.map(|(address, _)| address);
-    let raw = raw_notes(section).ok_or_else(|| Error::file(elf.path(), format!("the section {SECTION} is damaged")))?;
+    let raw = raw_notes(section)
+        .ok_or_else(|| Error::file(elf.path(), format!("the section {SECTION} is damaged")))?;
     let mut symbols = Symbols { elf, known: None };
     Ok(raw.into_iter().map(|raw| raw.resolve(base, &mut symbols)).collect())
 }
@@ -98,7 +99,8 @@ impl<'a> Raw<'a> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let moved = base.map_or(0, |base| base.wrapping_sub(self.base));
         let address = self.address.wrapping_add(moved);
-        let mut resolve = |name: &str| symbols.address(name).map(|symbol| symbol.wrapping_sub(address).cast_signed());
+        let mut resolve =
+            |name: &str| symbols.address(name).map(|symbol| symbol.wrapping_sub(address).cast_signed());
         let args = text(self.args);
         Note {
             provider: text(self.provider),
@@ -121,7 +123,8 @@ impl Symbols<'_> {
         let elf = self.elf;
         let known = self.known.get_or_insert_with(|| {
             let Ok(parsed) = elf.parse() else { return FxHashMap::default() };
-            let defined = parsed.symbols().chain(parsed.dynamic_symbols()).filter(|symbol| !symbol.is_undefined());
+            let defined =
+                parsed.symbols().chain(parsed.dynamic_symbols()).filter(|symbol| !symbol.is_undefined());
             defined.filter_map(|symbol| Some((symbol.name().ok()?.to_owned(), symbol.address()))).collect()
         });
         known.get(name).copied()

@@ -17,6 +17,7 @@
 mod bpf;
 mod btf;
 mod needs;
+pub mod programs;
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -43,6 +43,10 @@ pub enum Need {
     HardwareCounters,
     /// A scratch disk, /dev/vda, in a guest.
     BlockDisk,
+    /// A C compiler, for programs to be traced; see [`crate::programs`].
+    Gcc,
+    /// A C++ compiler.
+    Gxx,
 }
 
 // The kernel's numbers, from include/uapi/linux/bpf.h.
@@ -99,6 +103,8 @@ impl Need {
                 refusal.map(|error| format!("the kernel refuses the helper for other CPUs' values: {error}"))
             }
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
+            Need::Gcc => command("gcc"),
+            Need::Gxx => command("g++"),
             Need::BlockDisk => Need::Guest.lack().or_else(|| missing("/sys/block/vda")),
         }
     }
@@ -109,6 +115,11 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format!("{self:?}").to_lowercase())
     }
+}
+
+fn command(name: &str) -> Option<String> {
+    let found = std::process::Command::new(name).arg("--version").output();
+    found.err().map(|error| format!("{name} cannot be run: {error}"))
 }
 
 fn missing(path: &str) -> Option<String> {

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn libraries_of_this_machine_only() {
-        let file = cache(&[(0x0303, "libc.so.6", "/lib/libc.so.6"), (0x0003, "libc.so.6", "/lib32/libc.so.6")]);
+        let file =
+            cache(&[(0x0303, "libc.so.6", "/lib/libc.so.6"), (0x0003, "libc.so.6", "/lib32/libc.so.6")]);
         let found: Vec<_> = entries(&file).collect();
         assert_eq!(found, [(&b"libc.so.6"[..], &b"/lib/libc.so.6"[..])]);
         let behind = [&b"ld.so-1.7.0 and something"[..], &file].concat();

@@ -87,6 +87,9 @@ fn operand_of(text: &str, resolve: &mut dyn FnMut(&str) -> Option<i64>) -> Resul
         let (name, shift) = register(name)?;
         return Ok(Operand::Register { name, shift });
     }
+    if text.is_empty() {
+        return Err("the operand is missing".to_owned());
+    }
     let (front, inside) = match text.split_once('(') {
         Some((front, rest)) => (front, rest.strip_suffix(')').ok_or("a parenthesis is not closed")?),
         None => (text, ""),
@@ -243,7 +246,9 @@ mod tests {
         assert_eq!(operand("4@4+counter(%rip)"), memory(Some("ip"), None, 0x104));
         assert_eq!(operand("4@counter-8"), memory(Some("ip"), None, 0xf8));
         assert_eq!(operand("4@counter(,%rax,4)"), memory(Some("ip"), Some(("ax", 4)), 0x100));
-        for bad in ["8@(%rax", "8@(%rax,%rbx,3)", "8@(%rax,%rbx,1,1)", "8@other(%rip)", "8@", "8@counter(%rax)"] {
+        for bad in
+            ["8@(%rax", "8@(%rax,%rbx,3)", "8@(%rax,%rbx,1,1)", "8@other(%rip)", "8@", "8@counter(%rax)"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
