@@ -1,5 +1,7 @@
 //! What compilers, linkers and strippers make of programs, read back.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::Command;
 
