@@ -28,6 +28,10 @@ pub enum Feature {
     KtimeGetBootNs,
     /// Many kernel functions in one link (Linux 5.18).
     KprobeMulti,
+    /// Functions of the kernel as perf events (Linux 4.17, `CONFIG_KPROBES`).
+    Kprobe,
+    /// Raw tracepoints told apart by a cookie (Linux 6.10).
+    RawTracepointCookie,
     /// Many places of a file in one link (Linux 6.6).
     UprobeMulti,
     /// Programs with type information for functions and lines (Linux 5.0).
@@ -87,6 +91,18 @@ const TABLE: &[Row] = &[
         name: "kprobe_multi",
         about: "many kernel functions in one link",
         probe: || multi_link(AttachType::TRACE_KPROBE_MULTI),
+    },
+    Row {
+        feature: Feature::Kprobe,
+        name: "kprobe",
+        about: "probes on functions of the kernel",
+        probe: crate::perf::has_kprobes,
+    },
+    Row {
+        feature: Feature::RawTracepointCookie,
+        name: "raw_tracepoint_cookie",
+        about: "raw tracepoints told apart by a cookie",
+        probe: || helper_known(ProgType::RAW_TRACEPOINT, GET_ATTACH_COOKIE),
     },
     Row {
         feature: Feature::UprobeMulti,

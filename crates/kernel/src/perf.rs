@@ -1,4 +1,4 @@
-//! perf_event_open(2): tracepoints and software events as places to attach programs to.
+//! perf_event_open(2): tracepoints, counters, kernel functions and watched memory as places to attach programs to.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -18,8 +18,23 @@ pub enum Event {
     Tracepoint(u64),
     /// A software event.
     Software(Software, Sampling),
+    /// A software event by its number (`enum perf_sw_ids`).
+    SoftwareNumber(u64, Sampling),
     /// A hardware event (`PERF_TYPE_HARDWARE` and its number).
     Hardware(u64, Sampling),
+    /// A few bytes of memory that the processor watches. Of a process, threads that it starts later are watched, too.
+    Breakpoint {
+        /// The first byte.
+        address: u64,
+        /// How many bytes: 1, 2, 4 or 8.
+        length: u8,
+        /// Fires when they are read.
+        read: bool,
+        /// Fires when they are written.
+        write: bool,
+        /// Fires when they are executed.
+        execute: bool,
+    },
     /// Any other: the type from /sys/bus/event_source/devices/*/type and `config`.
     Raw {
         /// `type` of the attributes.
@@ -107,10 +122,12 @@ struct Attr {
 const _: () = assert!(size_of::<Attr>() == 112);
 
 const FLAG_DISABLED: u64 = 1 << 0;
+const FLAG_INHERIT: u64 = 1 << 1;
 const FLAG_FREQ: u64 = 1 << 10;
 const TYPE_HARDWARE: u32 = 0;
 const TYPE_SOFTWARE: u32 = 1;
 const TYPE_TRACEPOINT: u32 = 2;
+const TYPE_BREAKPOINT: u32 = 5;
 const SAMPLE_RAW: u64 = 1 << 10;
 /// The descriptor closes when another program is executed.
 const FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
@@ -125,7 +142,9 @@ pub fn open(event: Event, scope: Scope) -> Result<OwnedFd> {
     let (kind, config, sampling) = match event {
         Event::Tracepoint(id) => (TYPE_TRACEPOINT, id, Sampling::Period(1)),
         Event::Software(software, sampling) => (TYPE_SOFTWARE, software as u64, sampling),
+        Event::SoftwareNumber(number, sampling) => (TYPE_SOFTWARE, number, sampling),
         Event::Hardware(number, sampling) => (TYPE_HARDWARE, number, sampling),
+        Event::Breakpoint { .. } => (TYPE_BREAKPOINT, 0, Sampling::Period(1)),
         Event::Raw { kind, config, sampling } => (kind, config, sampling),
     };
     let mut attr = Attr {
@@ -137,6 +156,15 @@ pub fn open(event: Event, scope: Scope) -> Result<OwnedFd> {
         wakeup: 1,
         ..Attr::default()
     };
+    if let Event::Breakpoint { address, length, read, write, execute } = event {
+        (attr.bp_type, attr.config1) =
+            (u32::from(read) | u32::from(write) << 1 | u32::from(execute) << 2, address);
+        // Where code is watched the length has no meaning, and must be that of a word.
+        attr.config2 = if execute { size_of::<usize>() as u64 } else { u64::from(length) };
+        if scope.pid.is_some() {
+            attr.flags |= FLAG_INHERIT;
+        }
+    }
     match sampling {
         Sampling::Period(period) => attr.sample_period_or_freq = period,
         Sampling::Frequency(frequency) => {
@@ -144,13 +172,98 @@ pub fn open(event: Event, scope: Scope) -> Result<OwnedFd> {
             attr.flags |= FLAG_FREQ;
         }
     }
+    // SAFETY: no field of the structure is an address.
+    unsafe { open_attr(&attr, scope) }
+        .inspect(|_| tracing::trace!(target: "skep::perf", ?event, ?scope, "opened"))
+}
+
+/// A place in the kernel's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KprobeAt<'a> {
+    /// In a function, which `module:` may stand before.
+    Function {
+        /// Its name.
+        name: &'a str,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// Anywhere.
+    Address(u64),
+}
+
+/// Opens the event of a place in the kernel's code being reached, or of a function returning. As with tracepoints the
+/// programs of the event run for every process on every CPU.
+///
+/// # Errors
+///
+/// `ENOENT` if there is no such function; `EADDRNOTAVAIL` if there are several of that name (Linux 6.6);
+/// `EINVAL` and `EILSEQ` if the place is not the start of an instruction or may not be probed; `ENOENT` with the name of
+/// the file that is missing if the kernel has no kprobes.
+pub fn open_kprobe(at: KprobeAt<'_>, on_return: bool) -> Result<OwnedFd> {
+    let path = Path::new(KPROBE_TYPE);
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Error::file(path, e).with_hint("this kernel is built without kprobes (CONFIG_KPROBES)")
+    })?;
+    let kind =
+        text.trim().parse().map_err(|_| Error::Format { what: "the type of an event source", text })?;
+    let name;
+    let (config1, config2) = match at {
+        KprobeAt::Address(address) => (0, address),
+        KprobeAt::Function { name: function, offset } => {
+            name = std::ffi::CString::new(function)
+                .map_err(|_| Error::Invalid("a function name with a zero byte".to_owned()))?;
+            (name.as_ptr() as u64, offset)
+        }
+    };
+    let attr = Attr {
+        kind,
+        size: size_of::<Attr>() as u32,
+        config: u64::from(on_return),
+        sample_period_or_freq: 1,
+        flags: FLAG_DISABLED,
+        wakeup: 1,
+        config1,
+        config2,
+        ..Attr::default()
+    };
+    // SAFETY: the name is a C string that lives until the call returns.
+    unsafe { open_attr(&attr, Scope::cpu(0)) }.map_err(|error| match error {
+        Error::Call { call, errno, .. } => {
+            let error = Error::call(format!("{call} of a kprobe"), errno);
+            match errno.0 {
+                libc::ENOENT => error.with_hint("the kernel has no such function, or may not have it probed"),
+                libc::EADDRNOTAVAIL => {
+                    error.with_hint("several functions have this name; probe one by its address")
+                }
+                libc::EINVAL | libc::EILSEQ => {
+                    error.with_hint("the place may be inside an instruction, or code that may not be probed")
+                }
+                _ => error,
+            }
+        }
+        other => other,
+    })
+}
+
+const KPROBE_TYPE: &str = "/sys/bus/event_source/devices/kprobe/type";
+
+/// Whether the kernel lets perf events be put on its functions.
+pub fn has_kprobes() -> bool {
+    Path::new(KPROBE_TYPE).exists()
+}
+
+/// # Safety
+///
+/// Fields of `attr` that are addresses are valid.
+unsafe fn open_attr(attr: &Attr, scope: Scope) -> Result<OwnedFd> {
     let pid = scope.pid.unwrap_or(-1);
     let cpu = scope.cpu.map_or(-1, |cpu| cpu as i32);
-    // SAFETY: the structure is as long as its own size field says and the kernel only reads it.
+    // SAFETY: the structure is as long as its own size field says and the kernel only reads it; the caller vouches for
+    // its addresses.
     let ret = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             pid,
             cpu,
             -1, // no group
@@ -160,7 +273,6 @@ pub fn open(event: Event, scope: Scope) -> Result<OwnedFd> {
     if ret < 0 {
         return Err(refused(Errno::last()));
     }
-    tracing::trace!(target: "skep::perf", ?event, ?scope, "perf_event_open = {ret}");
     // SAFETY: a new descriptor that nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(ret as i32) })
 }
@@ -171,7 +283,9 @@ fn refused(errno: Errno) -> Error {
         libc::EPERM | libc::EACCES => error.with_hint(
             "run as root or with CAP_PERFMON; sysctl kernel.perf_event_paranoid decides what others may do",
         ),
-        libc::ENOENT | libc::EOPNOTSUPP => error.with_hint("this machine has no such event"),
+        libc::ENOENT | libc::EOPNOTSUPP => error.with_hint(
+            "this machine has no such event; a virtual one may not pass on its processor's counters",
+        ),
         libc::ENODEV => error.with_hint("the CPU is offline"),
         libc::EINVAL => {
             error.with_hint("the frequency may be above /proc/sys/kernel/perf_event_max_sample_rate")

@@ -54,6 +54,11 @@ pub fn pids() -> Result<Vec<i32>> {
     numbers(Path::new("/proc"))
 }
 
+/// The threads that a process has now, ascending.
+pub fn threads(pid: i32) -> Result<Vec<i32>> {
+    numbers(&process_file(pid, "task"))
+}
+
 /// When the kernel booted, in seconds since 1970.
 pub fn boot_time() -> Result<i64> {
     let path = Path::new("/proc/stat");

@@ -169,6 +169,7 @@ impl Dumper<'_> {
             ExprKind::Runtime(runtime) => format!("{runtime:?}:{ty}"),
             ExprKind::Comm => format!("comm:{ty}"),
             ExprKind::Probe => "probe".into(),
+            ExprKind::Func => "func".into(),
             ExprKind::Context { offset } => format!("ctx[{offset}]:{ty}{}", self.space(expr.ty)),
             ExprKind::DataLoc { offset, relative } => {
                 format!("{}[{offset}]:{ty}", if *relative { "rel_loc" } else { "data_loc" })
@@ -208,6 +209,7 @@ impl Dumper<'_> {
         let types: &Types = &self.program.types;
         match types.kind(ty) {
             TyKind::Probe => "probe".into(),
+            TyKind::Func => "func".into(),
             TyKind::Agg(Agg::Hist { bits }) => format!("hist_t({bits})"),
             TyKind::Agg(Agg::Lhist { min, max, step }) => format!("lhist_t({min}, {max}, {step})"),
             _ => types.name(ty),
@@ -257,6 +259,28 @@ impl Display for Attached<'_> {
             Attach::Begin => f.write_str("begin"),
             Attach::End => f.write_str("end"),
             Attach::Tracepoint { category, event } => write!(f, "{category}/{event}"),
+            Attach::RawTracepoint { event } => f.write_str(event),
+            Attach::Kprobe(kprobe) => {
+                let when = if kprobe.on_return { "return of" } else { "call of" };
+                match &kprobe.place {
+                    KernelPlace::Address(address) => write!(f, "{when} {address:#x}"),
+                    KernelPlace::Function { module, name, offset } => {
+                        let module = module.as_deref().map(|module| format!("{module}/"));
+                        write!(f, "{when} {}{name}", module.unwrap_or_default())?;
+                        if *offset == 0 { Ok(()) } else { write!(f, "+{offset}") }
+                    }
+                }
+            }
+            Attach::Counter(counter) => {
+                let who = if counter.hardware { "processor's" } else { "kernel's" };
+                write!(f, "{who} counter {}, every {}", counter.number, counter.period)
+            }
+            Attach::Watchpoint(watch) => {
+                let modes = [(watch.read, "r"), (watch.write, "w"), (watch.execute, "x")];
+                let modes: String = modes.iter().filter(|(on, _)| *on).map(|(_, mode)| *mode).collect();
+                write!(f, "{modes} of {} bytes at {:#x}", watch.length, watch.address)
+            }
+            Attach::Signal => f.write_str("SIGUSR1"),
             Attach::Interval(rate) => write!(f, "one CPU, {}", Paced(*rate)),
             Attach::Profile(rate) => write!(f, "all CPUs, {}", Paced(*rate)),
         }

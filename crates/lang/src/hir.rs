@@ -118,6 +118,9 @@ pub struct Target {
     pub name: String,
     /// What to attach to.
     pub attach: Attach,
+    /// Whether a wildcard found it rather than the script named it: then the others do without it if it cannot be
+    /// attached.
+    pub wildcard: bool,
 }
 
 /// What a [`Target`] is.
@@ -134,10 +137,84 @@ pub enum Attach {
         /// `sys_enter_openat`
         event: String,
     },
+    /// A tracepoint without its record: what the kernel's code handed to it.
+    RawTracepoint {
+        /// `sys_enter`
+        event: String,
+    },
+    /// A kernel function, or a place in one.
+    Kprobe(Kprobe),
     /// A timer on one CPU.
     Interval(Rate),
     /// A timer on every CPU.
     Profile(Rate),
+    /// A counter of the kernel's or the processor's.
+    Counter(Counter),
+    /// An address that is watched by the processor.
+    Watchpoint(Watchpoint),
+    /// SIGUSR1 sent to the tracer: run by the tracer itself.
+    Signal,
+}
+
+/// What a kprobe or a kretprobe is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kprobe {
+    /// Where.
+    pub place: KernelPlace,
+    /// When the function returns rather than when it is called.
+    pub on_return: bool,
+}
+
+/// A place in the kernel's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelPlace {
+    /// In a function.
+    Function {
+        /// The module to look in; `None` for everywhere.
+        module: Option<String>,
+        /// Its name.
+        name: String,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// Anywhere.
+    Address(u64),
+}
+
+/// See [`Attach::Counter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Counted by the processor rather than the kernel.
+    pub hardware: bool,
+    /// Its number: `enum perf_sw_ids`, `enum perf_hw_id`.
+    pub number: u64,
+    /// The probe runs whenever so many more were counted.
+    pub period: u64,
+}
+
+/// See [`Attach::Watchpoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watchpoint {
+    /// The first byte that is watched.
+    pub address: u64,
+    /// How many: 1, 2, 4 or 8.
+    pub length: u8,
+    /// Runs when they are read.
+    pub read: bool,
+    /// Runs when they are written.
+    pub write: bool,
+    /// Runs when they are executed.
+    pub execute: bool,
+}
+
+impl Target {
+    /// The function that the probe is in, for `func`.
+    pub fn function(&self) -> Option<&str> {
+        match &self.attach {
+            Attach::Kprobe(Kprobe { place: KernelPlace::Function { name, .. }, .. }) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// How often a timer fires.
@@ -158,6 +235,10 @@ pub enum ProbeKind {
     Tracepoint,
     /// BPF_PROG_TYPE_PERF_EVENT: the context is `struct bpf_perf_event_data`.
     PerfEvent,
+    /// BPF_PROG_TYPE_RAW_TRACEPOINT: the context is the arguments, 64 bits each.
+    RawTracepoint,
+    /// BPF_PROG_TYPE_KPROBE, also for user space: the context is `struct pt_regs`.
+    Kprobe,
 }
 
 /// One program: a clause of the script, for those of its targets whose contexts
@@ -528,6 +609,8 @@ pub enum ExprKind {
     Comm,
     /// `probe`: of type [`Ty::PROBE`].
     Probe,
+    /// `func`, known by the probe: of type [`Ty::FUNC`].
+    Func,
     /// An integer, boolean or pointer, or a text or array of the type's size,
     /// directly in the context at this byte offset.
     Context {

@@ -177,6 +177,9 @@ pub enum TyKind {
     /// artifact's targets, which is also the attach cookie. Printed as the name
     /// of the probe; never spelled out by the kernel side.
     Probe,
+    /// The function that a probe is in: 8 bytes in memory, the same index as
+    /// [`TyKind::Probe`]. Printed as the function's name.
+    Func,
     /// The value of an aggregating map.
     Agg(Agg),
 }
@@ -235,6 +238,8 @@ common_types! {
     U64 = TyKind::Int { bits: 64, signed: false };
     /// See [`TyKind::Probe`].
     PROBE = TyKind::Probe;
+    /// See [`TyKind::Func`].
+    FUNC = TyKind::Func;
 }
 
 impl Types {
@@ -333,7 +338,7 @@ impl Types {
             TyKind::Int { bits, .. } => (u32::from(*bits) / 8, u32::from(*bits) / 8),
             TyKind::Str(capacity) => (*capacity, 1),
             TyKind::Buf(capacity) => (capacity.saturating_add(4).next_multiple_of(4), 4),
-            TyKind::Ptr { .. } | TyKind::Probe => (8, 8),
+            TyKind::Ptr { .. } | TyKind::Probe | TyKind::Func => (8, 8),
             TyKind::Array { elem, len } => {
                 let (size, align) = self.layout(*elem);
                 (size.saturating_mul(*len), align)
@@ -393,6 +398,7 @@ impl Types {
                 format!("record {{ {} }}", names.join(", "))
             }
             TyKind::Probe => "string".into(),
+            TyKind::Func => "ksym_t".into(),
             TyKind::Agg(agg) => {
                 let sign = |signed: bool, name: &str| format!("{}{name}_t", if signed { "" } else { "u" });
                 match agg {
@@ -423,6 +429,7 @@ mod tests {
         let mut types = Types::default();
         assert_eq!(types.int(64, false), Ty::U64);
         assert_eq!(types.intern(TyKind::Probe), Ty::PROBE);
+        assert_eq!(types.intern(TyKind::Func), Ty::FUNC);
     }
 
     #[test]

@@ -66,6 +66,7 @@ macro_rules! walkers {
                 | ExprKind::Runtime(_)
                 | ExprKind::Comm
                 | ExprKind::Probe
+                | ExprKind::Func
                 | ExprKind::Context { .. }
                 | ExprKind::DataLoc { .. } => {}
                 ExprKind::MapGet { key, .. }

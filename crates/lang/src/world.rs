@@ -4,8 +4,11 @@
 //! through [`World`]. The runtime answers from the running kernel, tests answer
 //! from fixtures.
 
+mod functions;
+
 use std::sync::Arc;
 
+pub use functions::{Functions, KERNEL};
 use skep_btf::Btf;
 
 /// One field of a tracepoint's record.
@@ -101,6 +104,26 @@ pub trait World {
     /// The types of a loaded module of the kernel, as BTF that continues the kernel's.
     fn module_btf(&self, module: &str) -> Result<Arc<Btf>, WorldError> {
         Err(WorldError(format!("The types of the module {module} are not known.")))
+    }
+
+    /// The functions that kprobes and fentry probes can be put on.
+    fn functions(&self) -> Result<Arc<Functions>, WorldError> {
+        Err(WorldError("The kernel's functions are not known.".into()))
+    }
+
+    /// Whether there is such a function, in that module or in any; cheaper than listing them all.
+    fn has_function(&self, module: Option<&str>, name: &str) -> Result<bool, WorldError> {
+        Ok(self.functions()?.contains(module, name))
+    }
+
+    /// Whether a module of the kernel is loaded.
+    fn has_module(&self, name: &str) -> Result<bool, WorldError> {
+        Ok(self.functions()?.iter().any(|(module, _)| module == name))
+    }
+
+    /// All raw tracepoints as (module, event), sorted; [`KERNEL`] is the module of the kernel's own.
+    fn raw_tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
+        Err(WorldError("The kernel's raw tracepoints are not known.".into()))
     }
 
     /// Whether programs can read what the other CPUs keep in a per-CPU map

@@ -57,6 +57,11 @@ impl<'a> Schema<'a> {
                 let name = self.targets.get(index).map_or("", |target| &target.name);
                 Value::Text(Text { bytes: name.as_bytes(), trailer: b"", foreign: false })
             }
+            TyKind::Func => {
+                let index = usize::try_from(word(bytes)).unwrap_or(usize::MAX);
+                let name = self.targets.get(index).and_then(Target::function).unwrap_or_default();
+                Value::Text(Text { bytes: name.as_bytes(), trailer: b"", foreign: false })
+            }
             TyKind::Array { .. } => Value::Array(Elems { schema: self, ty, bytes }),
             TyKind::Tuple(_) => Value::Tuple(Elems { schema: self, ty, bytes }),
             TyKind::Record(_) | TyKind::Struct { .. } => Value::Record(Elems { schema: self, ty, bytes }),
@@ -357,7 +362,7 @@ mod tests {
         let mut types = Types::default();
         let name = types.str(3);
         let tuple = types.tuple([Ty::U8, Ty::U32, name, Ty::PROBE]);
-        let targets = [Target { name: "begin".into(), attach: Attach::Begin }];
+        let targets = [Target { name: "begin".into(), attach: Attach::Begin, wildcard: false }];
         let config = config();
         let schema = Schema::new(&types, &targets, &config);
         let mut bytes = vec![0; types.size(tuple) as usize];

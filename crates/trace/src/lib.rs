@@ -17,6 +17,7 @@ mod error;
 mod load;
 pub mod maps;
 mod pace;
+mod plan;
 mod reader;
 mod refusal;
 mod second_signal;

@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use skep_compile::artifact::{Artifact, MapRole, MapSpec, Program, RelocKind, Storage};
 use skep_isa::{Imm64, Insn, Reg};
-use skep_kernel::bpf::{self, Map, MapBtf, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
+use skep_kernel::bpf::{self, AttachType, Map, MapBtf, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
 use skep_kernel::features::{Feature, Features};
 use skep_kernel::{Errno, limits};
 use skep_lang::hir::{ProbeKind, Runtime, TargetId};
 
 use crate::error::{Error, Result};
+use crate::plan::{self, Group, Way};
 use crate::refusal;
 
 /// What the constants of a run are.
@@ -48,6 +49,8 @@ pub(crate) struct LoadedProgram {
     pub fd: OwnedFd,
     /// Where it goes.
     pub targets: Vec<TargetId>,
+    /// How it gets there.
+    pub way: Way,
     /// Whether it asks for the attach cookie.
     pub wants_cookie: bool,
     /// What the verifier wrote, if it was asked to.
@@ -224,31 +227,25 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn load(&self, features: &Features, loaded: &mut Vec<LoadedProgram>) -> Result<()> {
-        let targets = &self.program.targets;
-        let uses_cookie = self.program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie);
-        let shared = match targets.as_slice() {
-            [_] => false,
-            _ if !uses_cookie => true,
-            // A run without an event has no cookie.
-            _ => self.program.kind != ProbeKind::RawTestRun && features.has(Feature::AttachCookie),
-        };
-        if shared {
-            loaded.push(self.load_for(targets, uses_cookie)?);
-        } else {
-            for target in targets {
-                loaded.push(self.load_for(std::slice::from_ref(target), false)?);
-            }
+        for group in plan::groups(self.program, &self.artifact.targets, features) {
+            loaded.push(self.load_for(group)?);
         }
         Ok(())
     }
 
-    fn load_for(&self, targets: &[TargetId], wants_cookie: bool) -> Result<LoadedProgram> {
+    fn load_for(&self, group: Group) -> Result<LoadedProgram> {
+        let Group { targets, way, wants_cookie } = group;
         let fixed = if wants_cookie { None } else { targets.first().copied() };
         let insns = self.patched(fixed)?;
         let kind = match self.program.kind {
-            ProbeKind::RawTestRun => ProgType::RAW_TRACEPOINT,
+            ProbeKind::RawTestRun | ProbeKind::RawTracepoint => ProgType::RAW_TRACEPOINT,
             ProbeKind::Tracepoint => ProgType::TRACEPOINT,
             ProbeKind::PerfEvent => ProgType::PERF_EVENT,
+            ProbeKind::Kprobe => ProgType::KPROBE,
+        };
+        let expected_attach_type = match way {
+            Way::Single => AttachType(0),
+            Way::KprobeMulti => AttachType::TRACE_KPROBE_MULTI,
         };
         let (func_info, line_info) =
             (skep_btf::ext::encode(&self.program.func_info), skep_btf::ext::encode(&self.program.line_info));
@@ -256,6 +253,7 @@ impl Loader<'_> {
             license: &self.artifact.config.license,
             kern_version: limits::kernel_version_code(),
             log_level: self.log_level,
+            expected_attach_type,
             ..ProgSpec::new(kind, &self.program.name, &insns)
         };
         let typed = ProgSpec {
@@ -273,9 +271,7 @@ impl Loader<'_> {
             result => result,
         };
         match result {
-            Ok((fd, log)) => {
-                Ok(LoadedProgram { index: self.index, fd, targets: targets.to_vec(), wants_cookie, log })
-            }
+            Ok((fd, log)) => Ok(LoadedProgram { index: self.index, fd, targets, way, wants_cookie, log }),
             Err(error) => {
                 let name = targets
                     .first()

@@ -24,7 +24,7 @@ use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
 use skep_lang::hir::{Attach, PrintTo};
 
-use crate::attach::{self, Attached};
+use crate::attach::{self, Attached, Surroundings};
 use crate::decode::{Schema, Value};
 use crate::error::{Error, Result};
 use crate::load::{self, Loaded, RuntimeValues};
@@ -134,7 +134,10 @@ impl Session {
     /// exist; a process that is gone.
     pub fn load(artifact: Artifact, mut options: Options) -> Result<Session> {
         let signals = if options.signals {
-            let wanted = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+            let mut wanted = vec![Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+            if artifact.targets.iter().any(|target| target.attach == Attach::Signal) {
+                wanted.push(Signal::User1);
+            }
             Some(SignalFd::new(&wanted).map_err(Error::kernel("cannot watch for signals"))?)
         } else {
             None
@@ -197,11 +200,13 @@ impl Session {
         let open_tracefs = || match tracefs.get() {
             Some(open) => Ok(Rc::clone(open)),
             None => {
-                let opened = TraceFs::open().map_err(Error::kernel("cannot look up tracepoints"))?;
+                let opened = TraceFs::open()?;
                 Ok(Rc::clone(tracefs.get_or_init(|| Rc::new(opened))))
             }
         };
-        let attached = attach::attach(artifact, loaded, open_tracefs, &mut tell)?;
+        let process = self.options.pid.or_else(|| self.child.as_ref().map(Child::pid));
+        let surroundings = Surroundings { tracefs: &open_tracefs, process };
+        let attached = attach::attach(artifact, loaded, &surroundings, &mut tell)?;
         self.attached = Some(attached);
         tell(&Notice::Attached);
         self.options.notices = notices;
@@ -286,7 +291,10 @@ impl Session {
                 && let Some(signals) = &self.signals
                 && let Some(signal) = signals.read().map_err(Error::kernel("cannot read a signal"))?
             {
-                return Ok(Ended::Signal(signal));
+                match signal {
+                    Signal::User1 => attach::run(&self.state.artifact, &self.state.loaded, &Attach::Signal)?,
+                    signal => return Ok(Ended::Signal(signal)),
+                }
             }
             if ready.process {
                 return Ok(Ended::Process);

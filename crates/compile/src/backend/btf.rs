@@ -138,7 +138,7 @@ impl<'a> TypeInfo<'a> {
                 )
             }
             TyKind::Opaque { .. } => TypeId::VOID,
-            TyKind::Probe => self.ty(Ty::U64),
+            TyKind::Probe | TyKind::Func => self.ty(Ty::U64),
             TyKind::Agg(agg) => self.aggregation(ty, agg),
         }
     }

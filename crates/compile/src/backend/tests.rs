@@ -222,7 +222,7 @@ fn a_listing_shows_the_script_between_instructions() {
 }
 
 fn script(file: FileId) -> hir::Program {
-    let target = hir::Target { name: "BEGIN".into(), attach: hir::Attach::Begin };
+    let target = hir::Target { name: "BEGIN".into(), attach: hir::Attach::Begin, wildcard: false };
     let probe = hir::Probe {
         kind: hir::ProbeKind::RawTestRun,
         targets: vec![hir::TargetId(0)],

@@ -102,7 +102,8 @@ impl Lower<'_> {
                 }
             }
             ExprKind::Runtime(what) => self.func.runtime(*what),
-            ExprKind::Probe => match self.probe.targets[..] {
+            // What the probe is called and which function it is in, user space looks up.
+            ExprKind::Probe | ExprKind::Func => match self.probe.targets[..] {
                 [only] => self.func.int(i64::from(only.0)),
                 _ => self.func.cookie(),
             },

@@ -44,6 +44,8 @@ fn func_name(probe: &hir::Probe, index: usize) -> String {
         ProbeKind::RawTestRun => "special",
         ProbeKind::Tracepoint => "tracepoint",
         ProbeKind::PerfEvent => "timer",
+        ProbeKind::RawTracepoint => "rawtracepoint",
+        ProbeKind::Kprobe => "kprobe",
     };
     format!("{kind}_{index}")
 }

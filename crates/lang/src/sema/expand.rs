@@ -8,9 +8,9 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use skep_ui::{Diagnostic, Diagnostics, Span, suggest};
 
 use super::options::Options;
-use super::providers::{self, Provider, tracepoint_nearest};
+use super::providers::{self, Expanded, Provider};
 use super::record::{self, Access, TextPointer};
-use super::uses::{self, Uses};
+use super::uses::{self, Name, Uses};
 use crate::hir::{Attach, Config, MissingProbes, Target, TargetId};
 use crate::syntax::ast;
 use crate::ty::{SourceId, Types};
@@ -41,8 +41,8 @@ pub struct Shape {
     fields: Vec<(String, Option<Access>)>,
     /// For `str(args)`; `None` when that is not used or was complained about.
     pub text: Option<TextPointer>,
-    /// What each comparison of `probe` with a text comes to.
-    names: Vec<(String, bool)>,
+    /// What each comparison of a name of the probe with a text comes to.
+    names: Vec<(Name, String, bool)>,
 }
 
 impl Shape {
@@ -51,9 +51,9 @@ impl Shape {
         self.fields.iter().find(|(field, _)| field == name).and_then(|(_, access)| *access)
     }
 
-    /// Whether `probe` is this text.
-    pub fn is_named(&self, text: &str) -> bool {
-        self.names.iter().any(|(name, equal)| name == text && *equal)
+    /// Whether a name of the probe is this text.
+    pub fn is_named(&self, name: Name, text: &str) -> bool {
+        self.names.iter().any(|(known, with, equal)| *known == name && with == text && *equal)
     }
 }
 
@@ -71,7 +71,6 @@ pub struct Context<'a> {
 struct Candidate {
     provider: &'static Provider,
     target: Target,
-    wildcard: bool,
     /// Whether the world could not tell anything about it, which is reported already.
     unverified: bool,
     span: Span,
@@ -122,22 +121,24 @@ fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagn
                 failed = true;
                 diagnostics.push(diagnostic);
             }
-            Ok(matches) if matches.is_empty() => {
-                diagnostics.extend(nothing_found(attach_point, context));
+            Ok(Expanded { matches, notes }) => {
+                diagnostics.extend(notes);
+                if matches.is_empty() {
+                    diagnostics.extend(nothing_found(attach_point, context));
+                }
+                found.extend(matches.into_iter().map(|(provider, found)| {
+                    if let Some(error) = &found.unverified {
+                        let problem = format!("{} could not be verified: {error}", found.name);
+                        diagnostics.error(attach_point.span, problem);
+                    }
+                    Candidate {
+                        provider,
+                        target: Target { name: found.name, attach: found.attach, wildcard: found.wildcard },
+                        unverified: found.unverified.is_some(),
+                        span: attach_point.span,
+                    }
+                }));
             }
-            Ok(matches) => found.extend(matches.into_iter().map(|(provider, found)| {
-                if let Some(error) = &found.unverified {
-                    let problem = format!("{} could not be verified: {error}", found.name);
-                    diagnostics.error(attach_point.span, problem);
-                }
-                Candidate {
-                    provider,
-                    target: Target { name: found.name, attach: found.attach },
-                    wildcard: found.wildcard,
-                    unverified: found.unverified.is_some(),
-                    span: attach_point.span,
-                }
-            })),
         }
     }
     if found.is_empty() && !failed && context.config.missing_probes == MissingProbes::Warn {
@@ -154,7 +155,9 @@ fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Opti
     let parts: Vec<String> = attach_point.parts.iter().map(ast::ApPart::text).collect();
     let wildcard =
         attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard);
-    let missing = format!("No matches for tracepoint {}.", parts.join(":"));
+    let provider = providers::by_name(&attach_point.provider.text());
+    let name = provider.map_or_else(|| attach_point.provider.text(), |provider| provider.name.to_owned());
+    let missing = format!("No matches for {name} {}.", parts.join(":"));
     let diagnostic = match context.config.missing_probes {
         MissingProbes::Error if wildcard => Diagnostic::error(
             attach_point.span,
@@ -166,10 +169,7 @@ fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Opti
         MissingProbes::Warn => Diagnostic::warning(attach_point.span, format!("{missing} Skipping.")),
         MissingProbes::Ignore => return None,
     };
-    let near = match parts.as_slice() {
-        [category, event] => tracepoint_nearest(context.world, category, event),
-        _ => None,
-    };
+    let near = provider.and_then(|provider| (provider.nearest)(context.world, &parts));
     Some(match near {
         Some(near) => diagnostic.help(format!("Did you mean '{near}'?")),
         None => diagnostic,
@@ -202,8 +202,12 @@ impl Shaper<'_, '_> {
         let mut failed = false;
         for candidate in candidates {
             let mut shape = Shape { provider: candidate.provider.name, ..Shape::default() };
-            shape.names =
-                self.uses.names.iter().map(|name| (name.clone(), *name == candidate.target.name)).collect();
+            shape.names = self
+                .uses
+                .names
+                .iter()
+                .map(|(name, text)| (*name, text.clone(), name.in_target(&candidate.target) == text))
+                .collect();
             if let Some(args) = self.uses.args
                 && !candidate.provider.has_args
             {
@@ -251,7 +255,7 @@ impl Shaper<'_, '_> {
         let mut filled = Filled::Yes;
         for (name, span) in &self.uses.fields {
             let Some(field) = format.fields.iter().find(|field| field.name == *name) else {
-                if candidate.wildcard {
+                if candidate.target.wildcard {
                     let left = LeftOut { name: candidate.target.name.clone(), format };
                     self.left_out.entry(name.clone()).or_default().push(left);
                     return Filled::LeftOut;

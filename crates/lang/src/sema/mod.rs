@@ -17,6 +17,7 @@ mod options;
 mod pattern;
 pub mod providers;
 mod record;
+mod registers;
 pub mod testing;
 mod uses;
 

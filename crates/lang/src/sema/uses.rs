@@ -6,6 +6,7 @@
 use skep_ui::Span;
 
 use super::options::{Options, Param};
+use crate::hir::Target;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Probe};
 use crate::syntax::visit::{self, Visitor};
 
@@ -18,8 +19,35 @@ pub struct Uses {
     pub text_pointer: Option<Span>,
     /// The first `args` of any kind, for complaints about probes without a record.
     pub args: Option<Span>,
-    /// The texts that `probe` is compared with.
-    pub names: Vec<String>,
+    /// The texts that the names of the probe are compared with.
+    pub names: Vec<(Name, String)>,
+}
+
+/// A name that each probe has, known before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// `probe`
+    Probe,
+    /// `func`
+    Func,
+}
+
+impl Name {
+    /// The name that an expression stands for.
+    pub fn of(expr: &Expr) -> Option<Name> {
+        [(Name::Probe, "probe"), (Name::Func, "func")]
+            .into_iter()
+            .find(|(_, builtin)| is_name(expr, builtin))
+            .map(|(name, _)| name)
+    }
+
+    /// The name of a target; empty if it has none.
+    pub fn in_target(self, target: &Target) -> &str {
+        match self {
+            Name::Probe => &target.name,
+            Name::Func => target.function().unwrap_or_default(),
+        }
+    }
 }
 
 /// Collects the uses of a clause.
@@ -84,14 +112,11 @@ impl Visitor for Collector<'_> {
                 }
             }
             ExprKind::Binary { op: BinaryOp::Eq | BinaryOp::Ne, lhs, rhs, .. } => {
-                let text = if is_name(lhs, "probe") {
-                    constant_text(rhs, self.options)
-                } else if is_name(rhs, "probe") {
-                    constant_text(lhs, self.options)
-                } else {
-                    None
+                let compared = |name: Option<Name>, with: &Expr| {
+                    name.and_then(|name| Some((name, constant_text(with, self.options)?)))
                 };
-                self.uses.names.extend(text);
+                let names = compared(Name::of(lhs), rhs).or_else(|| compared(Name::of(rhs), lhs));
+                self.uses.names.extend(names);
             }
             _ if is_name(expr, "args") => {
                 self.uses.args.get_or_insert(expr.span);

@@ -37,9 +37,13 @@ pub(super) fn script(script: &Script, request: &Request) -> Result<ExitCode, Str
     for target in &compiled.artifact.targets {
         let pattern = match &target.attach {
             Attach::Begin | Attach::End => continue,
-            Attach::Tracepoint { category, event } => format!("tracepoint:{category}:{event}"),
+            // The original lists neither.
+            Attach::Watchpoint(_) | Attach::Signal => continue,
+            Attach::Tracepoint { .. } | Attach::RawTracepoint { .. } => target.name.clone(),
+            // A place in a function is listed as the function.
+            Attach::Kprobe(_) => target.name.split('+').next().unwrap_or_default().to_owned(),
             // How often is not part of a listing: `interval:s:1` is listed as `interval:s:`.
-            Attach::Interval(_) | Attach::Profile(_) => {
+            Attach::Interval(_) | Attach::Profile(_) | Attach::Counter(_) => {
                 let mut parts = target.name.split(':');
                 format!("{}:{}", parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
             }

@@ -261,7 +261,7 @@ fn values() {
     let tuple = types.tuple([Ty::U8, text, Ty::BOOL]);
     let array = types.intern(TyKind::Array { elem: Ty::I16, len: 2 });
     let config = Config::default();
-    let targets = [Target { name: "begin".into(), attach: Attach::Begin }];
+    let targets = [Target { name: "begin".into(), attach: Attach::Begin, wildcard: false }];
     let schema = Schema::new(&types, &targets, &config);
     let check = |ty, bytes: &[u8], text: &str, json: &str| {
         let expected =

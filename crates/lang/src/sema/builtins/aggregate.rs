@@ -89,7 +89,9 @@ fn sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
         _ => {
             // The original words it differently for histograms.
             let (wanted, given) = match (call.name, checker.types.kind(value.ty)) {
-                ("hist" | "lhist", TyKind::Str(_) | TyKind::Probe) => ("int", "string".to_owned()),
+                ("hist" | "lhist", TyKind::Str(_) | TyKind::Probe | TyKind::Func) => {
+                    ("int", "string".to_owned())
+                }
                 ("hist" | "lhist", TyKind::Tuple(_)) => ("int", "tuple".to_owned()),
                 ("hist" | "lhist", _) => ("int", checker.type_name(value.ty)),
                 _ => ("integer", checker.type_name(value.ty)),

@@ -7,9 +7,11 @@ mod aggregate;
 mod context;
 mod maps;
 mod output;
+mod registers;
 mod text;
 
 pub use context::pid;
+pub use registers::{argument, numbered};
 
 use skep_ui::Span;
 
@@ -70,7 +72,8 @@ pub struct Aggregation {
 }
 
 /// All builtins there are.
-const TABLES: &[&[Builtin]] = &[context::TABLE, text::TABLE, output::TABLE, maps::TABLE, aggregate::TABLE];
+const TABLES: &[&[Builtin]] =
+    &[context::TABLE, registers::TABLE, text::TABLE, output::TABLE, maps::TABLE, aggregate::TABLE];
 
 /// Builtins of the language that are still missing.
 pub const MISSING: &[&str] = &[
@@ -89,7 +92,6 @@ pub const MISSING: &[&str] = &[
     "dw_ustack",
     "fail",
     "find",
-    "func",
     "getopt",
     "has_cpid",
     "is_array",
@@ -119,8 +121,6 @@ pub const MISSING: &[&str] = &[
     "ppid",
     "probetype",
     "pton",
-    "reg",
-    "retval",
     "signal",
     "signal_name",
     "signal_thread",

@@ -141,7 +141,7 @@ fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) -> 
         (ExprKind::Str(text), _) => return Some(text),
         (_, TyKind::Error) => return None,
         (_, TyKind::Int { .. }) => "int".to_owned(),
-        (_, TyKind::Str(_) | TyKind::Probe) => "string".to_owned(),
+        (_, TyKind::Str(_) | TyKind::Probe | TyKind::Func) => "string".to_owned(),
         _ => checker.type_name(value.ty),
     };
     checker

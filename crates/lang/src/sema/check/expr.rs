@@ -111,6 +111,9 @@ impl Checker<'_> {
         if name.is_empty() {
             return self.broken(span);
         }
+        if let Some(n) = builtins::numbered(name).filter(|_| args.is_empty()) {
+            return builtins::argument(self, n, span);
+        }
         let Some(builtin) = builtins::by_name(name) else {
             return self.unknown_name(name, bare, span);
         };
@@ -132,7 +135,7 @@ impl Checker<'_> {
     }
 
     fn unknown_name(&mut self, name: &str, bare: bool, span: Span) -> Expr {
-        if builtins::MISSING.contains(&name) || bare && is_arg(name) {
+        if builtins::MISSING.contains(&name) {
             let parens = if bare { "" } else { "()" };
             return self.unsupported(span, &format!("{name}{parens} is"));
         }
@@ -381,9 +384,4 @@ impl Checker<'_> {
             }
         }
     }
-}
-
-/// `arg0`, `arg1`, …
-fn is_arg(name: &str) -> bool {
-    name.strip_prefix("arg").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -4,7 +4,8 @@ use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node};
 use crate::hir::{self, CompareOp, Expr, ExprKind};
-use crate::sema::{infer, uses};
+use crate::sema::infer;
+use crate::sema::uses::{self, Name};
 use crate::syntax::ast::{self, BinaryOp, UnaryOp};
 use crate::ty::{Ty, TyKind};
 
@@ -12,7 +13,7 @@ impl Checker<'_> {
     /// `a + b` and all others.
     pub fn binary(&mut self, op: BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Expr {
         if matches!(op, BinaryOp::Eq | BinaryOp::Ne)
-            && let Some(decided) = self.probe_compared(op, lhs, rhs, span)
+            && let Some(decided) = self.name_compared(op, lhs, rhs, span)
         {
             return decided;
         }
@@ -34,14 +35,17 @@ impl Checker<'_> {
     }
 
     /// `probe == "text"`: decided for each unit.
-    fn probe_compared(&mut self, op: BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Option<Expr> {
-        let other = match (uses::is_name(lhs, "probe"), uses::is_name(rhs, "probe")) {
-            (true, false) => rhs,
-            (false, true) => lhs,
+    fn name_compared(&mut self, op: BinaryOp, lhs: &ast::Expr, rhs: &ast::Expr, span: Span) -> Option<Expr> {
+        let (name, other) = match (Name::of(lhs), Name::of(rhs)) {
+            (Some(name), None) => (name, rhs),
+            (None, Some(name)) => (name, lhs),
             _ => return None,
         };
         let text = uses::constant_text(other, self.options)?;
-        let equal = self.unit_in_hand().shape.is_named(&text);
+        if name == Name::Func && !self.unit_in_hand().provider.offers.function {
+            return None;
+        }
+        let equal = self.unit_in_hand().shape.is_named(name, &text);
         Some(self.boolean(equal == (op == BinaryOp::Eq), span))
     }
 
@@ -94,7 +98,7 @@ impl Checker<'_> {
                     _ => return self.mismatch(op, &lhs, &rhs, span),
                 }
             }
-            (TyKind::Probe, TyKind::Probe) if !ordered => (lhs, rhs),
+            (TyKind::Probe, TyKind::Probe) | (TyKind::Func, TyKind::Func) if !ordered => (lhs, rhs),
             (TyKind::Probe, TyKind::Str(_)) | (TyKind::Str(_), TyKind::Probe) if !ordered => {
                 return self.unsupported(span, "Comparing probe with anything but a literal text is");
             }

@@ -1,12 +1,20 @@
 //! The kinds of probes: one row each in one table, one file each for how its attach points are
 //! read and what they match.
 
+mod counter;
+mod kprobe;
+mod offers;
 mod rate;
+mod raw_tracepoint;
+mod signal;
 mod special;
 mod timer;
 mod tracepoint;
+mod watchpoint;
 
-pub use tracepoint::nearest as tracepoint_nearest;
+pub use offers::{Arguments, Offers, ReturnValue};
+
+use std::cell::RefCell;
 
 use skep_ui::{Diagnostic, Span, suggest};
 
@@ -29,6 +37,8 @@ pub struct Provider {
     pub kind: ProbeKind,
     /// Whether its context is a record with named fields, `args`.
     pub has_args: bool,
+    /// What builtins find there beside it.
+    pub offers: Offers,
     /// How many parts an attach point has after the provider.
     pub parts: Parts,
     /// Whether a filter by process makes sense for it: what it happens in is a process's doing, not a timer's.
@@ -37,6 +47,8 @@ pub struct Provider {
     pub expand: fn(&Place<'_>) -> Result<Vec<Match>, Diagnostic>,
     /// All probes there are, for listings; see [`super::list`].
     pub list: List,
+    /// What the author may have meant by parts that match nothing.
+    pub nearest: fn(&dyn World, parts: &[String]) -> Option<String>,
 }
 
 /// Finds the probes that the parts of a search describe, with their fields if asked for details.
@@ -54,8 +66,28 @@ pub struct Place<'a> {
     pub parts: Vec<String>,
     /// All of it, for messages.
     pub span: Span,
+    /// The caller's wishes.
+    pub options: &'a Options,
     /// The kernel.
     pub world: &'a dyn World,
+    /// What there is to say beside what was found.
+    pub notes: RefCell<Vec<Diagnostic>>,
+}
+
+impl Place<'_> {
+    /// Has something to say beside what was found.
+    fn note(&self, note: Diagnostic) {
+        self.notes.borrow_mut().push(note);
+    }
+}
+
+/// What an attach point stands for.
+#[derive(Default)]
+pub struct Expanded {
+    /// Nothing found is an error of its own kind, as settings may allow it.
+    pub matches: Vec<(&'static Provider, Match)>,
+    /// What else there is to say.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// Something an attach point stands for.
@@ -72,26 +104,31 @@ pub struct Match {
 }
 
 /// All kinds of probes there are.
-pub static PROVIDERS: &[&Provider] =
-    &[&special::BEGIN, &special::END, &timer::INTERVAL, &timer::PROFILE, &tracepoint::TRACEPOINT];
+pub static PROVIDERS: &[&Provider] = &[
+    &special::BEGIN,
+    &special::END,
+    &signal::SELF,
+    &timer::INTERVAL,
+    &timer::PROFILE,
+    &counter::HARDWARE,
+    &counter::SOFTWARE,
+    &kprobe::KPROBE,
+    &kprobe::KRETPROBE,
+    &raw_tracepoint::RAW_TRACEPOINT,
+    &tracepoint::TRACEPOINT,
+    &watchpoint::WATCHPOINT,
+];
 
 /// Kinds of probes of the language that are still missing, with their aliases.
 const MISSING: &[&[&str]] = &[
     &["bench"],
     &["fentry", "f", "kfunc"],
     &["fexit", "fr", "kretfunc"],
-    &["hardware", "h"],
     &["iter", "it"],
-    &["kprobe", "k"],
-    &["kretprobe", "kr"],
-    &["rawtracepoint", "rt"],
-    &["self"],
-    &["software", "s"],
     &["test"],
     &["uprobe", "u"],
     &["uretprobe", "ur"],
     &["usdt", "U"],
-    &["watchpoint", "w", "asyncwatchpoint", "aw"],
 ];
 
 /// The provider of this name or alias.
@@ -102,13 +139,12 @@ pub fn by_name(name: &str) -> Option<&'static Provider> {
     })
 }
 
-/// Everything an attach point stands for. Nothing found is an error of its own kind, as settings
-/// may allow it.
+/// Everything an attach point stands for.
 pub fn expand(
     attach_point: &AttachPoint,
     options: &Options,
     world: &dyn World,
-) -> Result<Vec<(&'static Provider, Match)>, Diagnostic> {
+) -> Result<Expanded, Diagnostic> {
     let span = attach_point.span;
     let mut texts = spelled(attach_point, options).into_iter();
     let name = texts.next().unwrap_or_default();
@@ -128,7 +164,7 @@ pub fn expand(
     if providers.is_empty() {
         return Err(unknown(&name, span));
     }
-    let mut matches = Vec::new();
+    let mut expanded = Expanded::default();
     for provider in providers {
         if !fits(provider, &parts) {
             return Err(Diagnostic::error(
@@ -141,15 +177,23 @@ pub fn expand(
                 ),
             ));
         }
-        let place = Place { provider, parts: parts.clone(), span, world };
+        let place = Place { provider, parts: parts.clone(), span, options, world, notes: RefCell::default() };
         match (provider.expand)(&place) {
-            Ok(found) => matches.extend(found.into_iter().map(|found| (provider, found))),
+            Ok(found) => {
+                expanded.matches.extend(found.into_iter().map(|found| (provider, found)));
+                expanded.notes.extend(place.notes.take());
+            }
             // What one kind of probe cannot make sense of was meant for another.
             Err(_) if any_provider => {}
             Err(diagnostic) => return Err(diagnostic),
         }
     }
-    Ok(matches)
+    Ok(expanded)
+}
+
+/// An empty part of a search asks for everything.
+fn or_all(pattern: &str) -> &str {
+    if pattern.is_empty() { "*" } else { pattern }
 }
 
 fn fits(provider: &Provider, parts: &[String]) -> bool {

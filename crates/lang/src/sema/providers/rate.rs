@@ -64,7 +64,7 @@ fn too_long(provider: &str) -> String {
 }
 
 /// `5`, `1_000`, `0x10`, `1e6`
-fn integer(text: &str) -> Option<u64> {
+pub fn integer(text: &str) -> Option<u64> {
     let plain: String = text.chars().filter(|c| *c != '_').collect();
     if !plain.starts_with(|c: char| c.is_ascii_digit()) {
         return None;

@@ -1,6 +1,6 @@
 //! `interval` and `profile`: timers on one CPU and on all.
 
-use super::{Match, Parts, Place, Provider, rate};
+use super::{Match, Offers, Parts, Place, Provider, rate};
 use crate::hir::{Attach, ProbeKind, Rate};
 use crate::sema::list::Listed;
 use skep_ui::Diagnostic;
@@ -11,10 +11,12 @@ pub(super) static INTERVAL: Provider = Provider {
     class: "interval",
     kind: ProbeKind::PerfEvent,
     has_args: false,
+    offers: Offers::REGISTERS,
     parts: Parts(1, 2, "1 or 2"),
     filtered: false,
     expand: |place| one(place, Attach::Interval),
     list: |_, _, _| Ok(units("interval")),
+    nearest: |_, _| None,
 };
 
 pub(super) static PROFILE: Provider = Provider {

@@ -2,7 +2,7 @@
 
 use skep_ui::{Diagnostic, suggest};
 
-use super::{Match, Parts, Place, Provider};
+use super::{Match, Offers, Parts, Place, Provider, or_all};
 use crate::hir::{Attach, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
@@ -14,11 +14,13 @@ pub(super) static TRACEPOINT: Provider = Provider {
     class: "tracepoint",
     kind: ProbeKind::Tracepoint,
     has_args: true,
+    offers: Offers::NOTHING,
     // A single part with a wildcard is an event of any category.
     parts: Parts(1, 2, "2"),
     filtered: true,
     expand,
     list,
+    nearest,
 };
 
 fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
@@ -67,7 +69,8 @@ fn found(category: &str, event: &str, wildcard: bool) -> Match {
 }
 
 /// What the author may have meant by a name that does not exist.
-pub fn nearest(world: &dyn World, category: &str, event: &str) -> Option<String> {
+fn nearest(world: &dyn World, parts: &[String]) -> Option<String> {
+    let [category, event] = parts else { return None };
     let all = world.tracepoints().ok()?;
     let near = |category: &str| {
         let events = all.iter().filter(|(c, _)| c == category).map(|(_, e)| e.as_str());
@@ -107,11 +110,6 @@ fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>
         listed.push(entry);
     }
     Ok(listed)
-}
-
-/// An empty part asks for everything.
-fn or_all(pattern: &str) -> &str {
-    if pattern.is_empty() { "*" } else { pattern }
 }
 
 /// Type and name as C spells them: `char comm[16]`, but `__data_loc char[] cmd`.

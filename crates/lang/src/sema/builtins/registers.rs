@@ -1,0 +1,105 @@
+//! What a probe interrupted: `reg()`, `arg0` to `argN`, `retval`, `func`.
+
+use skep_ui::{Diagnostic, Span, suggest};
+
+use super::{Action, Arity, Builtin, Call};
+use crate::hir::{Expr, ExprKind};
+use crate::sema::check::{Checker, node};
+use crate::sema::providers::{Arguments, ReturnValue};
+use crate::sema::registers;
+use crate::sema::uses;
+use crate::ty::Ty;
+
+pub(super) const TABLE: &[Builtin] = &[
+    Builtin {
+        name: "reg",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Value(reg),
+        doc: "The value of a register when the probe ran",
+    },
+    Builtin {
+        name: "retval",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|checker, call| match checker.unit_in_hand().provider.offers.return_value {
+            ReturnValue::Register => word(registers::RETURN_VALUE, call.span),
+            ReturnValue::Nowhere => checker.error(
+                call.span,
+                "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fentry' probes",
+            ),
+        }),
+        doc: "What the function returned",
+    },
+    Builtin {
+        name: "func",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(|checker, call| {
+            let provider = checker.unit_in_hand().provider;
+            if provider.offers.function {
+                return node(ExprKind::Func, Ty::FUNC, call.span);
+            }
+            checker
+                .error(call.span, format!("The func builtin can not be used with '{}' probes", provider.name))
+        }),
+        doc: "Name of the function that the probe is in",
+    },
+];
+
+/// The number of an argument that is named by its place: `arg0`.
+pub fn numbered(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("arg")?;
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
+/// `arg0`, `arg1`, …
+pub fn argument(checker: &mut Checker<'_>, n: u32, span: Span) -> Expr {
+    let offset = match checker.unit_in_hand().provider.offers.arguments {
+        Arguments::Registers => registers::ARGUMENTS.get(n as usize).copied(),
+        // No tracepoint has more than a dozen.
+        Arguments::Words => Some(n).filter(|n| *n <= 12).map(|n| n * 8),
+        Arguments::Nowhere => {
+            return checker.error(
+                span,
+                format!("The arg{n} builtin can only be used with 'kprobes', 'uprobes' and 'usdt' probes"),
+            );
+        }
+    };
+    match offset {
+        Some(offset) => word(offset, span),
+        None => checker.error(span, format!("{} doesn't support arg{n}", registers::ARCHITECTURE)),
+    }
+}
+
+fn reg(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let provider = checker.unit_in_hand().provider;
+    let [name] = call.args else { return checker.broken(call.span) };
+    let Some(name) = uses::constant_text(name, checker.options) else {
+        return checker.error(call.span, "reg() only supports a literal name of a register");
+    };
+    let mut failed = false;
+    if !provider.offers.registers {
+        let problem = format!("reg can not be used with \"{}\" probes", provider.name);
+        checker.diagnostics.error(call.span, problem);
+        failed = true;
+    }
+    let Some(offset) = registers::offset(&name) else {
+        let architecture = registers::ARCHITECTURE;
+        let problem = format!("'{name}' is not a valid register on this architecture ({architecture})");
+        let names: Vec<&str> = registers::names().collect();
+        let near = suggest(&name, names.iter().copied());
+        let diagnostic = Diagnostic::error(call.span, problem);
+        checker.diagnostics.push(match near {
+            Some(near) => diagnostic.help(format!("Did you mean '{near}'?")),
+            None => diagnostic.help(format!("Registers: {}", names.join(", "))),
+        });
+        return checker.broken(call.span);
+    };
+    if failed { checker.broken(call.span) } else { word(offset, call.span) }
+}
+
+/// 64 bits of the context.
+fn word(offset: u32, span: Span) -> Expr {
+    node(ExprKind::Context { offset }, Ty::U64, span)
+}

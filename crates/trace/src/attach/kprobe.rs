@@ -1,0 +1,67 @@
+//! Functions of the kernel: one by one through perf events, or many through one link.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use skep_kernel::bpf::{self, KprobeMulti};
+use skep_kernel::perf::{self, KprobeAt};
+use skep_lang::hir::{Attach, KernelPlace, Kprobe, Target, TargetId};
+
+use super::Link;
+use crate::error::Result;
+use crate::load::LoadedProgram;
+
+/// The perf event of one place.
+pub(super) fn open(kprobe: &Kprobe) -> skep_kernel::Result<OwnedFd> {
+    match &kprobe.place {
+        KernelPlace::Address(address) => perf::open_kprobe(KprobeAt::Address(*address), kprobe.on_return),
+        KernelPlace::Function { module, name, offset } => {
+            // The kernel finds `module:function` in the module; its own functions go without.
+            let spelled = match module.as_deref() {
+                Some(module) if module != skep_lang::world::KERNEL => format!("{module}:{name}"),
+                _ => name.clone(),
+            };
+            perf::open_kprobe(KprobeAt::Function { name: &spelled, offset: *offset }, kprobe.on_return)
+        }
+    }
+}
+
+/// Attaches a program to many functions at once. The kernel takes all of a link's functions or none, so a list with
+/// some that it does not take is halved until they are found; `failed` hears of them.
+pub(super) fn many<'t>(
+    program: &LoadedProgram,
+    targets: &[(TargetId, &'t Target)],
+    links: &mut Vec<Link>,
+    failed: &mut dyn FnMut(&'t Target, skep_kernel::Error) -> Result<()>,
+) -> Result<()> {
+    match link(program, targets) {
+        Ok(fd) => links.push(Link::Bpf(fd)),
+        Err(error) => match targets {
+            [] => {}
+            [(_, only)] => failed(only, error)?,
+            several => {
+                let (front, back) = several.split_at(several.len() / 2);
+                many(program, front, links, failed)?;
+                many(program, back, links, failed)?;
+            }
+        },
+    }
+    Ok(())
+}
+
+fn link(program: &LoadedProgram, targets: &[(TargetId, &Target)]) -> skep_kernel::Result<OwnedFd> {
+    let mut symbols = Vec::with_capacity(targets.len());
+    let mut cookies = Vec::with_capacity(targets.len());
+    let mut returns = false;
+    for (id, target) in targets {
+        let Attach::Kprobe(Kprobe { place: KernelPlace::Function { name, .. }, on_return }) = &target.attach
+        else {
+            continue;
+        };
+        symbols.push(name.as_str());
+        cookies.push(u64::from(id.0));
+        returns = *on_return;
+    }
+    let cookies = if program.wants_cookie { cookies.as_slice() } else { &[] };
+    let places = KprobeMulti { symbols: &symbols, cookies, on_return: returns, ..KprobeMulti::default() };
+    bpf::link_create_kprobe_multi(program.fd.as_fd(), &places)
+}

@@ -1,0 +1,188 @@
+//! Programs put where they belong, and taken away again.
+//!
+//! Whatever is attached is held by descriptors and nothing else: when the process dies, however it dies, the
+//! kernel takes everything away.
+
+mod events;
+mod kprobe;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use skep_compile::artifact::Artifact;
+use skep_kernel::bpf::{self, TestRun, test_run};
+use skep_kernel::perf::{self, Attachment};
+use skep_kernel::tracefs::TraceFs;
+use skep_lang::hir::{Attach, MissingProbes, Target, TargetId};
+
+use crate::error::{Error, Result};
+use crate::load::{Loaded, LoadedProgram};
+use crate::plan::Way;
+use crate::session::Notice;
+
+/// Everything that is attached.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    links: Vec<Link>,
+}
+
+/// What keeps a program attached.
+#[derive(Debug)]
+enum Link {
+    /// A perf event, and where the kernel has one a link.
+    Perf(#[expect(dead_code, reason = "it is kept, not looked at")] Attachment),
+    /// A link.
+    Bpf(#[expect(dead_code, reason = "it is kept, not looked at")] OwnedFd),
+}
+
+/// What attaching needs beside the programs.
+pub(crate) struct Surroundings<'a> {
+    /// Opens tracefs, or gives the one that is open.
+    pub tracefs: &'a dyn Fn() -> skep_kernel::Result<Rc<TraceFs>>,
+    /// The process that the script is about, if it is about one: that of `-p` or `-c`.
+    pub process: Option<i32>,
+}
+
+/// Attaches every program to its targets except those that are run instead (see [`run`]). `tell` hears of each
+/// target before it is attached, and of each that could not be and may be missing.
+pub(crate) fn attach(
+    artifact: &Artifact,
+    loaded: &Loaded,
+    surroundings: &Surroundings<'_>,
+    tell: &mut dyn FnMut(&Notice<'_>),
+) -> Result<Attached> {
+    let mut attached = Attached::default();
+    let mut failures = Failures::new(artifact);
+    for program in &loaded.programs {
+        let targets: Vec<(TargetId, &Target)> = targets_of(artifact, program)
+            .filter(|(_, target)| !matches!(target.attach, Attach::Begin | Attach::End | Attach::Signal))
+            .collect();
+        for (_, target) in &targets {
+            tell(&Notice::Attaching(&target.name));
+        }
+        match program.way {
+            Way::Single => {
+                for (id, target) in targets {
+                    match one(program, id, target, surroundings) {
+                        Ok(links) => attached.links.extend(links),
+                        Err(source) => failures.add(target, source, tell)?,
+                    }
+                }
+            }
+            Way::KprobeMulti => {
+                kprobe::many(program, &targets, &mut attached.links, &mut |target, source| {
+                    failures.add(target, source, tell)
+                })?;
+            }
+        }
+    }
+    failures.judge(attached.links.is_empty())?;
+    Ok(attached)
+}
+
+/// Runs the programs of `BEGIN`, `END` or a signal in the order of the script.
+pub(crate) fn run(artifact: &Artifact, loaded: &Loaded, which: &Attach) -> Result<()> {
+    for program in &loaded.programs {
+        for (_, target) in targets_of(artifact, program) {
+            if target.attach == *which {
+                test_run(program.fd.as_fd(), &mut TestRun::default())
+                    .map_err(Error::kernel(format!("cannot run the probe {}", target.name)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn targets_of<'a>(
+    artifact: &'a Artifact,
+    program: &'a LoadedProgram,
+) -> impl Iterator<Item = (TargetId, &'a Target)> {
+    program.targets.iter().filter_map(|&id| Some((id, artifact.targets.get(id.0 as usize)?)))
+}
+
+/// Attaches a program to one target.
+fn one(
+    program: &LoadedProgram,
+    id: TargetId,
+    target: &Target,
+    surroundings: &Surroundings<'_>,
+) -> Result<Vec<Link>, skep_kernel::Error> {
+    let fd = program.fd.as_fd();
+    let cookie = program.wants_cookie.then_some(u64::from(id.0));
+    let events = match &target.attach {
+        Attach::Tracepoint { category, event } => {
+            let tracefs = (surroundings.tracefs)()?;
+            vec![events::tracepoint(&tracefs, category, event)?]
+        }
+        Attach::RawTracepoint { event } => {
+            return Ok(vec![Link::Bpf(bpf::raw_tracepoint_open(Some(event), fd, cookie.unwrap_or(0))?)]);
+        }
+        Attach::Kprobe(kprobe) => vec![kprobe::open(kprobe)?],
+        Attach::Interval(rate) => vec![events::interval(*rate)?],
+        Attach::Profile(rate) => events::profile(*rate)?,
+        Attach::Counter(counter) => events::counter(*counter)?,
+        Attach::Watchpoint(watch) => events::watchpoint(*watch, surroundings.process)?,
+        Attach::Begin | Attach::End | Attach::Signal => Vec::new(),
+    };
+    events.into_iter().map(|event| Ok(Link::Perf(perf::attach(event, fd, cookie)?))).collect()
+}
+
+/// What is done about targets that cannot be attached.
+struct Failures {
+    policy: MissingProbes,
+    /// The first that a wildcard had found: fatal if nothing else is attached.
+    first_of_wildcard: Option<Error>,
+}
+
+impl Failures {
+    fn new(artifact: &Artifact) -> Failures {
+        Failures { policy: artifact.config.missing_probes, first_of_wildcard: None }
+    }
+
+    fn add(
+        &mut self,
+        target: &Target,
+        source: skep_kernel::Error,
+        tell: &mut dyn FnMut(&Notice<'_>),
+    ) -> Result<()> {
+        match self.policy {
+            MissingProbes::Error if target.wildcard => {
+                tell(&Notice::Missing(&target.name, &source));
+                let error = Error::Attach { probe: target.name.clone(), source };
+                self.first_of_wildcard.get_or_insert(error);
+            }
+            MissingProbes::Error => return Err(Error::Attach { probe: target.name.clone(), source }),
+            MissingProbes::Warn => tell(&Notice::Missing(&target.name, &source)),
+            MissingProbes::Ignore => {}
+        }
+        Ok(())
+    }
+
+    fn judge(self, nothing_attached: bool) -> Result<()> {
+        match self.first_of_wildcard {
+            Some(error) if nothing_attached => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Attached {
+    /// Takes everything away. Closing one tracepoint waits for all CPUs, some 70 ms, so they are closed side by
+    /// side.
+    pub fn detach(self) {
+        const SIDE_BY_SIDE: usize = 32;
+        let mut links = self.links;
+        if links.len() < 2 {
+            return;
+        }
+        let share = links.len().div_ceil(SIDE_BY_SIDE);
+        std::thread::scope(|scope| {
+            while !links.is_empty() {
+                let rest = links.split_off(links.len().saturating_sub(share));
+                // Without a thread the links are closed here.
+                let _ =
+                    std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, move || drop(rest));
+            }
+        });
+    }
+}

@@ -1,0 +1,73 @@
+//! Which targets of a program share one load of it, and how they will be attached: one program for many targets
+//! where the kernel can tell them apart, else one for each.
+
+use skep_compile::artifact::{Program, RelocKind};
+use skep_kernel::features::{Feature, Features};
+use skep_lang::hir::{Attach, KernelPlace, Kprobe, ProbeKind, Target, TargetId};
+
+/// How a loaded program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To each target on its own.
+    Single,
+    /// To all of them by one kprobe.multi link.
+    KprobeMulti,
+}
+
+/// Targets that share one load of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Never empty.
+    pub targets: Vec<TargetId>,
+    /// How they are attached.
+    pub way: Way,
+    /// Whether the program asks for the attach cookie; if it does not and looks for one, it is for its one target.
+    pub wants_cookie: bool,
+}
+
+/// Puts the targets of a program into groups.
+pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features) -> Vec<Group> {
+    let uses_cookie = program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie);
+    let mut groups = Vec::new();
+    let (many, single) = split(program, targets, features);
+    if !many.is_empty() {
+        groups.push(Group { targets: many, way: Way::KprobeMulti, wants_cookie: uses_cookie });
+    }
+    let feature = match program.kind {
+        // A run without an event has no cookie.
+        ProbeKind::RawTestRun => None,
+        ProbeKind::Tracepoint | ProbeKind::PerfEvent | ProbeKind::Kprobe => Some(Feature::AttachCookie),
+        ProbeKind::RawTracepoint => Some(Feature::RawTracepointCookie),
+    };
+    let mut alone = |targets: Vec<TargetId>, wants_cookie| {
+        groups.push(Group { targets, way: Way::Single, wants_cookie });
+    };
+    match single.as_slice() {
+        [] => {}
+        [_] => alone(single, false),
+        _ if !uses_cookie => alone(single, false),
+        _ if feature.is_some_and(|feature| features.has(feature)) => alone(single, true),
+        _ => single.into_iter().for_each(|target| alone(vec![target], false)),
+    }
+    groups
+}
+
+/// The targets that one link can hold, if that is worth its while, and the others.
+fn split(program: &Program, targets: &[Target], features: &Features) -> (Vec<TargetId>, Vec<TargetId>) {
+    let starts_a_function = |id: &TargetId| {
+        let attach = targets.get(id.0 as usize).map(|target| &target.attach);
+        matches!(
+            attach,
+            Some(Attach::Kprobe(Kprobe { place: KernelPlace::Function { module: None, offset: 0, .. }, .. }))
+        )
+    };
+    if program.kind != ProbeKind::Kprobe || program.targets.len() < 2 {
+        return (Vec::new(), program.targets.clone());
+    }
+    let (many, single): (Vec<_>, Vec<_>) = program.targets.iter().copied().partition(starts_a_function);
+    if many.len() > 1 && features.has(Feature::KprobeMulti) {
+        (many, single)
+    } else {
+        (Vec::new(), program.targets.clone())
+    }
+}
