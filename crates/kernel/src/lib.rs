@@ -30,6 +30,7 @@ pub mod features;
 pub mod kallsyms;
 pub mod limits;
 mod mapped_file;
+pub mod modules;
 pub mod mounts;
 pub mod netdev;
 pub mod netlink;

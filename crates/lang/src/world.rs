@@ -121,6 +121,12 @@ pub trait World {
         Ok(self.functions()?.iter().any(|(module, _)| module == name))
     }
 
+    /// The module of the raw tracepoint of this name; cheaper than listing them all.
+    fn raw_tracepoint(&self, event: &str) -> Result<Option<String>, WorldError> {
+        let all = self.raw_tracepoints()?;
+        Ok(all.iter().find(|(_, known)| known == event).map(|(module, _)| module.clone()))
+    }
+
     /// All raw tracepoints as (module, event), sorted; [`KERNEL`] is the module of the kernel's own.
     fn raw_tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
         Err(WorldError("The kernel's raw tracepoints are not known.".into()))

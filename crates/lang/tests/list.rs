@@ -24,6 +24,18 @@ fn searches() {
         "interval:s:1",
         "interval:hz",
         "begin",
+        "software:c*",
+        "h:*cycles:",
+        "s:cpu:1000",
+        "k:vfs_*",
+        "kprobe:vmlinux:vfs_read*",
+        "k:ext4:*",
+        "kr:*nanosleep",
+        "kprobe",
+        "rt:*",
+        "rawtracepoint:vml*:sys_*",
+        "self:*",
+        "watchpoint:*",
         "foo:x",
         "tracepoint:sched",
         "tracepoint:a:b:c",
@@ -42,7 +54,11 @@ fn details() {
 #[test]
 fn everything_is_what_an_empty_search_finds() {
     assert_eq!(listed("", false), listed("*:*", false));
-    assert_eq!(listed("*", false), listed("tracepoint:*:*", false));
+    let all = listed("*", false);
+    for kind in ["hardware:*", "kprobe:*", "rawtracepoint:*:*", "software:*", "tracepoint:*:*"] {
+        assert!(all.contains(&listed(kind, false)), "{kind}");
+    }
+    assert!(!all.contains("kretprobe") && !all.contains("interval"), "only where they are asked for");
 }
 
 #[test]

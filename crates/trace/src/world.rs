@@ -1,16 +1,19 @@
 //! The running kernel, as the compiler sees it.
 
+mod functions;
+
 use std::cell::OnceCell;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
-use skep_btf::Btf;
-use skep_kernel::btf_file;
+use skep_btf::{Btf, Kind, Type};
 use skep_kernel::features::{Feature, Features};
 use skep_kernel::tracefs::{self, TraceFs};
-use skep_lang::world::{Field, FieldKind, TracepointFormat, World, WorldError};
+use skep_kernel::{btf_file, modules};
+use skep_lang::world::{Field, FieldKind, Functions, KERNEL, TracepointFormat, World, WorldError};
 
 use crate::error::{Error, Result};
 
@@ -19,6 +22,10 @@ use crate::error::{Error, Result};
 pub struct KernelWorld {
     tracefs: OnceCell<Rc<TraceFs>>,
     tracepoints: OnceCell<Arc<[(String, String)]>>,
+    functions: OnceCell<Arc<Functions>>,
+    raw_tracepoints: OnceCell<Arc<[(String, String)]>>,
+    /// Read instead of the kernel's list of functions.
+    traceable_functions: Option<PathBuf>,
     formats: RefCell<FxHashMap<(String, String), Arc<TracepointFormat>>>,
     modules: RefCell<FxHashMap<String, Arc<Btf>>>,
     features: Features,
@@ -33,6 +40,12 @@ impl KernelWorld {
     /// The kernel as if it had no more than these features.
     pub fn with_features(features: Features) -> KernelWorld {
         KernelWorld { features, ..KernelWorld::default() }
+    }
+
+    /// Takes the functions that can be traced from a file instead of the kernel.
+    #[must_use]
+    pub fn traceable_functions(self, path: Option<PathBuf>) -> KernelWorld {
+        KernelWorld { traceable_functions: path, ..self }
     }
 
     /// tracefs, opened now unless it is open.
@@ -51,6 +64,38 @@ impl KernelWorld {
     /// tracefs if something needed it so far.
     pub fn opened_tracefs(&self) -> Option<Rc<TraceFs>> {
         self.tracefs.get().map(Rc::clone)
+    }
+
+    fn find_functions(&self) -> Result<Functions, WorldError> {
+        if let Some(path) = &self.traceable_functions {
+            return functions::of_file(path);
+        }
+        if !self.features.has(Feature::Kprobe) {
+            let modules = self.typed_modules()?;
+            let all = modules.iter().map(|(name, btf)| (name.as_str(), &**btf));
+            return Ok(functions::of_types(all));
+        }
+        match self.tracefs().and_then(|tracefs| {
+            functions::of_tracefs(&tracefs).map_err(Error::kernel("cannot list functions"))
+        }) {
+            Ok(functions) => Ok(functions),
+            Err(error) => {
+                tracing::debug!("{error}; the kernel's symbols tell instead");
+                functions::of_symbols().map_err(told)
+            }
+        }
+    }
+
+    /// The kernel's types and those of each module, by name.
+    fn typed_modules(&self) -> Result<Vec<(String, Arc<Btf>)>, WorldError> {
+        let mut all = vec![(KERNEL.to_owned(), self.kernel_btf()?)];
+        for module in btf_file::modules().map_err(told)? {
+            // A module may vanish while it is read.
+            if let Ok(btf) = self.module_btf(&module) {
+                all.push((module, btf));
+            }
+        }
+        Ok(all)
     }
 
     fn open(&self) -> Result<Rc<TraceFs>, WorldError> {
@@ -95,6 +140,59 @@ impl World for KernelWorld {
         Ok(format)
     }
 
+    fn functions(&self) -> Result<Arc<Functions>, WorldError> {
+        if let Some(known) = self.functions.get() {
+            return Ok(Arc::clone(known));
+        }
+        let found = Arc::new(self.find_functions()?);
+        Ok(Arc::clone(self.functions.get_or_init(|| found)))
+    }
+
+    fn has_function(&self, module: Option<&str>, name: &str) -> Result<bool, WorldError> {
+        // What has a type is a function, and that is found faster.
+        let btf = match module {
+            _ if self.traceable_functions.is_some() || self.functions.get().is_some() => None,
+            None | Some(KERNEL) => self.kernel_btf().ok(),
+            Some(module) => self.module_btf(module).ok(),
+        };
+        match btf {
+            Some(btf) if functions::has_types(&btf, name) => Ok(true),
+            _ => Ok(self.functions()?.contains(module, name)),
+        }
+    }
+
+    fn has_module(&self, name: &str) -> Result<bool, WorldError> {
+        Ok(name == KERNEL || modules::loaded().map_err(told)?.iter().any(|loaded| loaded == name))
+    }
+
+    fn raw_tracepoint(&self, event: &str) -> Result<Option<String>, WorldError> {
+        let typedef = format!("{RAW_TRACEPOINT}{event}");
+        if self.kernel_btf()?.find(Kind::Typedef, &typedef).is_some() {
+            return Ok(Some(KERNEL.to_owned()));
+        }
+        let all = self.raw_tracepoints()?;
+        Ok(all.iter().find(|(_, known)| known == event).map(|(module, _)| module.clone()))
+    }
+
+    fn raw_tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
+        if let Some(known) = self.raw_tracepoints.get() {
+            return Ok(Arc::clone(known));
+        }
+        let mut all = Vec::new();
+        for (module, btf) in self.typed_modules()? {
+            for id in btf.own_ids() {
+                if let Some(Type::Typedef { name, .. }) = btf.get(id)
+                    && let Some(event) = name.strip_prefix(RAW_TRACEPOINT)
+                {
+                    all.push((module.clone(), event.to_owned()));
+                }
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(Arc::clone(self.raw_tracepoints.get_or_init(|| all.into())))
+    }
+
     fn kernel_btf(&self) -> Result<Arc<Btf>, WorldError> {
         vmlinux()
     }
@@ -122,6 +220,9 @@ impl World for KernelWorld {
         limited.then_some(512)
     }
 }
+
+/// How the types of what raw tracepoints are handed begin.
+const RAW_TRACEPOINT: &str = "btf_trace_";
 
 /// The kernel's types, read once in the life of the process: they take milliseconds and do not change.
 fn vmlinux() -> Result<Arc<Btf>, WorldError> {

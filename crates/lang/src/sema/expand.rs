@@ -11,7 +11,7 @@ use super::options::Options;
 use super::providers::{self, Expanded, Provider};
 use super::record::{self, Access, TextPointer};
 use super::uses::{self, Name, Uses};
-use crate::hir::{Attach, Config, MissingProbes, Target, TargetId};
+use crate::hir::{Attach, Config, MissingProbes, ProbeKind, Target, TargetId};
 use crate::syntax::ast;
 use crate::ty::{SourceId, Types};
 use crate::world::{TracepointFormat, World};
@@ -153,9 +153,10 @@ fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagn
 /// An attach point without matches. How bad that is, the settings say.
 fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Option<Diagnostic> {
     let parts: Vec<String> = attach_point.parts.iter().map(ast::ApPart::text).collect();
-    let wildcard =
-        attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard);
     let provider = providers::by_name(&attach_point.provider.text());
+    let wildcard = attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard)
+        // A raw tracepoint without a module is one of any module.
+        || parts.len() == 1 && provider.is_some_and(|provider| provider.kind == ProbeKind::RawTracepoint);
     let name = provider.map_or_else(|| attach_point.provider.text(), |provider| provider.name.to_owned());
     let missing = format!("No matches for {name} {}.", parts.join(":"));
     let diagnostic = match context.config.missing_probes {

@@ -27,7 +27,7 @@ impl Listed {
 /// All probes that `search` describes: attach points with wildcards, separated by commas. Without
 /// a `:` it is a name of any kind of probe. `detailed` adds the fields.
 ///
-/// Sorted per provider. Timers are only listed when they are asked for by name. A search that
+/// Sorted per provider. Timers and returns of functions are only listed when they are asked for by name. A search that
 /// matches nothing gives an empty list; the error is why the kernel could not be asked.
 pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Listed>, WorldError> {
     let mut all = Vec::new();
@@ -43,35 +43,33 @@ pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Liste
         let parts: Vec<&str> = parts.collect();
         let chosen: Vec<_> = if pattern::has_wildcard(provider) {
             let lower = provider.to_ascii_lowercase();
-            PROVIDERS
+            let mut chosen: Vec<_> = PROVIDERS
                 .iter()
                 .copied()
-                .filter(|provider| provider.kind == crate::hir::ProbeKind::Tracepoint)
-                .filter(|provider| pattern::matches(&lower, provider.name))
-                .collect()
+                .filter(|provider| provider.in_overviews && pattern::matches(&lower, provider.name))
+                .collect();
+            chosen.sort_unstable_by_key(|provider| provider.name);
+            chosen
         } else {
             providers::by_name(provider).into_iter().collect()
         };
+        let mut untold = None;
+        let before = all.len();
         for provider in chosen {
-            let mut found = (provider.list)(world, detailed, &parts)?;
-            if !provider.has_args {
-                found.retain(|listed| fits_unit(&listed.name, &parts));
+            match (provider.list)(world, detailed, &parts) {
+                Ok(mut found) => {
+                    found.sort();
+                    all.extend(found);
+                }
+                // What the kernel does not tell of one kind of probe, it may tell of another.
+                Err(error) => untold = Some(error),
             }
-            found.sort();
-            all.extend(found);
+        }
+        if let Some(error) = untold.filter(|_| all.len() == before) {
+            return Err(error);
         }
     }
     Ok(all)
-}
-
-/// Whether the unit in `interval:hz:` is what was asked for.
-fn fits_unit(name: &str, parts: &[&str]) -> bool {
-    let unit = name.split(':').nth(1).unwrap_or("");
-    match parts {
-        [] | [""] => true,
-        [wanted] | [wanted, ""] => pattern::matches(wanted, unit),
-        _ => false,
-    }
 }
 
 fn unquoted(part: &str) -> &str {

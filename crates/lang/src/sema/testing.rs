@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::world::{Field, FieldKind, TracepointFormat, World, WorldError};
+use crate::world::{Field, FieldKind, Functions, KERNEL, TracepointFormat, World, WorldError};
 
 /// The fixture.
 #[derive(Clone, Debug)]
@@ -47,7 +47,31 @@ impl World for Fixture {
             .and_then(|index| self.formats.get(index).cloned())
             .ok_or_else(|| WorldError(format!("There is no tracepoint {category}:{event}.")))
     }
+
+    fn functions(&self) -> Result<Arc<Functions>, WorldError> {
+        Ok(Arc::new(Functions::collect(FUNCTIONS)))
+    }
+
+    fn raw_tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
+        Ok(RAW_TRACEPOINTS
+            .iter()
+            .map(|(module, event)| ((*module).to_owned(), (*event).to_owned()))
+            .collect())
+    }
 }
+
+/// Functions of the kernel and of a module.
+const FUNCTIONS: [(&str, &str); 6] = [
+    (KERNEL, "vfs_read"),
+    (KERNEL, "vfs_readv"),
+    (KERNEL, "vfs_write"),
+    (KERNEL, "do_nanosleep"),
+    ("ext4", "ext4_file_read_iter"),
+    ("ext4", "ext4_release"),
+];
+
+const RAW_TRACEPOINTS: [(&str, &str); 4] =
+    [("ext4", "ext4_free_inode"), (KERNEL, "sched_switch"), (KERNEL, "sys_enter"), (KERNEL, "sys_exit")];
 
 /// A kernel before 5.19, with the tracepoints of another.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +88,14 @@ impl World for Old {
 
     fn tracepoint_format(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, WorldError> {
         self.0.tracepoint_format(category, event)
+    }
+
+    fn functions(&self) -> Result<Arc<Functions>, WorldError> {
+        self.0.functions()
+    }
+
+    fn raw_tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
+        self.0.raw_tracepoints()
     }
 
     fn reads_other_cpus(&self) -> bool {

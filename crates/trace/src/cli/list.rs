@@ -17,13 +17,13 @@ pub(super) fn pattern(pattern: &str, request: &Request) -> Result<ExitCode, Stri
              as a search pattern.\n"
         ));
     }
-    let lines = listed(pattern, &KernelWorld::new(), request.verbose)?;
+    let lines = listed(pattern, &request.world(), request.verbose)?;
     Ok(print(&lines))
 }
 
 /// Lists what a script attaches to.
 pub(super) fn script(script: &Script, request: &Request) -> Result<ExitCode, String> {
-    let world = KernelWorld::new();
+    let world = request.world();
     let compiled = match compile(&script.sources, script.file, &request.compile_options(), &world) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {

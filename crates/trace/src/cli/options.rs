@@ -196,16 +196,13 @@ pub(super) const TABLE: &[Row] = &[
         ),
         "debug information is not used yet",
     ),
-    later(
-        with(
-            Opt::TraceableFunctions,
-            None,
-            Some("traceable-functions"),
-            "FILE",
-            Group::Types,
-            "the kernel functions that can be traced",
-        ),
-        "probes on kernel functions are not available yet",
+    with(
+        Opt::TraceableFunctions,
+        None,
+        Some("traceable-functions"),
+        "FILE",
+        Group::Types,
+        "the kernel functions that can be traced, one in each line, instead of the kernel's own list",
     ),
     flag(Opt::Unsafe, None, "unsafe", Group::Safety, "allow what can change the system"),
     with(

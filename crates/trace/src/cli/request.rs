@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use skep_kernel::features::Features;
@@ -29,6 +29,7 @@ pub(super) struct Request {
     pub command: Option<Vec<OsString>>,
     pub stages: Stages,
     pub probe_filter: Option<regex::Regex>,
+    pub traceable_functions: Option<PathBuf>,
     pub features: Features,
 }
 
@@ -137,6 +138,7 @@ impl Request {
             command: None,
             stages: Stages::default(),
             probe_filter: None,
+            traceable_functions: None,
             features: Features::new(),
         };
         let (mut listing, mut info, mut program) = (false, false, None);
@@ -179,6 +181,7 @@ impl Request {
                     let regex = regex::Regex::new(&text()?);
                     request.probe_filter = Some(regex.map_err(|error| format!("--probe-filter: {error}"))?);
                 }
+                Opt::TraceableFunctions => request.traceable_functions = Some(PathBuf::from(text()?)),
                 Opt::NoFeature => no_features(&text()?, &request.features)?,
                 Opt::Btf | Opt::Help | Opt::Version => {}
                 later => return Err(not_yet(later)),

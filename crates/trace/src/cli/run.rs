@@ -24,7 +24,7 @@ const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles and runs. The error is a sentence for the user.
 pub(super) fn run(script: Script, mut request: Request) -> Result<ExitCode, String> {
-    let world = KernelWorld::with_features(request.features.clone());
+    let world = request.world();
     let Script { sources, file } = &script;
     let mut shown = String::new();
     let compiled = compile_observed(sources, *file, &request.compile_options(), &world, |stage| {
@@ -182,6 +182,12 @@ pub(super) fn environment() -> Vec<(String, String)> {
 }
 
 impl Request {
+    /// The kernel as these options have it.
+    pub fn world(&self) -> KernelWorld {
+        KernelWorld::with_features(self.features.clone())
+            .traceable_functions(self.traceable_functions.clone())
+    }
+
     pub fn compile_options(&self) -> skep_lang::Options {
         skep_lang::Options {
             params: self.params.clone(),

@@ -20,6 +20,7 @@ pub(super) static SOFTWARE: Provider = Provider {
     filtered: true,
     expand: |place| expand(place, SOFTWARE_EVENTS),
     list: |_, _, parts| Ok(list("software", SOFTWARE_EVENTS, parts)),
+    in_overviews: true,
     nearest: |_, _| None,
 };
 

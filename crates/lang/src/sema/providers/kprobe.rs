@@ -21,6 +21,7 @@ pub(super) static KPROBE: Provider = Provider {
     filtered: true,
     expand,
     list: |world, _, parts| list("kprobe", world, parts),
+    in_overviews: true,
     nearest: |world, parts| nearest("kprobe", world, parts),
 };
 
@@ -30,6 +31,7 @@ pub(super) static KRETPROBE: Provider = Provider {
     class: "kretprobe",
     offers: Offers { return_value: ReturnValue::Register, function: true, ..Offers::REGISTERS },
     list: |world, _, parts| list("kretprobe", world, parts),
+    in_overviews: false,
     nearest: |world, parts| nearest("kretprobe", world, parts),
     ..KPROBE
 };

@@ -47,6 +47,8 @@ pub struct Provider {
     pub expand: fn(&Place<'_>) -> Result<Vec<Match>, Diagnostic>,
     /// All probes there are, for listings; see [`super::list`].
     pub list: List,
+    /// Whether it is among all kinds of probes when a search does not name one.
+    pub in_overviews: bool,
     /// What the author may have meant by parts that match nothing.
     pub nearest: fn(&dyn World, parts: &[String]) -> Option<String>,
 }

@@ -19,6 +19,7 @@ pub(super) static RAW_TRACEPOINT: Provider = Provider {
     filtered: true,
     expand,
     list,
+    in_overviews: true,
     nearest,
 };
 
@@ -33,14 +34,22 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         return Err(Diagnostic::error(place.span, format!("rawtracepoint probe must have a {part}")));
     }
     let wildcard = pattern::has_wildcard(event) || pattern::has_wildcard(module);
+    // Without an answer the clause is checked all the same, as far as that goes.
+    let unverified =
+        |error: WorldError| Ok(vec![Match { unverified: Some(error), ..found(module, event, false) }]);
+    if !pattern::has_wildcard(event) && module == "*" {
+        return match place.world.raw_tracepoint(event) {
+            Ok(module) => Ok(module.map(|module| found(&module, event, false)).into_iter().collect()),
+            Err(error) => unverified(error),
+        };
+    }
     match place.world.raw_tracepoints() {
         Ok(all) => Ok(all
             .iter()
             .filter(|(m, e)| pattern::matches(module, m) && pattern::matches(event, e))
             .map(|(m, e)| found(m, e, wildcard))
             .collect()),
-        // Without an answer the clause is checked all the same, as far as that goes.
-        Err(error) => Ok(vec![Match { unverified: Some(error), ..found(module, event, false) }]),
+        Err(error) => unverified(error),
     }
 }
 

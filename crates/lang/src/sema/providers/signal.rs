@@ -18,6 +18,7 @@ pub(super) static SELF: Provider = Provider {
     filtered: false,
     expand,
     list: |_, _, parts| Ok(list(parts)),
+    in_overviews: false,
     nearest: |_, _| None,
 };
 

@@ -16,6 +16,7 @@ pub(super) static BEGIN: Provider = Provider {
         Ok(vec![Match { name: "begin".into(), attach: Attach::Begin, wildcard: false, unverified: None }])
     },
     list: |_, _, _| Ok(Vec::new()),
+    in_overviews: false,
     nearest: |_, _| None,
 };
 

@@ -3,6 +3,7 @@
 use super::{Match, Offers, Parts, Place, Provider, rate};
 use crate::hir::{Attach, ProbeKind, Rate};
 use crate::sema::list::Listed;
+use crate::sema::pattern;
 use skep_ui::Diagnostic;
 
 pub(super) static INTERVAL: Provider = Provider {
@@ -15,7 +16,8 @@ pub(super) static INTERVAL: Provider = Provider {
     parts: Parts(1, 2, "1 or 2"),
     filtered: false,
     expand: |place| one(place, Attach::Interval),
-    list: |_, _, _| Ok(units("interval")),
+    list: |_, _, parts| Ok(units("interval", parts)),
+    in_overviews: false,
     nearest: |_, _| None,
 };
 
@@ -25,7 +27,7 @@ pub(super) static PROFILE: Provider = Provider {
     class: "profile",
     filtered: true,
     expand: |place| one(place, Attach::Profile),
-    list: |_, _, _| Ok(units("profile")),
+    list: |_, _, parts| Ok(units("profile", parts)),
     ..INTERVAL
 };
 
@@ -41,6 +43,12 @@ fn one(place: &Place<'_>, attach: fn(Rate) -> Attach) -> Result<Vec<Match>, Diag
     }])
 }
 
-fn units(provider: &str) -> Vec<Listed> {
-    ["hz", "ms", "s", "us"].iter().map(|unit| Listed::name(format!("{provider}:{unit}:"))).collect()
+fn units(provider: &str, parts: &[&str]) -> Vec<Listed> {
+    let wanted = match parts {
+        [] | [""] => "*",
+        [wanted] | [wanted, ""] => wanted,
+        _ => return Vec::new(),
+    };
+    let units = ["hz", "ms", "s", "us"].into_iter().filter(|unit| pattern::matches(wanted, unit));
+    units.map(|unit| Listed::name(format!("{provider}:{unit}:"))).collect()
 }

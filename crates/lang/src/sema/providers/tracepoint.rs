@@ -20,6 +20,7 @@ pub(super) static TRACEPOINT: Provider = Provider {
     filtered: true,
     expand,
     list,
+    in_overviews: true,
     nearest,
 };
 

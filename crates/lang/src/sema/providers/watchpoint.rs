@@ -17,6 +17,7 @@ pub(super) static WATCHPOINT: Provider = Provider {
     filtered: true,
     expand,
     list: |_, _, _| Ok(Vec::new()),
+    in_overviews: false,
     nearest: |_, _| None,
 };
 
