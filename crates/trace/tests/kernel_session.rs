@@ -57,7 +57,7 @@ fn a_refused_program_points_at_the_script() {
     let artifact = Artifact {
         types: Default::default(),
         config: Config::default(),
-        targets: vec![Target { name: "begin".into(), attach: Attach::Begin }],
+        targets: vec![Target { name: "begin".into(), attach: Attach::Begin, wildcard: false }],
         programs: vec![Program {
             name: "bad".into(),
             kind: ProbeKind::RawTestRun,
