@@ -28,6 +28,8 @@ pub struct Artifact {
     pub events: Vec<EventLayout>,
     /// BTF of the programs and the maps.
     pub btf: Vec<u8>,
+    /// Texts that values refer to by their place here.
+    pub texts: Vec<String>,
 }
 
 /// One program, to be loaded once and attached to each of its targets.

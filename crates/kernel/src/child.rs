@@ -324,7 +324,7 @@ fn candidates(program: &OsStr, path: Option<&OsStr>) -> Vec<std::path::PathBuf> 
 /// # Safety
 ///
 /// Only in the child right after fork.
-unsafe fn reset_signals() {
+pub(crate) unsafe fn reset_signals() {
     // SAFETY: all structures are zeroed or initialised; numbers that are no signals are refused by the kernel.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();

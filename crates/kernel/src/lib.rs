@@ -16,6 +16,7 @@
 //! | [`config`], [`trace_pipe`] | the kernel's configuration and settings, what bpf_printk writes |
 //! | [`MappedFile`] | a file's contents, mapped |
 //! | [`child`], [`signals`], [`poll`] | a command that waits for its release, signals and readiness as descriptors |
+//! | [`shell`], [`users`] | commands and files that a script names, users and their names |
 //! | [`features`], [`limits`], [`clock`] | what this kernel can do, resource limits, clocks |
 
 pub mod bpf;
@@ -38,9 +39,11 @@ pub mod perf;
 pub mod poll;
 pub mod proc;
 pub mod ringbuf;
+pub mod shell;
 pub mod signals;
 pub mod trace_pipe;
 pub mod tracefs;
+pub mod users;
 
 pub use error::{Errno, Error, Result};
 pub use mapped_file::MappedFile;

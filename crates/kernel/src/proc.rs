@@ -49,6 +49,15 @@ pub fn mapped_programs(pid: i32) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Device and inode of this process's namespace of process ids, as the kernel numbers devices.
+pub fn pid_namespace() -> Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let path = Path::new("/proc/self/ns/pid");
+    let found = std::fs::metadata(path).map_err(|e| Error::file(path, e))?;
+    let (major, minor) = (libc::major(found.dev()), libc::minor(found.dev()));
+    Ok((u64::from(major) << 20 | u64::from(minor), found.ino()))
+}
+
 /// All processes, ascending.
 pub fn pids() -> Result<Vec<i32>> {
     numbers(Path::new("/proc"))

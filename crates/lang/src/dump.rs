@@ -166,6 +166,10 @@ impl Dumper<'_> {
                 let name = skep_isa::helpers::helper_by_id(helper.id).map_or("unknown", |helper| helper.name);
                 format!("{name}{}():{ty}", if helper.once { "" } else { "!" })
             }
+            ExprKind::Op { op, args } => {
+                let args: Vec<String> = args.iter().map(inner).collect();
+                format!("{}({}):{ty}", operation(*op), args.join(", "))
+            }
             ExprKind::Runtime(runtime) => format!("{runtime:?}:{ty}"),
             ExprKind::Comm => format!("comm:{ty}"),
             ExprKind::Probe => "probe".into(),
@@ -248,6 +252,15 @@ fn compare(op: CompareOp) -> &'static str {
         CompareOp::Le => "<=",
         CompareOp::Gt => ">",
         CompareOp::Ge => ">=",
+    }
+}
+
+fn operation(op: Operation) -> String {
+    match op {
+        Operation::Helper { id, .. } => {
+            skep_isa::helpers::helper_by_id(id).map_or("unknown", |helper| helper.name).to_owned()
+        }
+        other => format!("{other:?}"),
     }
 }
 

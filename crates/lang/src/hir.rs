@@ -5,6 +5,10 @@
 //! on the way. Values are pure except where a node says so; evaluation order is
 //! left to right.
 
+mod operation;
+
+pub use operation::{NOT_FOUND, Operation};
+
 use std::fmt;
 
 use skep_ui::Span;
@@ -36,6 +40,8 @@ pub struct Program {
     pub probes: Vec<Probe>,
     /// Settings, from the defaults, the environment and the script's `config`.
     pub config: Config,
+    /// Texts that values refer to by their place here: formats of `strftime`, patterns of `cgroup_path`.
+    pub texts: Vec<String>,
 }
 
 /// Settings that shape the generated code and the output (reference 1.3).
@@ -57,6 +63,8 @@ pub struct Config {
     pub max_probes: u32,
     /// Size of the ring of printed records in pages of 4 KiB; 0: the runtime decides.
     pub perf_rb_pages: u32,
+    /// How many bytes of a file `cat` shows.
+    pub max_cat_bytes: u32,
     /// What happens to a probe that cannot be attached.
     pub missing_probes: MissingProbes,
 }
@@ -91,6 +99,7 @@ impl Default for Config {
             max_bpf_progs: 1024,
             max_probes: 1024,
             perf_rb_pages: 0,
+            max_cat_bytes: 10240,
             missing_probes: MissingProbes::Error,
         }
     }
@@ -378,6 +387,10 @@ pub enum PrintTo {
     /// Standard error, as a warning under the script's line: something in the script went wrong
     /// when it ran.
     Fault,
+    /// The text is the path of a file whose beginning is printed: `cat`.
+    Cat,
+    /// The text is a command for the shell, whose output is printed: `system`.
+    System,
 }
 
 /// A `printf` format, taken apart.
@@ -603,6 +616,13 @@ pub enum ExprKind {
     /// Calls with the same arguments within one run of a probe may be merged
     /// when the helper's [`Helper::once`] is set.
     Helper(Helper),
+    /// What a builtin computes of its arguments.
+    Op {
+        /// Which.
+        op: Operation,
+        /// In the order of the operation.
+        args: Vec<Expr>,
+    },
     /// A value that is known when the script is started.
     Runtime(Runtime),
     /// `comm`: the current thread's name, a string.
@@ -671,6 +691,10 @@ pub enum Runtime {
     CpuCount,
     /// What CLOCK_TAI is ahead of CLOCK_BOOTTIME, in nanoseconds, for `nsecs(sw_tai)`.
     TaiOffset,
+    /// The device of the process id namespace that the script is run in, for `pid(curr_ns)`.
+    NamespaceDevice,
+    /// The inode of that namespace.
+    NamespaceInode,
 }
 
 /// Arithmetic and bit operators.

@@ -6,6 +6,7 @@
 
 pub mod dump;
 pub mod hir;
+pub mod names;
 pub mod sema;
 pub mod syntax;
 pub mod ty;

@@ -27,6 +27,44 @@ pub enum Space {
     Context,
 }
 
+/// Values that are numbers or bytes to the kernel and a text to the user: user space alone knows the text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Shown {
+    /// `strftime()`: nanoseconds of a clock, then as 32 bits each the place of the format in
+    /// [`crate::hir::Program::texts`] and the [`Clock`].
+    Time,
+    /// `ntop()`: the family, then the 16 bytes of an address; an IPv4 address takes the first 4 of them.
+    Address,
+    /// `username`: the user id.
+    User,
+    /// `macaddr()`: its 6 bytes.
+    Mac,
+    /// `cgroup_path()`: the id of a control group, then the place of the pattern in
+    /// [`crate::hir::Program::texts`].
+    CgroupPath,
+}
+
+/// The clock that a [`Shown::Time`] is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Clock {
+    /// Since boot, with suspended time.
+    Boot,
+    /// International atomic time.
+    Tai,
+}
+
+impl Shown {
+    /// The parts of one that is made of several, side by side as in a tuple.
+    pub fn parts(self) -> &'static [Ty] {
+        match self {
+            Shown::Time => &[Ty::U64, Ty::U32, Ty::U32],
+            Shown::Address => &[Ty::U64, Ty::U64, Ty::U64],
+            Shown::CgroupPath => &[Ty::U64, Ty::U64],
+            Shown::User | Shown::Mac => &[],
+        }
+    }
+}
+
 /// What an aggregation keeps, per key and per CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Agg {
@@ -180,6 +218,8 @@ pub enum TyKind {
     /// The function that a probe is in: 8 bytes in memory, the same index as
     /// [`TyKind::Probe`]. Printed as the function's name.
     Func,
+    /// Something that user space makes a text of.
+    Shown(Shown),
     /// The value of an aggregating map.
     Agg(Agg),
 }
@@ -304,6 +344,7 @@ impl Types {
         match self.kind(ty) {
             TyKind::Tuple(elems) => elems.to_vec(),
             TyKind::Record(fields) => fields.iter().map(|(_, ty)| *ty).collect(),
+            TyKind::Shown(shown) => shown.parts().to_vec(),
             _ => Vec::new(),
         }
     }
@@ -328,6 +369,7 @@ impl Types {
                 | TyKind::Tuple(_)
                 | TyKind::Record(_)
                 | TyKind::Struct { .. }
+                | TyKind::Shown(Shown::Time | Shown::Address | Shown::Mac | Shown::CgroupPath)
         )
     }
 
@@ -343,7 +385,9 @@ impl Types {
                 let (size, align) = self.layout(*elem);
                 (size.saturating_mul(*len), align)
             }
-            TyKind::Tuple(_) | TyKind::Record(_) => {
+            TyKind::Shown(Shown::User) => (8, 8),
+            TyKind::Shown(Shown::Mac) => (6, 1),
+            TyKind::Tuple(_) | TyKind::Record(_) | TyKind::Shown(_) => {
                 let mut end = 0u32;
                 let mut align = 1;
                 for elem in self.elems(ty) {
@@ -399,6 +443,13 @@ impl Types {
             }
             TyKind::Probe => "string".into(),
             TyKind::Func => "ksym_t".into(),
+            TyKind::Shown(shown) => match shown {
+                Shown::Time => "timestamp".into(),
+                Shown::Address => format!("inet[{}]", self.size(ty)),
+                Shown::User => "username_t".into(),
+                Shown::Mac => "mac_address".into(),
+                Shown::CgroupPath => "cgroup_path_t".into(),
+            },
             TyKind::Agg(agg) => {
                 let sign = |signed: bool, name: &str| format!("{}{name}_t", if signed { "" } else { "u" });
                 match agg {

@@ -101,7 +101,7 @@ macro_rules! walkers {
                         $expr(part, visit);
                     }
                 }
-                ExprKind::Tuple(elems) => {
+                ExprKind::Tuple(elems) | ExprKind::Op { args: elems, .. } => {
                     for elem in elems {
                         $expr(elem, visit);
                     }
@@ -138,6 +138,7 @@ pub fn differs_when_repeated(expr: &Expr) -> bool {
             | ExprKind::Delete { .. }
             | ExprKind::Block { .. } => true,
             ExprKind::Helper(helper) => !helper.once,
+            ExprKind::Op { op, .. } => op.has_effects(),
             _ => false,
         };
     });

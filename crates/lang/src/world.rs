@@ -138,6 +138,11 @@ pub trait World {
         true
     }
 
+    /// The id of the control group that a directory of a cgroup file system stands for.
+    fn cgroup_id(&self, path: &str) -> Result<u64, WorldError> {
+        Err(WorldError(format!("This kernel's control groups cannot be looked up: {path}")))
+    }
+
     /// Bytes a key may have at most, if the kernel has such a limit (before Linux 5.11).
     fn max_key_size(&self) -> Option<u32> {
         None

@@ -8,7 +8,10 @@ use std::cmp::Ordering;
 
 use skep_compile::artifact::{Artifact, EventField};
 use skep_lang::hir::{Config, Target};
-use skep_lang::ty::{Field, Ty, TyKind, Types};
+use skep_lang::ty::{Field, Shown, Ty, TyKind, Types};
+
+use crate::host::Host;
+use crate::shown;
 
 /// What is needed to understand bytes: the types, and the names that indices stand for.
 #[derive(Clone, Copy, Debug)]
@@ -17,17 +20,21 @@ pub struct Schema<'a> {
     targets: &'a [Target],
     max_strlen: u32,
     trailer: &'a [u8],
+    texts: &'a [String],
+    host: Option<&'a Host>,
 }
 
 impl<'a> Schema<'a> {
-    /// The schema of a compiled script.
-    pub fn of(artifact: &'a Artifact) -> Schema<'a> {
-        Schema::new(&artifact.types, &artifact.targets, &artifact.config)
+    /// The schema of a compiled script that runs on this machine.
+    pub fn of(artifact: &'a Artifact, host: &'a Host) -> Schema<'a> {
+        let schema = Schema::new(&artifact.types, &artifact.targets, &artifact.config);
+        Schema { texts: &artifact.texts, host: Some(host), ..schema }
     }
 
     /// A schema from its parts.
     pub fn new(types: &'a Types, targets: &'a [Target], config: &'a Config) -> Schema<'a> {
-        Schema { types, targets, max_strlen: config.max_strlen, trailer: config.str_trunc_trailer.as_bytes() }
+        let (max_strlen, trailer) = (config.max_strlen, config.str_trunc_trailer.as_bytes());
+        Schema { types, targets, max_strlen, trailer, texts: &[], host: None }
     }
 
     /// The types.
@@ -61,6 +68,11 @@ impl<'a> Schema<'a> {
                 let index = usize::try_from(word(bytes)).unwrap_or(usize::MAX);
                 let name = self.targets.get(index).and_then(Target::function).unwrap_or_default();
                 Value::Text(Text { bytes: name.as_bytes(), trailer: b"", foreign: false })
+            }
+            TyKind::Shown(what) => {
+                let size = self.types.size(ty) as usize;
+                let bytes = bytes.get(..size).unwrap_or(bytes);
+                Value::Shown(Meaning { schema: self, what: *what, bytes })
             }
             TyKind::Array { .. } => Value::Array(Elems { schema: self, ty, bytes }),
             TyKind::Tuple(_) => Value::Tuple(Elems { schema: self, ty, bytes }),
@@ -132,6 +144,8 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
     /// An address.
     Pointer(u64),
+    /// Something that has a text here and not in the kernel.
+    Shown(Meaning<'a>),
     /// Values of one type.
     Array(Elems<'a>),
     /// Values of several types.
@@ -180,6 +194,7 @@ impl Value<'_> {
             (Value::Enum { value: a, .. }, Value::Enum { value: b, .. }) => a.cmp(b),
             (Value::Text(a), Value::Text(b)) => a.bytes.cmp(b.bytes),
             (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
+            (Value::Shown(a), Value::Shown(b)) => a.bytes.cmp(b.bytes),
             (Value::Array(a), Value::Array(b))
             | (Value::Tuple(a), Value::Tuple(b))
             | (Value::Record(a), Value::Record(b)) => a
@@ -190,6 +205,21 @@ impl Value<'_> {
                 .unwrap_or(Ordering::Equal),
             _ => Ordering::Equal,
         }
+    }
+}
+
+/// A value whose text is made here.
+#[derive(Clone, Copy, Debug)]
+pub struct Meaning<'a> {
+    schema: Schema<'a>,
+    what: Shown,
+    bytes: &'a [u8],
+}
+
+impl Meaning<'_> {
+    /// The text.
+    pub fn text(&self) -> String {
+        shown::text(self.what, self.bytes, self.schema.texts, self.schema.host)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod cli;
 mod compile;
 pub mod decode;
 mod error;
+pub mod host;
 mod load;
 pub mod maps;
 mod pace;
@@ -22,6 +23,7 @@ mod reader;
 mod refusal;
 mod second_signal;
 mod session;
+mod shown;
 pub mod sink;
 mod world;
 

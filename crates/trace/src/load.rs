@@ -29,6 +29,8 @@ pub(crate) struct RuntimeValues {
     pub cpu_count: u64,
     /// What CLOCK_TAI is ahead of CLOCK_BOOTTIME, in nanoseconds.
     pub tai_offset: u64,
+    /// Device and inode of the process id namespace that the script is run in.
+    pub namespace: (u64, u64),
 }
 
 /// A script in the kernel, not attached yet.
@@ -300,6 +302,8 @@ impl Loader<'_> {
                     Runtime::FilterPid => self.values.filter_pid,
                     Runtime::CpuCount => self.values.cpu_count,
                     Runtime::TaiOffset => self.values.tai_offset,
+                    Runtime::NamespaceDevice => self.values.namespace.0,
+                    Runtime::NamespaceInode => self.values.namespace.1,
                 }),
                 RelocKind::Cookie => {
                     if let Some(target) = fixed {

@@ -5,9 +5,11 @@
 //! printed.
 
 use std::cell::OnceCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -22,17 +24,20 @@ use skep_kernel::perf;
 use skep_kernel::poll::Poll;
 use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
+use skep_kernel::{proc, shell};
 use skep_lang::hir::{Attach, PrintTo};
 
 use crate::attach::{self, Attached, Surroundings};
 use crate::decode::{Schema, Value};
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::load::{self, Loaded, RuntimeValues};
 use crate::maps::UserMap;
 use crate::pace::{NAP, Pace};
 use crate::reader::Reader;
 use crate::second_signal;
-use crate::sink::{Event, Sink};
+use crate::shown;
+use crate::sink::{Event, Sink, Source, format_printf};
 
 /// What a run needs beside the script.
 #[derive(Default)]
@@ -117,6 +122,7 @@ pub struct Session {
 /// What handling a record needs.
 struct State {
     artifact: Artifact,
+    host: Host,
     loaded: Loaded,
     exit_code: Option<i32>,
     /// After `exit()`: what other probes still print is dropped until `END`.
@@ -157,6 +163,7 @@ impl Session {
             filter_pid: options.pid.map_or(0, |pid| u64::from(pid.unsigned_abs())),
             cpu_count: perf::possible_cpu_count().map_err(Error::kernel("cannot count the CPUs"))? as u64,
             tai_offset: Clock::Boot.offset_to(Clock::Tai).cast_unsigned(),
+            namespace: proc::pid_namespace().map_err(Error::kernel("cannot tell the namespace"))?,
         };
         let loaded = load::load(&artifact, values, &options.features, options.verifier_log)?;
         let ring = |role| {
@@ -164,7 +171,8 @@ impl Session {
             loaded.maps.get(index)
         };
         let reader = Reader::new(ring(MapRole::Events), ring(MapRole::Control))?;
-        let state = State { artifact, loaded, exit_code: None, mute: false, closed: false };
+        let state =
+            State { artifact, host: Host::default(), loaded, exit_code: None, mute: false, closed: false };
         Ok(Session { state, reader, attached: None, child, process, signals, options })
     }
 
@@ -413,17 +421,23 @@ impl State {
             tracing::warn!("a record of {} bytes that no layout describes", record.len());
             return Ok(());
         };
-        let schema = Schema::of(&self.artifact);
+        let schema = Schema::of(&self.artifact, &self.host);
         let mut fields = schema.fields(&layout.fields, layout.fixed_size, record);
         let span = layout.span;
         match &layout.action {
             // What other probes had to say after `exit()` comes too late, messages excepted.
-            Action::Printf { to: PrintTo::Output, .. }
+            Action::Printf { to: PrintTo::Output | PrintTo::Cat | PrintTo::System, .. }
             | Action::PrintValue
             | Action::PrintEntry(_)
             | Action::PrintMap { .. }
             | Action::Time { .. }
                 if self.mute => {}
+            Action::Printf { to: to @ (PrintTo::Cat | PrintTo::System), format } => {
+                let mut text = Vec::new();
+                format_printf(&mut text, format, fields, false);
+                let limit = self.artifact.config.max_cat_bytes;
+                bring(*to, &text, limit, |event| send(&mut self.closed, sink, event))?;
+            }
             Action::Printf { to, format } => {
                 send(&mut self.closed, sink, Event::Printf { to: *to, format, args: fields, span })?;
             }
@@ -458,7 +472,7 @@ impl State {
                 }
             }
             Action::Time { format } => {
-                let text = wall_clock(format);
+                let text = shown::wall_clock(format);
                 send(&mut self.closed, sink, Event::Time(&text))?;
             }
             Action::Exit => {
@@ -479,7 +493,7 @@ impl State {
     }
 
     fn print_maps(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        let schema = Schema::of(&self.artifact);
+        let schema = Schema::of(&self.artifact, &self.host);
         let mut users: Vec<(usize, UserMap<'_>)> = (0..self.artifact.maps.len())
             .filter_map(|index| {
                 let map = MapRef(u32::try_from(index).ok()?);
@@ -582,10 +596,29 @@ fn add(probes: &mut Vec<(String, u64)>, name: String, count: u64) {
     }
 }
 
-/// The local time in a strftime format; one that makes no sense is shown as it is.
-fn wall_clock(format: &str) -> String {
-    jiff::fmt::strtime::format(format, &jiff::Zoned::now()).unwrap_or_else(|error| {
-        tracing::warn!("time({format:?}): {error}");
-        format.to_owned()
-    })
+/// Carries out `cat` and `system`, and hands on what they brought.
+fn bring(to: PrintTo, text: &[u8], limit: u32, mut send: impl FnMut(Event<'_>) -> Result<()>) -> Result<()> {
+    if to == PrintTo::Cat {
+        let path = Path::new(OsStr::from_bytes(text));
+        return match shell::beginning(path, limit.into()) {
+            Ok(bytes) => send(Event::Brought { by: Source::Cat, bytes: &bytes }),
+            Err(errno) => {
+                let problem =
+                    format!("failed to open file '{}' ({})", path.to_string_lossy(), errno.meaning());
+                send(Event::Problem(&problem))
+            }
+        };
+    }
+    match shell::run(text) {
+        Ok(output) => {
+            if !output.bytes.is_empty() || output.status == 0 {
+                send(Event::Brought { by: Source::System, bytes: &output.bytes })?;
+            }
+            if output.status != 0 {
+                send(Event::Problem(&format!("command exited with code {}", output.status)))?;
+            }
+            Ok(())
+        }
+        Err(error) => send(Event::Problem(&format!("cannot run a command: {error}"))),
+    }
 }

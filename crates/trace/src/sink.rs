@@ -54,6 +54,15 @@ pub enum Event<'a> {
     Map(&'a MapView<'a>),
     /// `time()`, formatted.
     Time(&'a str),
+    /// What came from outside the script.
+    Brought {
+        /// How.
+        by: Source,
+        /// As it was.
+        bytes: &'a [u8],
+    },
+    /// Something that the script asked for cannot be done.
+    Problem(&'a str),
     /// A kernel helper failed.
     HelperError {
         /// As the kernel calls it, without `bpf_`.
@@ -72,6 +81,15 @@ pub enum Event<'a> {
     },
     /// All probes are done; what follows are the maps.
     Finished,
+}
+
+/// What brought text from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `cat()`: the beginning of a file.
+    Cat,
+    /// `system()`: what a command wrote.
+    System,
 }
 
 /// Gives events a form.

@@ -215,6 +215,13 @@ impl World for KernelWorld {
         self.features.has(Feature::LookupPerCpu) || !self.features.has(Feature::RingBuffer)
     }
 
+    fn cgroup_id(&self, path: &str) -> Result<u64, WorldError> {
+        skep_kernel::cgroup::id_of(std::path::Path::new(path)).map_err(|error| match error.errno() {
+            Some(errno) => WorldError(errno.meaning()),
+            None => told(error),
+        })
+    }
+
     fn max_key_size(&self) -> Option<u32> {
         let limited = !self.features.has(Feature::LongKeys) && self.features.has(Feature::RingBuffer);
         limited.then_some(512)

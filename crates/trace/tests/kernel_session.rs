@@ -74,6 +74,7 @@ fn a_refused_program_points_at_the_script() {
         maps: Vec::new(),
         events: Vec::new(),
         btf: Vec::new(),
+        texts: Vec::new(),
     };
     let error = Session::load(artifact, Options::default()).err().expect("the verifier refuses it");
     let shown = error.render(&sources, Colors::Never);

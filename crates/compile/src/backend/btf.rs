@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 use skep_btf::ext::{FuncInfo, LineInfo};
 use skep_btf::{BtfBuilder, IntEncoding, Linkage, Member, Param, TypeId};
-use skep_lang::ty::{Agg, Ty, TyKind, Types};
+use skep_lang::ty::{Agg, Shown, Ty, TyKind, Types};
 use skep_ui::{SourceMap, Span};
 
 use super::emit::Code;
@@ -118,6 +118,15 @@ impl<'a> TypeInfo<'a> {
             TyKind::Array { elem, len } => {
                 let elem = self.ty(elem);
                 self.array(elem, len)
+            }
+            TyKind::Shown(Shown::User) => self.ty(Ty::U64),
+            TyKind::Shown(Shown::Mac) => {
+                let byte = self.ty(Ty::U8);
+                self.array(byte, 6)
+            }
+            TyKind::Shown(shown) => {
+                let names: Vec<String> = (0..shown.parts().len()).map(|at| format!("_{at}")).collect();
+                self.composite(ty, "", &names)
             }
             TyKind::Tuple(elems) => {
                 let names: Vec<String> = (0..elems.len()).map(|at| format!("_{at}")).collect();

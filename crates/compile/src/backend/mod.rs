@@ -70,6 +70,7 @@ pub fn compile(module: Module, program: &hir::Program, sources: &SourceMap) -> R
         maps,
         events,
         btf: info.finish(),
+        texts: program.texts.clone(),
     })
 }
 

@@ -332,12 +332,14 @@ impl CmpOp {
 }
 
 /// The constants of the runtime, with their names in the text form.
-pub(crate) const RUNTIME_WORDS: [(Runtime, &str); 5] = [
+pub(crate) const RUNTIME_WORDS: [(Runtime, &str); 7] = [
     (Runtime::StartTime, "start_time"),
     (Runtime::CommandPid, "command_pid"),
     (Runtime::FilterPid, "filter_pid"),
     (Runtime::CpuCount, "cpu_count"),
     (Runtime::TaiOffset, "tai_offset"),
+    (Runtime::NamespaceDevice, "namespace_device"),
+    (Runtime::NamespaceInode, "namespace_inode"),
 ];
 
 fn runtime_word(what: Runtime) -> &'static str {

@@ -101,6 +101,7 @@ impl Lower<'_> {
                     self.func.call(helper.id, &[], ValueTy::Int)
                 }
             }
+            ExprKind::Op { op, args } => self.scalar_operation(*op, args, expr)?,
             ExprKind::Runtime(what) => self.func.runtime(*what),
             // What the probe is called and which function it is in, user space looks up.
             ExprKind::Probe | ExprKind::Func => match self.probe.targets[..] {

@@ -40,6 +40,7 @@ impl Lower<'_> {
                 let ctx = self.func.ctx();
                 Place::aligned(ctx).at(*offset)
             }
+            ExprKind::Op { op, args } if !op.is_written() => self.memory_operation(*op, args, expr)?,
             _ => {
                 let size = self.types.size(expr.ty);
                 let object = self.func.object(describe(&expr.kind), size, 8);
@@ -83,7 +84,11 @@ impl Lower<'_> {
         }
         let size = self.types.size(ty);
         match &expr.kind {
-            ExprKind::Str(text) => self.write_text(text, dst, size),
+            // An array of bytes has no NUL.
+            ExprKind::Str(bytes) if matches!(self.types.kind(ty), TyKind::Array { .. }) => {
+                self.write_text(bytes, dst, size, size);
+            }
+            ExprKind::Str(text) => self.write_text(text, dst, size, size.saturating_sub(1)),
             ExprKind::Comm => {
                 let addr = self.func.addr(dst);
                 let len = self.func.int(i64::from(size.min(16)));
@@ -150,6 +155,9 @@ impl Lower<'_> {
                 self.func.call(helper, &[addr, len, src], ValueTy::Int);
             }
             ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
+            ExprKind::Op { op, args } if op.is_written() => {
+                self.write_operation(*op, args, expr, dst, size)?
+            }
             _ => {
                 let src = self.memory(expr)?;
                 self.copy_as(src, expr.ty, dst, ty);
@@ -205,8 +213,9 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn write_text(&mut self, text: &[u8], dst: Place, size: u32) {
-        let bytes = &text[..text.len().min(size.saturating_sub(1) as usize)];
+    /// Writes at most `most` bytes of a text, and zeroes up to `size`.
+    fn write_text(&mut self, text: &[u8], dst: Place, size: u32, most: u32) {
+        let bytes = &text[..text.len().min(most as usize)];
         let written = if bytes.len() > INLINE_TEXT {
             let src = self.shared.text(bytes);
             let src = self.func.map_value(src.0, src.1);
@@ -347,6 +356,7 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
             | ExprKind::LocalAdd { .. }
             | ExprKind::Delete { .. }
             | ExprKind::Block { .. } => true,
+            ExprKind::Op { op, .. } => op.has_effects(),
             ExprKind::Binary { op: BinaryOp::Div | BinaryOp::Mod, rhs, .. } => {
                 !matches!(rhs.kind, ExprKind::Int(_))
             }

@@ -12,6 +12,7 @@ mod expr;
 mod func;
 mod map;
 mod memory;
+mod operation;
 mod shared;
 
 use rustc_hash::FxHashMap;

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use skep_lang::hir;
+use skep_lang::names::Table;
 use skep_lang::ty::{Agg, Ty, TyKind, Types};
 
 use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     /// As many zeroes as the largest value of a map has bytes, then texts.
     constants: Vec<u8>,
     texts: FxHashMap<Vec<u8>, u32>,
+    names: FxHashMap<Table, u32>,
 }
 
 impl Shared {
@@ -31,6 +33,7 @@ impl Shared {
             programs: program.probes.len() as u32,
             constants: vec![0; largest.next_multiple_of(8) as usize],
             texts: FxHashMap::default(),
+            names: FxHashMap::default(),
         }
     }
 
@@ -81,6 +84,22 @@ impl Shared {
         self.constants.extend(bytes);
         self.constants.resize(self.constants.len().next_multiple_of(8), 0);
         self.texts.insert(bytes.to_vec(), offset);
+        (map, offset)
+    }
+
+    /// Where the rows of a table of names begin, that of numbers without a name last.
+    pub fn names(&mut self, table: Table) -> (MapRef, u32) {
+        let map = self.constants_map();
+        if let Some(&offset) = self.names.get(&table) {
+            return (map, offset);
+        }
+        let offset = self.constants.len() as u32;
+        for number in 0..=table.len() {
+            let end = self.constants.len() + table.stride() as usize;
+            self.constants.extend(table.name(number.into()).as_bytes());
+            self.constants.resize(end, 0);
+        }
+        self.names.insert(table, offset);
         (map, offset)
     }
 

@@ -50,7 +50,7 @@ const KEYS: &[Key] = &[
     Key { name: "license", value: Value::License },
     Key { name: "log_size", value: Value::Number(ignored) },
     Key { name: "max_bpf_progs", value: Value::Number(|c, n| c.max_bpf_progs = small(n)) },
-    Key { name: "max_cat_bytes", value: Value::Number(ignored) },
+    Key { name: "max_cat_bytes", value: Value::Number(|c, n| c.max_cat_bytes = small(n)) },
     Key { name: "max_map_keys", value: Value::Number(|c, n| c.max_map_keys = small(n)) },
     Key { name: "max_probes", value: Value::Number(|c, n| c.max_probes = small(n)) },
     // Room for the closing NUL at least, and no more than an event can carry.

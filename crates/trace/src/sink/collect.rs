@@ -6,7 +6,7 @@ use skep_lang::hir::PrintTo;
 
 use super::printf;
 use super::value::into_text;
-use super::{Event, Sink};
+use super::{Event, Sink, Source};
 use crate::aggregate::{Number, Reduced};
 use crate::decode::Value;
 use crate::maps::{Entry, EntryValue, MapView};
@@ -55,6 +55,15 @@ pub enum Record {
     },
     /// `time()`
     Time(String),
+    /// What `cat()`, `system()` and the like brought from outside.
+    Brought {
+        /// Which.
+        by: Source,
+        /// As it was.
+        bytes: Vec<u8>,
+    },
+    /// Something that the script asked for cannot be done.
+    Problem(String),
     /// A kernel helper failed.
     HelperError {
         /// As the kernel calls it.
@@ -123,6 +132,7 @@ impl From<Value<'_>> for Data {
             Value::Enum { value, name } => Data::Enum { value, name: name.map(str::to_owned) },
             Value::Text(text) => Data::Text(into_text([text.bytes, text.trailer].concat())),
             Value::Bytes(bytes) => Data::Bytes(bytes.to_vec()),
+            Value::Shown(meaning) => Data::Text(meaning.text()),
             Value::Array(elems) | Value::Tuple(elems) => {
                 Data::List(elems.into_iter().map(Data::from).collect())
             }
@@ -180,6 +190,8 @@ impl<F: FnMut(Record) -> io::Result<()>> Sink for Collect<F> {
             Event::Entry(reduced) => Record::Value(reduced.into()),
             Event::Map(map) => Record::Map { name: map.name.to_owned(), entries: map.to_entries() },
             Event::Time(text) => Record::Time(text.to_owned()),
+            Event::Brought { by, bytes } => Record::Brought { by, bytes: bytes.to_vec() },
+            Event::Problem(text) => Record::Problem(text.to_owned()),
             Event::HelperError { helper, code, .. } => {
                 Record::HelperError { helper: helper.to_owned(), code }
             }

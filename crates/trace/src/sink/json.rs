@@ -1,6 +1,6 @@
 //! bpftrace's JSON form: one object per line.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -11,7 +11,7 @@ use skep_ui::{LineCol, SourceMap, Span};
 use super::output::Output;
 use super::text::strerror;
 use super::value::{Json, into_text, json_key};
-use super::{Event, Sink, printf};
+use super::{Event, Sink, Source, printf};
 use crate::aggregate::{Number, Reduced};
 use crate::maps::{Entry, EntryValue, MapView};
 
@@ -63,6 +63,12 @@ impl JsonSink {
         self.line(&Located { kind, fields, filename: &filename, at })
     }
 
+    /// A message for whoever started the script.
+    fn problem(&mut self, text: &str) {
+        // Messages that nobody can read must not end the script.
+        let _ = writeln!(io::stderr(), "ERROR: {text}");
+    }
+
     fn map(&mut self, map: &MapView<'_>) -> io::Result<()> {
         let kind = match map.agg() {
             Some(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
@@ -96,13 +102,23 @@ impl Sink for JsonSink {
                     PrintTo::Fault if self.warnings => {
                         self.located("runtime_error", Message::Text(&text), span)?;
                     }
-                    PrintTo::Warning | PrintTo::Fault => {}
+                    // The last two are carried out before they reach a sink.
+                    PrintTo::Warning | PrintTo::Fault | PrintTo::Cat | PrintTo::System => {}
                 }
             }
             Event::Value(value) => self.data("value", Json(value))?,
             Event::Entry(reduced) => self.data("value", Json(reduced))?,
             Event::Map(map) => self.map(map)?,
             Event::Time(text) => self.data("time", text)?,
+            Event::Brought { by, bytes } => {
+                let kind = match by {
+                    Source::Cat => "cat",
+                    Source::System => "syscall",
+                };
+                self.data(kind, String::from_utf8_lossy(bytes))?;
+            }
+            // As the original does it, this is no line of the results.
+            Event::Problem(text) => self.problem(text),
             Event::HelperError { helper, code, span } => {
                 if self.warnings {
                     let message = Message::Helper { text: &strerror(code), helper, code };

@@ -6,9 +6,9 @@ use std::os::fd::BorrowedFd;
 use skep_lang::hir::PrintTo;
 use skep_ui::{Colors, Diagnostic, SourceMap, Span};
 
-use super::output::Output;
+use super::output::{Output, push_foreign};
 use super::value::{into_text, push_key, push_reduced, push_value};
-use super::{Event, Sink, plural, printf};
+use super::{Event, Sink, Source, plural, printf};
 use crate::aggregate::Reduced;
 use crate::maps::{EntryValue, MapView};
 
@@ -137,6 +137,14 @@ impl Sink for TextSink {
             }
             Event::Map(map) => self.map(map),
             Event::Time(text) => self.out.buffer().extend_from_slice(text.as_bytes()),
+            Event::Brought { by, bytes } => {
+                let escape = self.out.escapes();
+                push_foreign(self.out.buffer(), bytes, escape);
+                if by == Source::System {
+                    self.out.buffer().push(b'\n');
+                }
+            }
+            Event::Problem(text) => self.message(format!("ERROR: {text}\n").as_bytes())?,
             Event::HelperError { helper, code, span } => {
                 if self.warnings {
                     let text = helper_error(&self.sources, helper, code, span);

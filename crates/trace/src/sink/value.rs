@@ -19,6 +19,7 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>, escape: bool) {
         Value::Enum { value, name: None } => push_int(out, value),
         Value::Text(text) => push_text(out, text, escape),
         Value::Bytes(bytes) => push_bytes(out, bytes),
+        Value::Shown(meaning) => out.extend_from_slice(meaning.text().as_bytes()),
         Value::Pointer(value) => push_pointer(out, value),
         Value::Array(elems) => push_list(out, elems.into_iter(), (b"[", b",", b"]"), escape),
         Value::Tuple(elems) => push_list(out, elems.into_iter(), (b"(", b", ", b")"), escape),
@@ -177,6 +178,7 @@ impl Serialize for Json<Value<'_>> {
                 }
             }
             Value::Bytes(bytes) => serializer.collect_seq(bytes),
+            Value::Shown(meaning) => serializer.serialize_str(&meaning.text()),
             Value::Array(elems) | Value::Tuple(elems) => {
                 let mut seq = serializer.serialize_seq(None)?;
                 for elem in elems {

@@ -4,7 +4,7 @@ use skep_isa::helpers::id;
 use skep_ui::{Span, suggest};
 
 use super::{Action, Arity, Builtin, Call};
-use crate::hir::{BinaryOp, Expr, ExprKind, Helper, Runtime};
+use crate::hir::{BinaryOp, Expr, ExprKind, Helper, Operation, Runtime};
 use crate::sema::check::{Checker, node};
 use crate::sema::uses;
 use crate::syntax::ast;
@@ -168,13 +168,14 @@ pub fn pid(checker: &mut Checker<'_>, span: Span) -> Expr {
     checker.force(high, Ty::U32)
 }
 
-/// The complaint about the argument of `pid` and `tid`, if there is one to make.
+/// What the argument of `pid` and `tid` makes of them; `None` if nothing.
 fn namespace(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
     let which = call.args.first()?;
     match &which.peel_parens().kind {
         ast::ExprKind::Ident(name) if name == "init" => None,
         ast::ExprKind::Ident(name) if name == "curr_ns" => {
-            Some(checker.unsupported(call.span, &format!("{}(curr_ns) is", call.name)))
+            let op = Operation::NamespaceId { thread: call.name == "tid" };
+            Some(node(ExprKind::Op { op, args: Vec::new() }, Ty::U32, call.span))
         }
         _ => Some(
             checker

@@ -3,14 +3,21 @@
 //!
 //! A builtin without arguments can be written with or without parentheses.
 
+mod actions;
 mod aggregate;
 mod context;
 mod maps;
+mod meta;
+mod names;
+mod network;
 mod output;
 mod registers;
+mod strings;
 mod text;
+mod time;
 
 pub use context::pid;
+pub use meta::config_field;
 pub use registers::{argument, numbered};
 
 use skep_ui::Span;
@@ -72,80 +79,54 @@ pub struct Aggregation {
 }
 
 /// All builtins there are.
-const TABLES: &[&[Builtin]] =
-    &[context::TABLE, registers::TABLE, text::TABLE, output::TABLE, maps::TABLE, aggregate::TABLE];
+const TABLES: &[&[Builtin]] = &[
+    context::TABLE,
+    registers::TABLE,
+    text::TABLE,
+    strings::TABLE,
+    time::TABLE,
+    network::TABLE,
+    names::TABLE,
+    output::TABLE,
+    actions::TABLE,
+    maps::TABLE,
+    aggregate::TABLE,
+    meta::TABLE,
+];
+
+/// The format and as many values as an event can carry.
+const MAX_PRINTF_ARGS: usize = 128;
 
 /// Builtins of the language that are still missing.
 pub const MISSING: &[&str] = &[
-    "assert",
-    "assert_str",
-    "bswap",
-    "cat",
-    "cgroup_path",
-    "cgroupid",
-    "config",
     "container_of",
     "ctx",
     "curtask",
     "debugf",
-    "default_str_length",
     "dw_ustack",
-    "fail",
     "find",
     "getopt",
-    "has_cpid",
-    "is_array",
-    "is_err",
-    "is_integer",
-    "is_literal",
-    "is_ptr",
-    "is_str",
-    "is_unsigned_integer",
     "join",
     "kaddr",
     "kfunc_allowed",
     "kfunc_exist",
-    "kptr",
     "kstack",
     "ksym",
     "leader_comm",
     "leader_tid",
     "len",
-    "macaddr",
-    "memcmp",
-    "ntop",
-    "override",
     "path",
     "pcomm",
     "percpu_kaddr",
     "ppid",
-    "probetype",
-    "pton",
-    "signal",
-    "signal_name",
-    "signal_thread",
     "skboutput",
     "socket_cookie",
-    "static_assert",
-    "str_concat",
-    "strcap",
-    "strcontains",
-    "strerror",
-    "strftime",
-    "strlen",
-    "strncmp",
-    "strstr",
-    "syscall_name",
-    "system",
     "tseries",
     "uaddr",
     "unwatch",
-    "uptr",
     "usermode",
-    "username",
     "ustack",
     "usym",
-    "write_user",
 ];
 
 /// The builtin of this name or alias.

@@ -1,6 +1,6 @@
 //! What the user sees: printing, the clock, and the end.
 
-use super::{Action, Arity, Builtin, Call};
+use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS};
 use crate::hir::{Conversion, Expr, ExprKind, Format, Piece, PrintTo, Spec, StmtKind};
 use crate::sema::check::{Checker, node};
 use crate::sema::format;
@@ -52,13 +52,16 @@ pub(super) const TABLE: &[Builtin] = &[
     },
 ];
 
-/// The format and as many values as an event can carry.
-const MAX_PRINTF_ARGS: usize = 128;
-
 /// What `time()` prints by.
 const DEFAULT_TIME: &str = "%H:%M:%S\n";
 
 fn printf(checker: &mut Checker<'_>, call: &Call<'_>, to: PrintTo) -> Option<StmtKind> {
+    let (format, args) = printf_parts(checker, call)?;
+    Some(StmtKind::Printf { to, format, args })
+}
+
+/// The format and the values of a call that prints by a format; `None` after a complaint.
+pub(super) fn printf_parts(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<(Format, Vec<Expr>)> {
     let [format, values @ ..] = call.args else { return None };
     let values: Vec<Expr> = values.iter().map(|value| checker.expr(value)).collect();
     let text = literal_text(checker, call, format)?;
@@ -82,7 +85,7 @@ fn printf(checker: &mut Checker<'_>, call: &Call<'_>, to: PrintTo) -> Option<Stm
     for (conversion, value) in conversions(&format).zip(values) {
         args.extend(argument(checker, call, conversion, value));
     }
-    (args.len() == wanted).then_some(StmtKind::Printf { to, format, args })
+    (args.len() == wanted).then_some((format, args))
 }
 
 fn conversions(format: &Format) -> impl Iterator<Item = &Conversion> {
@@ -135,7 +138,7 @@ fn unsupported_specifier(
 }
 
 /// An argument that has to be written as a text.
-fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) -> Option<Vec<u8>> {
+pub(super) fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) -> Option<Vec<u8>> {
     let value = checker.expr(arg);
     let kind = match (value.kind, checker.types.kind(value.ty)) {
         (ExprKind::Str(text), _) => return Some(text),

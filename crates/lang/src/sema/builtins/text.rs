@@ -7,9 +7,23 @@ use crate::sema::check::{Checker, node};
 use crate::sema::options::Param;
 use crate::sema::record::{AccessKind, TextPointer};
 use crate::syntax::ast;
-use crate::ty::{Ty, TyKind};
+use crate::ty::{Space, Ty, TyKind};
 
 pub(super) const TABLE: &[Builtin] = &[
+    Builtin {
+        name: "kptr",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Value(|checker, call| pointer_to(checker, call, Space::Kernel)),
+        doc: "The argument as an address of kernel memory",
+    },
+    Builtin {
+        name: "uptr",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Value(|checker, call| pointer_to(checker, call, Space::User)),
+        doc: "The argument as an address of user memory",
+    },
     Builtin {
         name: "str",
         aliases: &[],
@@ -54,6 +68,10 @@ fn str_(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     match checker.types.kind(value.ty) {
         TyKind::Error => value,
         TyKind::Str(_) => shortened(checker, value, &length, call),
+        TyKind::Int { .. } if written_space(first).is_some() && checker.constant(&value).is_none() => {
+            let pointer = pointer_in(checker, first, value);
+            read(checker, pointer, length, call)
+        }
         TyKind::Int { .. } | TyKind::Ptr { .. } => read(checker, value, length, call),
         _ => {
             let name = checker.type_name(value.ty);
@@ -120,6 +138,11 @@ fn shortened(checker: &mut Checker<'_>, text: Expr, length: &Length, call: &Call
     node(ExprKind::Cast(Box::new(cut)), ty, call.span)
 }
 
+/// The text at a pointer.
+pub(super) fn at(checker: &mut Checker<'_>, pointer: Expr, call: &Call<'_>) -> Expr {
+    read(checker, pointer, Length::Default, call)
+}
+
 /// A text in memory.
 fn read(checker: &mut Checker<'_>, address: Expr, length: Length, call: &Call<'_>) -> Expr {
     // `str(0)` is the text of a number, which is what `str($1)` is with a number for `$1`.
@@ -157,7 +180,53 @@ fn record_text(checker: &mut Checker<'_>, call: &Call<'_>, length: Length) -> Ex
     }
 }
 
-fn as_pointer(checker: &mut Checker<'_>, address: Expr) -> Expr {
+/// `kptr()` and `uptr()`. A number stays one: what reads memory there looks for the call that it came from, see
+/// [`written_space`].
+fn pointer_to(checker: &mut Checker<'_>, call: &Call<'_>, space: Space) -> Expr {
+    let [address] = call.args else { return checker.broken(call.span) };
+    let address = checker.value(address);
+    match *checker.types.kind(address.ty) {
+        TyKind::Error | TyKind::Int { .. } => Expr { span: call.span, ..address },
+        TyKind::Ptr { to, .. } => {
+            let ty = checker.types.ptr(to, space);
+            Expr { span: call.span, ..checker.force(address, ty) }
+        }
+        ref kind => {
+            let kind = if matches!(kind, TyKind::Str(_)) {
+                "string".to_owned()
+            } else {
+                checker.type_name(address.ty)
+            };
+            let problem =
+                format!("{}() only supports integer or pointer arguments ({kind} provided)", call.name);
+            checker.error(call.span, problem)
+        }
+    }
+}
+
+/// The memory that an address is of by `kptr()` or `uptr()` around it.
+fn written_space(address: &ast::Expr) -> Option<Space> {
+    match &address.peel_parens().kind {
+        ast::ExprKind::Call { callee, .. } if callee.name == "kptr" => Some(Space::Kernel),
+        ast::ExprKind::Call { callee, .. } if callee.name == "uptr" => Some(Space::User),
+        ast::ExprKind::Binary { lhs, rhs, .. } => written_space(lhs).or_else(|| written_space(rhs)),
+        _ => None,
+    }
+}
+
+/// A number as a pointer to the memory that is meant where it stands.
+fn pointer_in(checker: &mut Checker<'_>, written: &ast::Expr, address: Expr) -> Expr {
+    match written_space(written) {
+        Some(space) if !matches!(checker.types.kind(address.ty), TyKind::Ptr { .. }) => {
+            let ty = checker.types.ptr(Ty::I8, space);
+            let address = checker.widen_int(address);
+            checker.force(address, ty)
+        }
+        _ => as_pointer(checker, address),
+    }
+}
+
+pub(super) fn as_pointer(checker: &mut Checker<'_>, address: Expr) -> Expr {
     if matches!(checker.types.kind(address.ty), TyKind::Ptr { .. }) {
         return address;
     }
@@ -243,7 +312,7 @@ fn buf(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         }
         Length::Dynamic(length) => (max, Some(Box::new(length))),
     };
-    let pointer = Box::new(as_pointer(checker, value));
+    let pointer = Box::new(pointer_in(checker, first, value));
     let ty = checker.types.intern(TyKind::Buf(capacity));
     node(ExprKind::ReadBuf { pointer, length }, ty, call.span)
 }

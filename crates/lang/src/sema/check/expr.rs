@@ -235,6 +235,9 @@ impl Checker<'_> {
                 },
             );
         }
+        if let Some(setting) = builtins::config_field(self, base, &field.name) {
+            return setting;
+        }
         let base = self.value(base);
         match self.types.kind(base.ty) {
             TyKind::Error => base,

@@ -46,6 +46,8 @@ pub struct Checker<'a> {
     pub untold: Option<WorldError>,
     units: &'a [Unit<'a>],
     targets: &'a [Target],
+    /// See [`Program::texts`].
+    texts: indexmap::IndexSet<String>,
     /// The variables of each unit.
     locals: Vec<scope::Locals>,
     /// Index of the unit that is being checked.
@@ -76,6 +78,7 @@ impl<'a> Checker<'a> {
             maps: Vec::new(),
             units,
             targets,
+            texts: indexmap::IndexSet::new(),
             locals: units.iter().map(|_| scope::Locals::default()).collect(),
             current: 0,
             changed: false,
@@ -141,14 +144,30 @@ impl<'a> Checker<'a> {
             }
         }
         let maps = self.finish_maps();
-        let program =
-            Program { types: self.types, maps, targets: self.targets.to_vec(), probes, config: self.config };
+        let program = Program {
+            types: self.types,
+            maps,
+            targets: self.targets.to_vec(),
+            probes,
+            config: self.config,
+            texts: self.texts.into_iter().collect(),
+        };
         (program, self.diagnostics)
     }
 
     /// The name of a type, as messages spell it.
     pub fn type_name(&mut self, ty: Ty) -> String {
         infer::name(&mut self.types, ty)
+    }
+
+    /// The place of a text in [`Program::texts`].
+    pub fn kept_text(&mut self, text: &str) -> u64 {
+        self.texts.insert_full(text.to_owned()).0 as u64
+    }
+
+    /// The kernel, for builtins that look something up.
+    pub fn world(&self) -> &'a dyn World {
+        self.world
     }
 
     /// Reports an error and gives the expression that stands for it.

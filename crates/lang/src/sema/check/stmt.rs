@@ -3,7 +3,7 @@
 use skep_ui::Span;
 
 use super::{Checker, node, stmt};
-use crate::hir::{self, CompareOp, Expr, ExprKind, Runtime, Stmt, StmtKind};
+use crate::hir::{self, CompareOp, Expr, ExprKind, Operation, Runtime, Stmt, StmtKind};
 use crate::sema::builtins::{self, Action, Call};
 use crate::sema::expand::Unit;
 use crate::sema::infer;
@@ -142,7 +142,9 @@ impl<'a> Checker<'a> {
     /// A value that nobody asked for.
     fn discarded(&mut self, expr: &ast::Expr, span: Span) -> Vec<Stmt> {
         let value = self.expr(expr);
-        if !matches!(self.types.kind(value.ty), TyKind::Error | TyKind::Void) {
+        // Whether an action worked need not be asked.
+        let acted = matches!(value.kind, ExprKind::Op { op: Operation::Helper { .. }, .. });
+        if !acted && !matches!(self.types.kind(value.ty), TyKind::Error | TyKind::Void) {
             self.warn_discarded(span);
         }
         self.kept_for_effects(value, span)

@@ -48,12 +48,14 @@ const BUILTIN_TYPES: [&str; 33] = [
 ///
 /// The grammar cannot tell a parenthesised value from a cast without knowing names. Types of the
 /// kernel are many and these are few, so this list is the exception and a type the rule.
-const BUILTIN_VALUES: [&str; 21] = [
+const BUILTIN_VALUES: [&str; 23] = [
     "cgroup",
     "comm",
+    "config",
     "cpid",
     "cpu",
     "curtask",
+    "default_str_length",
     "elapsed",
     "func",
     "gid",
