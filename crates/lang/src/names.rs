@@ -42,7 +42,7 @@ impl Table {
     }
 
     /// One more than the largest number that has a name.
-    pub fn len(self) -> u32 {
+    pub fn rows(self) -> u32 {
         let len = match self {
             Table::Errors => errors::MEANINGS.len(),
             Table::Signals => signals::MEANINGS.len(),
@@ -56,7 +56,7 @@ impl Table {
     /// Bytes of a row that holds any name of the table with its NUL, a multiple of 8.
     pub fn stride(self) -> u32 {
         let longest =
-            (0..self.len()).filter_map(|number| self.known(number)).map(str::len).max().unwrap_or(0);
+            (0..self.rows()).filter_map(|number| self.known(number)).map(str::len).max().unwrap_or(0);
         (longest.max(self.unknown().len()) as u32 + 1).next_multiple_of(8)
     }
 
@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn rows_hold_every_name() {
         for table in [Table::Errors, Table::Signals, Table::Syscalls] {
-            assert!(table.len() > 60 && table.stride() <= Table::CAPACITY, "{table:?}");
-            for number in 0..table.len() {
+            assert!(table.rows() > 60 && table.stride() <= Table::CAPACITY, "{table:?}");
+            for number in 0..table.rows() {
                 assert!(table.name(number.into()).len() < table.stride() as usize);
             }
         }

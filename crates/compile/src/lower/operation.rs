@@ -230,14 +230,14 @@ impl Lower<'_> {
         let number = self.scalar(number)?;
         let number = if table == Table::Errors { self.magnitude(number) } else { number };
         let (map, offset) = self.shared.names(table);
-        let last = self.func.int(i64::from(table.len()));
+        let last = self.func.int(i64::from(table.rows()));
         let (known, unknown) = (self.func.new_block(), self.func.new_block());
         let (after, row) = self.func.new_join(ValueTy::Int);
         self.func.branch(CmpOp::ULt, number, last, known, unknown);
         self.func.enter(known);
         self.func.jump(after, &[number]);
         self.func.enter(unknown);
-        let last = self.func.int(i64::from(table.len()));
+        let last = self.func.int(i64::from(table.rows()));
         self.func.jump(after, &[last]);
         self.func.enter(after);
         let distance = self.func.bin_imm(BinOp::Mul, row, i64::from(table.stride()));

@@ -94,7 +94,7 @@ impl Shared {
             return (map, offset);
         }
         let offset = self.constants.len() as u32;
-        for number in 0..=table.len() {
+        for number in 0..=table.rows() {
             let end = self.constants.len() + table.stride() as usize;
             self.constants.extend(table.name(number.into()).as_bytes());
             self.constants.resize(end, 0);
