@@ -6,6 +6,7 @@
 //! A command line goes through `cli`, which finds the command in its object's table in `commands`. The command
 //! collects what the kernel knows (`collect`) into a `model`, and `plain` or `json` write it.
 
+pub mod calls;
 mod cli;
 mod collect;
 mod commands;

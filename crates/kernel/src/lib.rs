@@ -38,6 +38,7 @@ pub mod netlink;
 pub mod perf;
 pub mod poll;
 pub mod proc;
+pub mod ptrace;
 pub mod ringbuf;
 pub mod shell;
 pub mod signals;

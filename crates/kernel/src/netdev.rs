@@ -12,6 +12,11 @@ pub fn name(ifindex: u32, netns_dev: u64, netns_ino: u64) -> Option<String> {
     if (own.dev(), own.ino()) != (netns_dev, netns_ino) {
         return None;
     }
+    interface_name(ifindex)
+}
+
+/// The name of a device in our network namespace.
+pub fn interface_name(ifindex: u32) -> Option<String> {
     std::fs::read_dir(Path::new("/sys/class/net")).ok()?.find_map(|entry| {
         let entry = entry.ok()?;
         let number = std::fs::read_to_string(entry.path().join("ifindex")).ok()?;

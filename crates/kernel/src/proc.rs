@@ -68,6 +68,20 @@ pub fn threads(pid: i32) -> Result<Vec<i32>> {
     numbers(&process_file(pid, "task"))
 }
 
+/// What a descriptor of a process is: a path, or `anon_inode:bpf-map` and its like.
+pub fn fd_target(pid: i32, fd: i32) -> Option<String> {
+    let target = std::fs::read_link(process_file(pid, &format!("fd/{fd}"))).ok()?;
+    Some(target.to_string_lossy().into_owned())
+}
+
+/// Our capabilities that are in effect, a bit for each.
+pub fn effective_capabilities() -> Option<u64> {
+    let status = read(Path::new("/proc/self/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
+}
+
 /// When the kernel booted, in seconds since 1970.
 pub fn boot_time() -> Result<i64> {
     let path = Path::new("/proc/stat");

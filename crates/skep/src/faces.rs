@@ -38,6 +38,12 @@ pub static FACES: &[Face] = &[
         run: inspect,
     },
     Face {
+        name: "bpfsnoop",
+        link: Some("bpfsnoop"),
+        summary: "show every bpf(2) call of a command and its children, or of a process",
+        run: skep_inspect::calls::main,
+    },
+    Face {
         name: "tools",
         link: None,
         summary: "list the ready-made tools, or run one: skep tools NAME, skep NAME",

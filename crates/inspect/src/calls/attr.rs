@@ -1,0 +1,716 @@
+//! The attributes of each command of bpf(2), as far as the caller filled them (include/uapi/linux/bpf.h).
+
+use skep_kernel::bpf::{AttachType, Cmd, MapType, ProgType};
+
+use super::flags::{self, Set};
+use super::node::Node;
+
+/// Longest structure of attributes that the kernel takes: a page.
+pub const MAX_SIZE: u32 = 4096;
+
+/// The caller, as far as its memory and descriptors are concerned.
+pub trait Caller {
+    /// As many of `len` bytes at an address as can be read.
+    fn read(&self, address: u64, len: usize) -> Vec<u8>;
+    /// What a descriptor is.
+    fn fd_path(&self, fd: i32) -> Option<String>;
+    /// The name of a network interface.
+    fn interface(&self, index: u32) -> Option<String>;
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Detail {
+    /// Instructions, structures and bytes beyond what is known.
+    pub verbose: bool,
+    /// What descriptors are.
+    pub paths: bool,
+    /// Bytes of a text that are shown at most.
+    pub text: usize,
+}
+
+/// A call: its attributes before and after it.
+pub struct Call<'a> {
+    /// The command.
+    pub cmd: Cmd,
+    /// Where the attributes are.
+    pub address: u64,
+    /// How many bytes the caller says they have.
+    pub size: u32,
+    /// The attributes as the kernel found them.
+    pub before: &'a [u8],
+    /// The attributes as the kernel left them.
+    pub after: &'a [u8],
+    /// The structure that BPF_OBJ_GET_INFO_BY_FD was given.
+    pub info: &'a [u8],
+    /// Whether the call succeeded.
+    pub success: bool,
+    /// The caller's memory.
+    pub caller: &'a dyn Caller,
+    /// What is shown.
+    pub detail: Detail,
+}
+
+impl Call<'_> {
+    /// The attributes as a tree; the address alone where they cannot be read or the command is not known.
+    pub fn decode(&self) -> Node {
+        let readable = self.size > 0 && self.size <= MAX_SIZE && self.before.len() == self.size as usize;
+        let Some(command) = command(self.cmd).filter(|_| readable) else {
+            return Node::Address(self.address);
+        };
+        let mut fields = Fields { call: self, out: Vec::new() };
+        (command.fields)(&mut fields);
+        let mut out = fields.out;
+        if let Some(group) = command.group {
+            out = vec![(group, Node::Struct(out))];
+        }
+        let extra = self.before.get(command.size..).unwrap_or(&[]);
+        if extra.iter().any(|byte| *byte != 0) || (self.detail.verbose && !extra.is_empty()) {
+            let shown = self.detail.verbose;
+            out.push(("extra_data", Node::Extra { at: command.size, bytes: extra.to_vec(), shown }));
+        }
+        Node::Struct(out)
+    }
+}
+
+/// What a command takes.
+struct Command {
+    /// The structure within the union that holds all of it, if it has a name.
+    group: Option<&'static str>,
+    /// Bytes that are known.
+    size: usize,
+    /// Shows each.
+    fields: fn(&mut Fields<'_>),
+}
+
+fn command(cmd: Cmd) -> Option<Command> {
+    let (group, size, fields): (_, _, fn(&mut Fields<'_>)) = match cmd {
+        Cmd::MAP_CREATE => (None, 92, map_create),
+        Cmd::MAP_LOOKUP_ELEM | Cmd::MAP_LOOKUP_AND_DELETE_ELEM => (None, 32, map_lookup),
+        Cmd::MAP_UPDATE_ELEM => (None, 32, map_update),
+        Cmd::MAP_DELETE_ELEM => (None, 16, map_delete),
+        Cmd::MAP_GET_NEXT_KEY => (None, 24, map_next_key),
+        Cmd::PROG_LOAD => (None, 168, prog_load),
+        Cmd::OBJ_PIN | Cmd::OBJ_GET => (None, 20, object),
+        Cmd::PROG_ATTACH | Cmd::PROG_DETACH => (None, 32, prog_attach),
+        Cmd::PROG_TEST_RUN => (Some("test"), 76, test_run),
+        Cmd::PROG_GET_NEXT_ID | Cmd::MAP_GET_NEXT_ID | Cmd::BTF_GET_NEXT_ID | Cmd::LINK_GET_NEXT_ID => {
+            (None, 8, next_id)
+        }
+        Cmd::PROG_GET_FD_BY_ID => (None, 4, |f| f.int("prog_id", 0)),
+        Cmd::LINK_GET_FD_BY_ID => (None, 4, |f| f.int("link_id", 0)),
+        Cmd::MAP_GET_FD_BY_ID => (None, 12, |f| {
+            f.int("map_id", 0);
+            f.flags("open_flags", 8, &flags::OPEN);
+        }),
+        Cmd::BTF_GET_FD_BY_ID => (None, 16, |f| {
+            f.int("btf_id", 0);
+            f.flags("open_flags", 8, &flags::OPEN);
+            f.fd("fd_by_id_token_fd", 12);
+        }),
+        Cmd::OBJ_GET_INFO_BY_FD => (Some("info"), 16, super::info::object_info),
+        Cmd::PROG_QUERY => (Some("query"), 64, prog_query),
+        Cmd::RAW_TRACEPOINT_OPEN => (Some("raw_tracepoint"), 24, |f| {
+            f.text_at("name", 0, 128);
+            f.fd("prog_fd", 8);
+            f.hex("cookie", 16);
+        }),
+        Cmd::BTF_LOAD => (None, 40, btf_load),
+        Cmd::TASK_FD_QUERY => (Some("task_fd_query"), 48, task_fd_query),
+        Cmd::MAP_FREEZE => (None, 4, |f| f.fd("map_fd", 0)),
+        Cmd::MAP_LOOKUP_BATCH | Cmd::MAP_LOOKUP_AND_DELETE_BATCH => (Some("batch"), 56, batch_lookup),
+        Cmd::MAP_UPDATE_BATCH => (Some("batch"), 56, |f| batch_change(f, true)),
+        Cmd::MAP_DELETE_BATCH => (Some("batch"), 56, |f| batch_change(f, false)),
+        Cmd::LINK_CREATE => (Some("link_create"), 64, link_create),
+        Cmd::LINK_UPDATE => (Some("link_update"), 16, link_update),
+        Cmd::ENABLE_STATS => (Some("enable_stats"), 4, |f| {
+            f.name("type", 0, |value| (value == 0).then(|| "BPF_STATS_RUN_TIME".into()), "BPF_STATS_");
+        }),
+        Cmd::ITER_CREATE => (Some("iter_create"), 8, |f| {
+            f.fd("link_fd", 0);
+            f.hex32("flags", 4);
+        }),
+        Cmd::LINK_DETACH => (Some("link_detach"), 4, |f| f.fd("link_fd", 0)),
+        Cmd::PROG_BIND_MAP => (Some("prog_bind_map"), 12, |f| {
+            f.fd("prog_fd", 0);
+            f.fd("map_fd", 4);
+            f.hex32("flags", 8);
+        }),
+        Cmd::TOKEN_CREATE => (Some("token_create"), 8, |f| {
+            f.hex32("flags", 0);
+            f.fd("bpffs_fd", 4);
+        }),
+        Cmd::PROG_STREAM_READ_BY_FD => (Some("prog_stream_read"), 20, stream_read),
+        Cmd::PROG_ASSOC_STRUCT_OPS => (Some("prog_assoc_struct_ops"), 12, |f| {
+            f.fd("map_fd", 0);
+            f.fd("prog_fd", 4);
+            f.hex32("flags", 8);
+        }),
+        _ => return None,
+    };
+    Some(Command { group, size, fields })
+}
+
+fn map_create(f: &mut Fields<'_>) {
+    f.name("map_type", 0, map_type, "BPF_MAP_TYPE_");
+    f.int("key_size", 4);
+    f.int("value_size", 8);
+    f.int("max_entries", 12);
+    f.flags("map_flags", 16, &flags::MAP);
+    f.fd("inner_map_fd", 20);
+    const NUMA_NODE: u32 = 4;
+    if f.u32(16) & NUMA_NODE != 0 {
+        f.int("numa_node", 24);
+    }
+    f.inline_name("map_name", 28);
+    f.interface("map_ifindex", 44);
+    f.fd("btf_fd", 48);
+    f.int("btf_key_type_id", 52);
+    f.int("btf_value_type_id", 56);
+    f.int("btf_vmlinux_value_type_id", 60);
+    f.int64("map_extra", 64);
+    f.fd("value_type_btf_obj_fd", 72);
+    f.fd("map_token_fd", 76);
+    f.address("excl_prog_hash", 80);
+    f.int("excl_prog_hash_size", 88);
+}
+
+fn map_lookup(f: &mut Fields<'_>) {
+    f.fd("map_fd", 0);
+    f.address("key", 8);
+    f.address("value", 16);
+    f.flags64("flags", 24, &flags::LOOKUP);
+}
+
+fn map_update(f: &mut Fields<'_>) {
+    f.fd("map_fd", 0);
+    f.address("key", 8);
+    f.address("value", 16);
+    f.flags64("flags", 24, &flags::UPDATE);
+}
+
+fn map_delete(f: &mut Fields<'_>) {
+    f.fd("map_fd", 0);
+    f.address("key", 8);
+}
+
+fn map_next_key(f: &mut Fields<'_>) {
+    f.fd("map_fd", 0);
+    f.address("key", 8);
+    f.address("next_key", 16);
+}
+
+fn prog_load(f: &mut Fields<'_>) {
+    f.name("prog_type", 0, prog_type, "BPF_PROG_TYPE_");
+    f.int("insn_cnt", 4);
+    f.instructions("insns", 8, 4);
+    f.text_at("license", 16, 128);
+    f.int("log_level", 24);
+    f.int("log_size", 28);
+    f.log("log_buf", 32, 28);
+    f.version("kern_version", 40);
+    f.flags("prog_flags", 44, &flags::PROG);
+    f.inline_name("prog_name", 48);
+    f.interface("prog_ifindex", 64);
+    f.name("expected_attach_type", 68, attach_type, "BPF_");
+    f.fd("prog_btf_fd", 72);
+    f.int("func_info_rec_size", 76);
+    f.address("func_info", 80);
+    f.int("func_info_cnt", 88);
+    f.int("line_info_rec_size", 92);
+    f.address("line_info", 96);
+    f.int("line_info_cnt", 104);
+    f.int("attach_btf_id", 108);
+    f.fd("attach_prog_fd", 112);
+    f.int("core_relo_cnt", 116);
+    f.address("fd_array", 120);
+    f.address("core_relos", 128);
+    f.int("core_relo_rec_size", 136);
+    f.int_after("log_true_size", 140);
+    f.fd("prog_token_fd", 144);
+    f.int("fd_array_cnt", 148);
+    f.bytes_at("signature", 152, 160, true);
+    f.int("signature_size", 160);
+    f.sint("keyring_id", 164);
+}
+
+fn object(f: &mut Fields<'_>) {
+    f.text_at("pathname", 0, 4096);
+    f.fd("bpf_fd", 8);
+    f.flags("file_flags", 12, &flags::OPEN);
+    f.fd("path_fd", 16);
+}
+
+/// Attach types whose target is a network interface.
+fn targets_interface(attach: u32) -> bool {
+    attach_type(attach).is_some_and(|name| {
+        matches!(
+            name.as_str(),
+            "BPF_XDP" | "BPF_TCX_INGRESS" | "BPF_TCX_EGRESS" | "BPF_NETKIT_PRIMARY" | "BPF_NETKIT_PEER"
+        )
+    })
+}
+
+fn target(f: &mut Fields<'_>, at: usize, attach: u32) {
+    if targets_interface(attach) {
+        f.interface("target_ifindex", at);
+    } else {
+        f.fd("target_fd", at);
+    }
+}
+
+/// `BPF_F_ID`: the neighbour is named by its number, not by a descriptor.
+const BY_ID: u32 = 1 << 5;
+
+fn relative(f: &mut Fields<'_>, at: usize, flags: u32) {
+    if flags & BY_ID != 0 {
+        f.int("relative_id", at);
+    } else {
+        f.fd("relative_fd", at);
+    }
+}
+
+fn prog_attach(f: &mut Fields<'_>) {
+    target(f, 0, f.u32(8));
+    f.fd("attach_bpf_fd", 4);
+    f.name("attach_type", 8, attach_type, "BPF_");
+    f.flags("attach_flags", 12, &flags::ATTACH);
+    f.fd("replace_bpf_fd", 16);
+    relative(f, 20, f.u32(12));
+    f.int64("expected_revision", 24);
+}
+
+fn test_run(f: &mut Fields<'_>) {
+    f.fd("prog_fd", 0);
+    f.int_changed("retval", 4);
+    f.int("data_size_in", 8);
+    f.int_changed("data_size_out", 12);
+    f.address("data_in", 16);
+    f.address("data_out", 24);
+    f.int("repeat", 32);
+    f.int_changed("duration", 36);
+    f.int("ctx_size_in", 40);
+    f.int_changed("ctx_size_out", 44);
+    f.address("ctx_in", 48);
+    f.address("ctx_out", 56);
+    f.flags("flags", 64, &flags::TEST);
+    f.int("cpu", 68);
+    f.int("batch_size", 72);
+}
+
+fn next_id(f: &mut Fields<'_>) {
+    f.int("start_id", 0);
+    f.int_after("next_id", 4);
+}
+
+fn prog_query(f: &mut Fields<'_>) {
+    target(f, 0, f.u32(4));
+    f.name("attach_type", 4, attach_type, "BPF_");
+    f.flags("query_flags", 8, &flags::QUERY);
+    f.push("attach_flags", 12, |f| flags::ATTACH.of(u64::from(f.after(12))));
+    f.list32("prog_ids", 16, 24);
+    f.int_changed("prog_cnt", 24);
+    f.list32("prog_attach_flags", 32, 24);
+    f.list32("link_ids", 40, 24);
+    f.list32("link_attach_flags", 48, 24);
+    f.push("revision", 56, |f| Node::Hex(f.u64_after(56)));
+}
+
+fn btf_load(f: &mut Fields<'_>) {
+    f.bytes_at("btf", 0, 16, false);
+    f.log("btf_log_buf", 8, 20);
+    f.int("btf_size", 16);
+    f.int("btf_log_size", 20);
+    f.int("btf_log_level", 24);
+    f.int_after("btf_log_true_size", 28);
+    f.flags("btf_flags", 32, &flags::OPEN);
+    f.fd("btf_token_fd", 36);
+}
+
+fn task_fd_query(f: &mut Fields<'_>) {
+    const TYPES: [&str; 6] = ["RAW_TRACEPOINT", "TRACEPOINT", "KPROBE", "KRETPROBE", "UPROBE", "URETPROBE"];
+    f.int("pid", 0);
+    f.int("fd", 4);
+    f.int("flags", 8);
+    f.int_changed("buf_len", 12);
+    f.push("buf", 16, |f| if f.success() { f.text(16, 4096) } else { Node::Address(f.u64(16)) });
+    f.int_after("prog_id", 24);
+    f.push("fd_type", 28, |f| {
+        let value = f.after(28);
+        let name = TYPES.get(value as usize).map(|name| format!("BPF_FD_TYPE_{name}"));
+        Node::Name { value: u64::from(value), name, set: "BPF_FD_TYPE_" }
+    });
+    f.push("probe_offset", 32, |f| Node::Hex(f.u64_after(32)));
+    f.push("probe_addr", 40, |f| Node::Hex(f.u64_after(40)));
+}
+
+fn batch_lookup(f: &mut Fields<'_>) {
+    f.address("in_batch", 0);
+    f.address("out_batch", 8);
+    f.address("keys", 16);
+    f.address("values", 24);
+    f.int_changed("count", 32);
+    f.fd("map_fd", 36);
+    f.flags64("elem_flags", 40, &flags::LOOKUP);
+    f.hex("flags", 48);
+}
+
+fn batch_change(f: &mut Fields<'_>, update: bool) {
+    f.address("keys", 16);
+    if update {
+        f.address("values", 24);
+    }
+    f.int_changed("count", 32);
+    f.fd("map_fd", 36);
+    f.flags64("elem_flags", 40, if update { &flags::UPDATE } else { &flags::LOOKUP });
+    f.hex("flags", 48);
+}
+
+fn link_create(f: &mut Fields<'_>) {
+    let attach = f.u32(8);
+    f.fd("prog_fd", 0);
+    target(f, 4, attach);
+    f.name("attach_type", 8, attach_type, "BPF_");
+    f.flags("flags", 12, &flags::ATTACH);
+    let name = attach_type(attach).unwrap_or_default();
+    let neighbour = |f: &mut Fields<'_>| {
+        relative(f, 16, f.u32(12));
+        f.hex("expected_revision", 24);
+    };
+    match name.as_str() {
+        "BPF_TRACE_ITER" => {
+            f.push("iter_info", 16, Fields::iter_info);
+            f.int("iter_info_len", 24);
+        }
+        "BPF_PERF_EVENT" => f.group("perf_event", 16, |f| f.hex("bpf_cookie", 16)),
+        "BPF_TRACE_FENTRY" | "BPF_TRACE_FEXIT" | "BPF_MODIFY_RETURN" | "BPF_LSM_MAC"
+        | "BPF_TRACE_FSESSION" => {
+            f.group("tracing", 16, |f| {
+                f.int("target_btf_id", 16);
+                f.hex("cookie", 24);
+            });
+        }
+        "BPF_TRACE_FENTRY_MULTI" | "BPF_TRACE_FEXIT_MULTI" | "BPF_TRACE_FSESSION_MULTI" => {
+            f.group("tracing_multi", 16, |f| {
+                f.list32("ids", 16, 32);
+                f.list64("cookies", 24, 32);
+                f.int("cnt", 32);
+            });
+        }
+        "BPF_TRACE_KPROBE_MULTI" | "BPF_TRACE_KPROBE_SESSION" => f.group("kprobe_multi", 16, |f| {
+            f.flags("flags", 16, &flags::KPROBE_MULTI);
+            f.int("cnt", 20);
+            f.texts("syms", 24, 20);
+            f.list64("addrs", 32, 20);
+            f.list64("cookies", 40, 20);
+        }),
+        "BPF_TRACE_UPROBE_MULTI" | "BPF_TRACE_UPROBE_SESSION" => f.group("uprobe_multi", 16, |f| {
+            f.text_at("path", 16, 4096);
+            f.list64("offsets", 24, 48);
+            f.list64("ref_ctr_offsets", 32, 48);
+            f.list64("cookies", 40, 48);
+            f.int("cnt", 48);
+            f.flags("flags", 52, &flags::UPROBE_MULTI);
+            f.int("pid", 56);
+            f.int("path_fd", 60);
+        }),
+        "BPF_NETFILTER" => f.group("netfilter", 16, |f| {
+            f.int("pf", 16);
+            f.int("hooknum", 20);
+            f.sint("priority", 24);
+            f.hex32("flags", 28);
+        }),
+        "BPF_TCX_INGRESS" | "BPF_TCX_EGRESS" => f.group("tcx", 16, neighbour),
+        "BPF_NETKIT_PRIMARY" | "BPF_NETKIT_PEER" => f.group("netkit", 16, neighbour),
+        name if name.starts_with("BPF_CGROUP_") => f.group("cgroup", 16, neighbour),
+        _ => {}
+    }
+}
+
+fn link_update(f: &mut Fields<'_>) {
+    const REPLACE: u32 = 4;
+    f.fd("link_fd", 0);
+    f.fd("new_prog_fd", 4);
+    f.flags("flags", 8, &flags::ATTACH);
+    if f.u32(8) & REPLACE != 0 {
+        f.fd("old_prog_fd", 12);
+    }
+}
+
+fn stream_read(f: &mut Fields<'_>) {
+    f.push("stream_buf", 0, |f| {
+        if f.success() { f.bytes(0, f.u32(8) as usize, false) } else { Node::Address(f.u64(0)) }
+    });
+    f.int("stream_buf_len", 8);
+    f.int("stream_id", 12);
+    f.fd("prog_fd", 16);
+}
+
+pub(super) fn map_type(value: u32) -> Option<String> {
+    MapType(value).name().map(|name| format!("BPF_MAP_TYPE_{}", name.to_uppercase()))
+}
+
+pub(super) fn prog_type(value: u32) -> Option<String> {
+    ProgType(value).name().map(|name| format!("BPF_PROG_TYPE_{}", name.to_uppercase()))
+}
+
+pub(super) fn attach_type(value: u32) -> Option<String> {
+    AttachType(value).name().map(|name| format!("BPF_{}", name.to_uppercase()))
+}
+
+/// Takes the fields of a call one after the other, as far as its attributes reach.
+pub(super) struct Fields<'a> {
+    pub(super) call: &'a Call<'a>,
+    out: Vec<(&'static str, Node)>,
+}
+
+impl Fields<'_> {
+    /// One more field, if the attributes reach so far.
+    pub(super) fn push(&mut self, name: &'static str, at: usize, node: impl FnOnce(&Self) -> Node) {
+        if at < self.call.before.len() {
+            let node = node(self);
+            self.out.push((name, node));
+        }
+    }
+
+    /// Fields in a structure of their own.
+    fn group(&mut self, name: &'static str, at: usize, fields: impl FnOnce(&mut Self)) {
+        if at < self.call.before.len() {
+            let outer = std::mem::take(&mut self.out);
+            fields(self);
+            let inner = std::mem::replace(&mut self.out, outer);
+            self.out.push((name, Node::Struct(inner)));
+        }
+    }
+
+    fn success(&self) -> bool {
+        self.call.success
+    }
+
+    pub(super) fn u32(&self, at: usize) -> u32 {
+        u32_at(self.call.before, at)
+    }
+
+    pub(super) fn after(&self, at: usize) -> u32 {
+        u32_at(self.call.after, at)
+    }
+
+    pub(super) fn u64(&self, at: usize) -> u64 {
+        u64_at(self.call.before, at)
+    }
+
+    fn u64_after(&self, at: usize) -> u64 {
+        u64_at(self.call.after, at)
+    }
+
+    fn int(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Int(i64::from(f.u32(at))));
+    }
+
+    fn sint(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Int(i64::from(f.u32(at) as i32)));
+    }
+
+    fn int64(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Int(f.u64(at) as i64));
+    }
+
+    fn int_after(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Int(i64::from(f.after(at))));
+    }
+
+    /// A number that the kernel may have changed.
+    pub(super) fn int_changed(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| {
+            let (before, after) = (Node::Int(i64::from(f.u32(at))), Node::Int(i64::from(f.after(at))));
+            if before == after { before } else { Node::Changed(Box::new(before), Box::new(after)) }
+        });
+    }
+
+    fn hex(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Hex(f.u64(at)));
+    }
+
+    fn hex32(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Hex(u64::from(f.u32(at))));
+    }
+
+    fn version(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Version(f.u32(at)));
+    }
+
+    pub(super) fn address(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| Node::Address(f.u64(at)));
+    }
+
+    pub(super) fn fd(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| {
+            let fd = f.u32(at) as i32;
+            Node::Fd(fd, f.call.detail.paths.then(|| f.call.caller.fd_path(fd)).flatten())
+        });
+    }
+
+    fn interface(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| {
+            let index = f.u32(at);
+            Node::Interface(index, f.call.caller.interface(index).filter(|_| index != 0))
+        });
+    }
+
+    fn name(
+        &mut self,
+        name: &'static str,
+        at: usize,
+        names: impl Fn(u32) -> Option<String>,
+        set: &'static str,
+    ) {
+        self.push(name, at, |f| {
+            let value = f.u32(at);
+            Node::Name { value: u64::from(value), name: names(value), set }
+        });
+    }
+
+    fn flags(&mut self, name: &'static str, at: usize, set: &Set) {
+        self.push(name, at, |f| set.of(u64::from(f.u32(at))));
+    }
+
+    fn flags64(&mut self, name: &'static str, at: usize, set: &Set) {
+        self.push(name, at, |f| set.of(f.u64(at)));
+    }
+
+    /// A name of up to 15 bytes in the attributes themselves.
+    fn inline_name(&mut self, name: &'static str, at: usize) {
+        self.push(name, at, |f| inline_name(f.call.before, at));
+    }
+
+    fn text_at(&mut self, name: &'static str, at: usize, max: usize) {
+        self.push(name, at, |f| f.text(at, max));
+    }
+
+    /// The text that a pointer points to.
+    fn text(&self, at: usize, max: usize) -> Node {
+        text(self.call.caller, self.u64(at), max, self.call.detail.text)
+    }
+
+    fn bytes_at(&mut self, name: &'static str, at: usize, len_at: usize, hex: bool) {
+        self.push(name, at, |f| f.bytes(at, f.u32(len_at) as usize, hex));
+    }
+
+    /// The bytes that a pointer points to.
+    fn bytes(&self, at: usize, len: usize, hex: bool) -> Node {
+        let address = self.u64(at);
+        let wanted = len.min(self.call.detail.text);
+        let bytes = if address == 0 { Vec::new() } else { self.call.caller.read(address, wanted) };
+        if address == 0 || bytes.len() < wanted {
+            return Node::Address(address);
+        }
+        Node::Text { bytes, cut: len > wanted, hex }
+    }
+
+    /// The text that the verifier wrote, with details all of it.
+    fn log(&mut self, name: &'static str, at: usize, size_at: usize) {
+        self.push(name, at, |f| {
+            let (address, size) = (f.u64(at), f.u32(size_at) as usize);
+            if address == 0 || size == 0 {
+                return Node::Address(address);
+            }
+            let shown = if f.call.detail.verbose { usize::MAX } else { f.call.detail.text };
+            text(f.call.caller, address, size, shown)
+        });
+    }
+
+    /// Instructions: where they are, and with details each of them.
+    fn instructions(&mut self, name: &'static str, at: usize, count_at: usize) {
+        self.push(name, at, |f| {
+            let address = f.u64(at);
+            if !f.call.detail.verbose || address == 0 {
+                return Node::Address(address);
+            }
+            super::insns::list(f.call.caller, address, f.u32(count_at) as usize)
+        });
+    }
+
+    pub(super) fn list32(&mut self, name: &'static str, at: usize, count_at: usize) {
+        let element = |bytes: &[u8]| Node::Int(i64::from(u32_at(bytes, 0)));
+        self.push(name, at, |f| f.list(at, f.after(count_at), 4, element));
+    }
+
+    fn list64(&mut self, name: &'static str, at: usize, count_at: usize) {
+        let element = |bytes: &[u8]| Node::Hex(u64_at(bytes, 0));
+        self.push(name, at, |f| f.list(at, f.after(count_at), 8, element));
+    }
+
+    /// The elements that a pointer points to.
+    fn list(&self, at: usize, count: u32, size: usize, element: impl Fn(&[u8]) -> Node) -> Node {
+        /// As many as are shown; with details, all.
+        const SHOWN: usize = 32;
+        let address = self.u64(at);
+        if address == 0 {
+            return Node::Address(0);
+        }
+        let count = count as usize;
+        let shown = if self.call.detail.verbose { count } else { count.min(SHOWN) };
+        let bytes = self.call.caller.read(address, shown.saturating_mul(size).min(1 << 24));
+        if bytes.is_empty() && shown > 0 {
+            return Node::Address(address);
+        }
+        Node::List(bytes.chunks_exact(size).map(element).collect(), count > bytes.len() / size)
+    }
+
+    fn texts(&mut self, name: &'static str, at: usize, count_at: usize) {
+        self.push(name, at, |f| {
+            let (caller, max) = (f.call.caller, f.call.detail.text);
+            f.list(at, f.u32(count_at), 8, |bytes| text(caller, u64_at(bytes, 0), 512, max))
+        });
+    }
+
+    fn iter_info(&self) -> Node {
+        let (address, size) = (self.u64(16), self.u32(24));
+        let bytes = self.call.caller.read(address, 4);
+        if size == 0 || bytes.len() < 4 {
+            return Node::Address(address);
+        }
+        let fd = u32_at(&bytes, 0) as i32;
+        let path = self.call.detail.paths.then(|| self.call.caller.fd_path(fd)).flatten();
+        let map = Node::Struct(vec![("map_fd", Node::Fd(fd, path))]);
+        Node::List(vec![Node::Struct(vec![("map", map)])], false)
+    }
+}
+
+/// The text at an address: its first `shown` bytes, of at most `max`.
+fn text(caller: &dyn Caller, address: u64, max: usize, shown: usize) -> Node {
+    if address == 0 {
+        return Node::Address(0);
+    }
+    let mut bytes = caller.read(address, max.min(shown.saturating_add(1)).min(1 << 24));
+    if bytes.is_empty() {
+        return Node::Address(address);
+    }
+    let end = bytes.iter().position(|byte| *byte == 0);
+    let cut = end.is_none_or(|end| end > shown);
+    bytes.truncate(end.unwrap_or(bytes.len()).min(shown));
+    Node::Text { bytes, cut, hex: false }
+}
+
+/// A name of up to 15 bytes in a structure.
+pub(super) fn inline_name(bytes: &[u8], at: usize) -> Node {
+    const LEN: usize = 16;
+    let field = bytes.get(at..bytes.len().min(at + LEN)).unwrap_or(&[]);
+    let len = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    let shown = field.get(..len.min(LEN - 1)).unwrap_or(&[]);
+    Node::Text { bytes: shown.to_vec(), cut: len == LEN, hex: false }
+}
+
+/// A number in the caller's byte order; bytes beyond the end are zero.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u64_at(bytes, at) as u32
+}
+
+/// As [`u32_at`], of 64 bits.
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    for (slot, byte) in word.iter_mut().zip(bytes.get(at..).unwrap_or(&[])) {
+        *slot = *byte;
+    }
+    u64::from_ne_bytes(word)
+}
