@@ -58,14 +58,14 @@ impl Call<'_> {
         let Some(command) = command(self.cmd).filter(|_| readable) else {
             return Node::Address(self.address);
         };
-        let mut fields = Fields { call: self, out: Vec::new() };
+        let mut fields = Fields { call: self, since: 0, out: Vec::new() };
         (command.fields)(&mut fields);
         let mut out = fields.out;
         if let Some(group) = command.group {
             out = vec![(group, Node::Struct(out))];
         }
         let extra = self.before.get(command.size..).unwrap_or(&[]);
-        if extra.iter().any(|byte| *byte != 0) || (self.detail.verbose && !extra.is_empty()) {
+        if extra.iter().any(|byte| *byte != 0) {
             let shown = self.detail.verbose;
             out.push(("extra_data", Node::Extra { at: command.size, bytes: extra.to_vec(), shown }));
         }
@@ -156,21 +156,31 @@ fn map_create(f: &mut Fields<'_>) {
     f.int("key_size", 4);
     f.int("value_size", 8);
     f.int("max_entries", 12);
+    f.since(16);
     f.flags("map_flags", 16, &flags::MAP);
+    f.since(20);
     f.fd("inner_map_fd", 20);
     const NUMA_NODE: u32 = 4;
     if f.u32(16) & NUMA_NODE != 0 {
         f.int("numa_node", 24);
     }
+    f.since(28);
     f.inline_name("map_name", 28);
+    f.since(44);
     f.interface("map_ifindex", 44);
+    f.since(48);
     f.fd("btf_fd", 48);
     f.int("btf_key_type_id", 52);
     f.int("btf_value_type_id", 56);
+    f.since(60);
     f.int("btf_vmlinux_value_type_id", 60);
+    f.since(64);
     f.int64("map_extra", 64);
+    f.since(72);
     f.fd("value_type_btf_obj_fd", 72);
+    f.since(76);
     f.fd("map_token_fd", 76);
+    f.since(80);
     f.address("excl_prog_hash", 80);
     f.int("excl_prog_hash_size", 88);
 }
@@ -179,6 +189,7 @@ fn map_lookup(f: &mut Fields<'_>) {
     f.fd("map_fd", 0);
     f.address("key", 8);
     f.address("value", 16);
+    f.since(24);
     f.flags64("flags", 24, &flags::LOOKUP);
 }
 
@@ -186,6 +197,7 @@ fn map_update(f: &mut Fields<'_>) {
     f.fd("map_fd", 0);
     f.address("key", 8);
     f.address("value", 16);
+    f.since(24);
     f.flags64("flags", 24, &flags::UPDATE);
 }
 
@@ -205,14 +217,21 @@ fn prog_load(f: &mut Fields<'_>) {
     f.int("insn_cnt", 4);
     f.instructions("insns", 8, 4);
     f.text_at("license", 16, 128);
+    f.since(24);
     f.int("log_level", 24);
     f.int("log_size", 28);
     f.log("log_buf", 32, 28);
+    f.since(40);
     f.version("kern_version", 40);
+    f.since(44);
     f.flags("prog_flags", 44, &flags::PROG);
+    f.since(48);
     f.inline_name("prog_name", 48);
+    f.since(64);
     f.interface("prog_ifindex", 64);
+    f.since(68);
     f.name("expected_attach_type", 68, attach_type, "BPF_");
+    f.since(72);
     f.fd("prog_btf_fd", 72);
     f.int("func_info_rec_size", 76);
     f.address("func_info", 80);
@@ -220,15 +239,25 @@ fn prog_load(f: &mut Fields<'_>) {
     f.int("line_info_rec_size", 92);
     f.address("line_info", 96);
     f.int("line_info_cnt", 104);
+    f.since(108);
     f.int("attach_btf_id", 108);
+    f.since(112);
     f.fd("attach_prog_fd", 112);
+    // It fills a gap that was there before.
+    f.since(128);
     f.int("core_relo_cnt", 116);
+    f.since(120);
     f.address("fd_array", 120);
+    f.since(128);
     f.address("core_relos", 128);
     f.int("core_relo_rec_size", 136);
+    f.since(140);
     f.int_after("log_true_size", 140);
+    f.since(144);
     f.fd("prog_token_fd", 144);
+    f.since(148);
     f.int("fd_array_cnt", 148);
+    f.since(152);
     f.bytes_at("signature", 152, 160, true);
     f.int("signature_size", 160);
     f.sint("keyring_id", 164);
@@ -237,7 +266,9 @@ fn prog_load(f: &mut Fields<'_>) {
 fn object(f: &mut Fields<'_>) {
     f.text_at("pathname", 0, 4096);
     f.fd("bpf_fd", 8);
+    f.since(12);
     f.flags("file_flags", 12, &flags::OPEN);
+    f.since(16);
     f.fd("path_fd", 16);
 }
 
@@ -275,7 +306,9 @@ fn prog_attach(f: &mut Fields<'_>) {
     f.fd("attach_bpf_fd", 4);
     f.name("attach_type", 8, attach_type, "BPF_");
     f.flags("attach_flags", 12, &flags::ATTACH);
+    f.since(16);
     f.fd("replace_bpf_fd", 16);
+    f.since(20);
     relative(f, 20, f.u32(12));
     f.int64("expected_revision", 24);
 }
@@ -289,12 +322,15 @@ fn test_run(f: &mut Fields<'_>) {
     f.address("data_out", 24);
     f.int("repeat", 32);
     f.int_changed("duration", 36);
+    f.since(40);
     f.int("ctx_size_in", 40);
     f.int_changed("ctx_size_out", 44);
     f.address("ctx_in", 48);
     f.address("ctx_out", 56);
+    f.since(64);
     f.flags("flags", 64, &flags::TEST);
     f.int("cpu", 68);
+    f.since(72);
     f.int("batch_size", 72);
 }
 
@@ -307,13 +343,15 @@ fn prog_query(f: &mut Fields<'_>) {
     target(f, 0, f.u32(4));
     f.name("attach_type", 4, attach_type, "BPF_");
     f.flags("query_flags", 8, &flags::QUERY);
-    f.push("attach_flags", 12, |f| flags::ATTACH.of(u64::from(f.after(12))));
+    f.push("attach_flags", |f| flags::ATTACH.of(u64::from(f.after(12))));
     f.list32("prog_ids", 16, 24);
     f.int_changed("prog_cnt", 24);
+    f.since(32);
     f.list32("prog_attach_flags", 32, 24);
+    f.since(40);
     f.list32("link_ids", 40, 24);
     f.list32("link_attach_flags", 48, 24);
-    f.push("revision", 56, |f| Node::Hex(f.u64_after(56)));
+    f.push("revision", |f| Node::Hex(f.u64_after(56)));
 }
 
 fn btf_load(f: &mut Fields<'_>) {
@@ -322,7 +360,9 @@ fn btf_load(f: &mut Fields<'_>) {
     f.int("btf_size", 16);
     f.int("btf_log_size", 20);
     f.int("btf_log_level", 24);
+    f.since(28);
     f.int_after("btf_log_true_size", 28);
+    f.since(32);
     f.flags("btf_flags", 32, &flags::OPEN);
     f.fd("btf_token_fd", 36);
 }
@@ -333,15 +373,15 @@ fn task_fd_query(f: &mut Fields<'_>) {
     f.int("fd", 4);
     f.int("flags", 8);
     f.int_changed("buf_len", 12);
-    f.push("buf", 16, |f| if f.success() { f.text(16, 4096) } else { Node::Address(f.u64(16)) });
+    f.push("buf", |f| if f.success() { f.text(16, 4096) } else { Node::Address(f.u64(16)) });
     f.int_after("prog_id", 24);
-    f.push("fd_type", 28, |f| {
+    f.push("fd_type", |f| {
         let value = f.after(28);
         let name = TYPES.get(value as usize).map(|name| format!("BPF_FD_TYPE_{name}"));
         Node::Name { value: u64::from(value), name, set: "BPF_FD_TYPE_" }
     });
-    f.push("probe_offset", 32, |f| Node::Hex(f.u64_after(32)));
-    f.push("probe_addr", 40, |f| Node::Hex(f.u64_after(40)));
+    f.push("probe_offset", |f| Node::Hex(f.u64_after(32)));
+    f.push("probe_addr", |f| Node::Hex(f.u64_after(40)));
 }
 
 fn batch_lookup(f: &mut Fields<'_>) {
@@ -372,6 +412,7 @@ fn link_create(f: &mut Fields<'_>) {
     target(f, 4, attach);
     f.name("attach_type", 8, attach_type, "BPF_");
     f.flags("flags", 12, &flags::ATTACH);
+    f.since(16);
     let name = attach_type(attach).unwrap_or_default();
     let neighbour = |f: &mut Fields<'_>| {
         relative(f, 16, f.u32(12));
@@ -379,32 +420,32 @@ fn link_create(f: &mut Fields<'_>) {
     };
     match name.as_str() {
         "BPF_TRACE_ITER" => {
-            f.push("iter_info", 16, Fields::iter_info);
+            f.push("iter_info", Fields::iter_info);
             f.int("iter_info_len", 24);
         }
-        "BPF_PERF_EVENT" => f.group("perf_event", 16, |f| f.hex("bpf_cookie", 16)),
+        "BPF_PERF_EVENT" => f.group("perf_event", |f| f.hex("bpf_cookie", 16)),
         "BPF_TRACE_FENTRY" | "BPF_TRACE_FEXIT" | "BPF_MODIFY_RETURN" | "BPF_LSM_MAC"
         | "BPF_TRACE_FSESSION" => {
-            f.group("tracing", 16, |f| {
+            f.group("tracing", |f| {
                 f.int("target_btf_id", 16);
                 f.hex("cookie", 24);
             });
         }
         "BPF_TRACE_FENTRY_MULTI" | "BPF_TRACE_FEXIT_MULTI" | "BPF_TRACE_FSESSION_MULTI" => {
-            f.group("tracing_multi", 16, |f| {
+            f.group("tracing_multi", |f| {
                 f.list32("ids", 16, 32);
                 f.list64("cookies", 24, 32);
                 f.int("cnt", 32);
             });
         }
-        "BPF_TRACE_KPROBE_MULTI" | "BPF_TRACE_KPROBE_SESSION" => f.group("kprobe_multi", 16, |f| {
+        "BPF_TRACE_KPROBE_MULTI" | "BPF_TRACE_KPROBE_SESSION" => f.group("kprobe_multi", |f| {
             f.flags("flags", 16, &flags::KPROBE_MULTI);
             f.int("cnt", 20);
             f.texts("syms", 24, 20);
             f.list64("addrs", 32, 20);
             f.list64("cookies", 40, 20);
         }),
-        "BPF_TRACE_UPROBE_MULTI" | "BPF_TRACE_UPROBE_SESSION" => f.group("uprobe_multi", 16, |f| {
+        "BPF_TRACE_UPROBE_MULTI" | "BPF_TRACE_UPROBE_SESSION" => f.group("uprobe_multi", |f| {
             f.text_at("path", 16, 4096);
             f.list64("offsets", 24, 48);
             f.list64("ref_ctr_offsets", 32, 48);
@@ -414,15 +455,18 @@ fn link_create(f: &mut Fields<'_>) {
             f.int("pid", 56);
             f.int("path_fd", 60);
         }),
-        "BPF_NETFILTER" => f.group("netfilter", 16, |f| {
+        "BPF_NETFILTER" => f.group("netfilter", |f| {
             f.int("pf", 16);
             f.int("hooknum", 20);
             f.sint("priority", 24);
             f.hex32("flags", 28);
         }),
-        "BPF_TCX_INGRESS" | "BPF_TCX_EGRESS" => f.group("tcx", 16, neighbour),
-        "BPF_NETKIT_PRIMARY" | "BPF_NETKIT_PEER" => f.group("netkit", 16, neighbour),
-        name if name.starts_with("BPF_CGROUP_") => f.group("cgroup", 16, neighbour),
+        "BPF_TCX_INGRESS" | "BPF_TCX_EGRESS" => f.group("tcx", neighbour),
+        "BPF_NETKIT_PRIMARY" | "BPF_NETKIT_PEER" => f.group("netkit", neighbour),
+        // Older callers know of no order there.
+        name if name.starts_with("BPF_CGROUP_") && (f.u32(16), f.u64(24)) != (0, 0) => {
+            f.group("cgroup", neighbour)
+        }
         _ => {}
     }
 }
@@ -438,7 +482,7 @@ fn link_update(f: &mut Fields<'_>) {
 }
 
 fn stream_read(f: &mut Fields<'_>) {
-    f.push("stream_buf", 0, |f| {
+    f.push("stream_buf", |f| {
         if f.success() { f.bytes(0, f.u32(8) as usize, false) } else { Node::Address(f.u64(0)) }
     });
     f.int("stream_buf_len", 8);
@@ -461,21 +505,29 @@ pub(super) fn attach_type(value: u32) -> Option<String> {
 /// Takes the fields of a call one after the other, as far as its attributes reach.
 pub(super) struct Fields<'a> {
     pub(super) call: &'a Call<'a>,
+    /// Where the fields begin that came with one version of the kernel.
+    since: usize,
     out: Vec<(&'static str, Node)>,
 }
 
 impl Fields<'_> {
-    /// One more field, if the attributes reach so far.
-    pub(super) fn push(&mut self, name: &'static str, at: usize, node: impl FnOnce(&Self) -> Node) {
-        if at < self.call.before.len() {
+    /// What follows came together, with a later version of the kernel: it is shown as a whole, if the attributes
+    /// reach so far.
+    fn since(&mut self, at: usize) {
+        self.since = at;
+    }
+
+    /// One more field, if its version's part of the attributes is there.
+    pub(super) fn push(&mut self, name: &'static str, node: impl FnOnce(&Self) -> Node) {
+        if self.since < self.call.before.len() {
             let node = node(self);
             self.out.push((name, node));
         }
     }
 
     /// Fields in a structure of their own.
-    fn group(&mut self, name: &'static str, at: usize, fields: impl FnOnce(&mut Self)) {
-        if at < self.call.before.len() {
+    fn group(&mut self, name: &'static str, fields: impl FnOnce(&mut Self)) {
+        if self.since < self.call.before.len() {
             let outer = std::mem::take(&mut self.out);
             fields(self);
             let inner = std::mem::replace(&mut self.out, outer);
@@ -504,54 +556,54 @@ impl Fields<'_> {
     }
 
     fn int(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Int(i64::from(f.u32(at))));
+        self.push(name, |f| Node::Int(i64::from(f.u32(at))));
     }
 
     fn sint(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Int(i64::from(f.u32(at) as i32)));
+        self.push(name, |f| Node::Int(i64::from(f.u32(at) as i32)));
     }
 
     fn int64(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Int(f.u64(at) as i64));
+        self.push(name, |f| Node::Int(f.u64(at) as i64));
     }
 
     fn int_after(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Int(i64::from(f.after(at))));
+        self.push(name, |f| Node::Int(i64::from(f.after(at))));
     }
 
     /// A number that the kernel may have changed.
     pub(super) fn int_changed(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let (before, after) = (Node::Int(i64::from(f.u32(at))), Node::Int(i64::from(f.after(at))));
             if before == after { before } else { Node::Changed(Box::new(before), Box::new(after)) }
         });
     }
 
     fn hex(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Hex(f.u64(at)));
+        self.push(name, |f| Node::Hex(f.u64(at)));
     }
 
     fn hex32(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Hex(u64::from(f.u32(at))));
+        self.push(name, |f| Node::Hex(u64::from(f.u32(at))));
     }
 
     fn version(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Version(f.u32(at)));
+        self.push(name, |f| Node::Version(f.u32(at)));
     }
 
     pub(super) fn address(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| Node::Address(f.u64(at)));
+        self.push(name, |f| Node::Address(f.u64(at)));
     }
 
     pub(super) fn fd(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let fd = f.u32(at) as i32;
             Node::Fd(fd, f.call.detail.paths.then(|| f.call.caller.fd_path(fd)).flatten())
         });
     }
 
     fn interface(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let index = f.u32(at);
             Node::Interface(index, f.call.caller.interface(index).filter(|_| index != 0))
         });
@@ -564,27 +616,27 @@ impl Fields<'_> {
         names: impl Fn(u32) -> Option<String>,
         set: &'static str,
     ) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let value = f.u32(at);
             Node::Name { value: u64::from(value), name: names(value), set }
         });
     }
 
     fn flags(&mut self, name: &'static str, at: usize, set: &Set) {
-        self.push(name, at, |f| set.of(u64::from(f.u32(at))));
+        self.push(name, |f| set.of(u64::from(f.u32(at))));
     }
 
     fn flags64(&mut self, name: &'static str, at: usize, set: &Set) {
-        self.push(name, at, |f| set.of(f.u64(at)));
+        self.push(name, |f| set.of(f.u64(at)));
     }
 
     /// A name of up to 15 bytes in the attributes themselves.
     fn inline_name(&mut self, name: &'static str, at: usize) {
-        self.push(name, at, |f| inline_name(f.call.before, at));
+        self.push(name, |f| inline_name(f.call.before, at));
     }
 
     fn text_at(&mut self, name: &'static str, at: usize, max: usize) {
-        self.push(name, at, |f| f.text(at, max));
+        self.push(name, |f| f.text(at, max));
     }
 
     /// The text that a pointer points to.
@@ -593,7 +645,7 @@ impl Fields<'_> {
     }
 
     fn bytes_at(&mut self, name: &'static str, at: usize, len_at: usize, hex: bool) {
-        self.push(name, at, |f| f.bytes(at, f.u32(len_at) as usize, hex));
+        self.push(name, |f| f.bytes(at, f.u32(len_at) as usize, hex));
     }
 
     /// The bytes that a pointer points to.
@@ -609,7 +661,7 @@ impl Fields<'_> {
 
     /// The text that the verifier wrote, with details all of it.
     fn log(&mut self, name: &'static str, at: usize, size_at: usize) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let (address, size) = (f.u64(at), f.u32(size_at) as usize);
             if address == 0 || size == 0 {
                 return Node::Address(address);
@@ -621,7 +673,7 @@ impl Fields<'_> {
 
     /// Instructions: where they are, and with details each of them.
     fn instructions(&mut self, name: &'static str, at: usize, count_at: usize) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let address = f.u64(at);
             if !f.call.detail.verbose || address == 0 {
                 return Node::Address(address);
@@ -632,12 +684,12 @@ impl Fields<'_> {
 
     pub(super) fn list32(&mut self, name: &'static str, at: usize, count_at: usize) {
         let element = |bytes: &[u8]| Node::Int(i64::from(u32_at(bytes, 0)));
-        self.push(name, at, |f| f.list(at, f.after(count_at), 4, element));
+        self.push(name, |f| f.list(at, f.after(count_at), 4, element));
     }
 
     fn list64(&mut self, name: &'static str, at: usize, count_at: usize) {
         let element = |bytes: &[u8]| Node::Hex(u64_at(bytes, 0));
-        self.push(name, at, |f| f.list(at, f.after(count_at), 8, element));
+        self.push(name, |f| f.list(at, f.after(count_at), 8, element));
     }
 
     /// The elements that a pointer points to.
@@ -658,7 +710,7 @@ impl Fields<'_> {
     }
 
     fn texts(&mut self, name: &'static str, at: usize, count_at: usize) {
-        self.push(name, at, |f| {
+        self.push(name, |f| {
             let (caller, max) = (f.call.caller, f.call.detail.text);
             f.list(at, f.u32(count_at), 8, |bytes| text(caller, u64_at(bytes, 0), 512, max))
         });
@@ -713,4 +765,94 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
         *slot = *byte;
     }
     u64::from_ne_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A caller whose memory is one block at an address.
+    struct Memory(u64, Vec<u8>);
+
+    impl Caller for Memory {
+        fn read(&self, address: u64, len: usize) -> Vec<u8> {
+            let Some(from) = address.checked_sub(self.0).and_then(|from| usize::try_from(from).ok()) else {
+                return Vec::new();
+            };
+            self.1.get(from..).map_or_else(Vec::new, |rest| rest[..rest.len().min(len)].to_vec())
+        }
+
+        fn fd_path(&self, fd: i32) -> Option<String> {
+            (fd == 3).then(|| "anon_inode:bpf-prog".into())
+        }
+
+        fn interface(&self, index: u32) -> Option<String> {
+            (index == 1).then(|| "lo".into())
+        }
+    }
+
+    fn shown(cmd: Cmd, words: &[u32], memory: &Memory, verbose: bool) -> String {
+        let before: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let detail = Detail { verbose, paths: verbose, text: 8 };
+        let call = Call {
+            cmd,
+            address: 0x1000,
+            size: before.len() as u32,
+            before: &before,
+            after: &before,
+            info: &[],
+            success: true,
+            caller: memory,
+            detail,
+        };
+        let node = call.decode();
+        // Both forms are there for whatever is decoded.
+        let _ = node.to_json();
+        node.to_string()
+    }
+
+    #[test]
+    fn texts_are_cut_and_quoted() {
+        let memory = Memory(0x100, b"/sys\n\"\x01\x007/a/b\0".to_vec());
+        let shown = |at: u32| shown(Cmd::OBJ_GET, &[at, 0, 3, 0x4008], &memory, false);
+        assert_eq!(
+            shown(0x100),
+            r#"{pathname="/sys\n\"\1", bpf_fd=3, file_flags=BPF_F_RDONLY|BPF_F_PATH_FD}"#
+        );
+        assert_eq!(shown(0x108), r#"{pathname="7/a/b", bpf_fd=3, file_flags=BPF_F_RDONLY|BPF_F_PATH_FD}"#);
+        assert_eq!(shown(0), "{pathname=NULL, bpf_fd=3, file_flags=BPF_F_RDONLY|BPF_F_PATH_FD}");
+        assert_eq!(shown(0x4000), "{pathname=0x4000, bpf_fd=3, file_flags=BPF_F_RDONLY|BPF_F_PATH_FD}");
+    }
+
+    #[test]
+    fn targets_are_descriptors_or_interfaces() {
+        let memory = Memory(0, Vec::new());
+        let attach = |kind: AttachType| shown(Cmd::PROG_ATTACH, &[1, 3, kind.0, 0], &memory, true);
+        assert_eq!(
+            attach(AttachType::XDP),
+            "{target_ifindex=if_nametoindex(\"lo\"), attach_bpf_fd=3<anon_inode:bpf-prog>, attach_type=BPF_XDP, attach_flags=0}"
+        );
+        assert!(attach(AttachType::LIRC_MODE2).starts_with("{target_fd=1, "));
+    }
+
+    #[test]
+    fn what_is_not_known_is_shown_as_it_is() {
+        let memory = Memory(0, Vec::new());
+        assert_eq!(shown(Cmd(77), &[1], &memory, false), "0x1000");
+        assert_eq!(shown(Cmd::MAP_FREEZE, &[1, 0, 2], &memory, false), "{map_fd=1, ...}");
+        assert_eq!(
+            shown(Cmd::MAP_FREEZE, &[1, 0x0a00], &memory, true),
+            "{map_fd=1, extra_data=\"\\x00\\x0a\\x00\\x00\" /* bytes 4..7 */}"
+        );
+    }
+
+    proptest::proptest! {
+        /// Whatever a caller hands over, there is something to show.
+        #[test]
+        fn nothing_panics(cmd in 0u32..40, words in proptest::collection::vec(proptest::num::u32::ANY, 0..60),
+                          memory in proptest::collection::vec(proptest::num::u8::ANY, 0..64), verbose: bool) {
+            let base = u64::from(words.first().copied().unwrap_or(0));
+            assert!(!shown(Cmd(cmd), &words, &Memory(base, memory), verbose).is_empty());
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::node::Node;
 pub(super) fn object_info(f: &mut Fields<'_>) {
     f.fd("bpf_fd", 0);
     f.int_changed("info_len", 4);
-    f.push("info", 8, |f| {
+    f.push("info", |f| {
         let address = f.u64(8);
         let len = f.after(4) as usize;
         let fd = f.u32(0) as i32;

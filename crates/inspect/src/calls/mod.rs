@@ -123,6 +123,9 @@ fn run(flags: &Flags) -> Result<u8, String> {
         (tracer, Some(pid))
     };
     on_signals(child.is_some(), &show)?;
+    for &tid in flags.pid.iter().chain(&child) {
+        show.lock().unwrap_or_else(PoisonError::into_inner).follows(tid);
+    }
     let detail = Detail { verbose: flags.verbose, paths: flags.decode_fds, text: flags.string_limit };
     let mut pending: HashMap<i32, Pending> = HashMap::new();
     let mut status = 0;

@@ -149,6 +149,11 @@ impl Show {
         writeln!(self.out, "{object}")
     }
 
+    /// A thread is followed from the beginning.
+    pub fn follows(&mut self, tid: i32) {
+        self.threads.insert(tid);
+    }
+
     /// A thread has appeared.
     pub fn begun(&mut self, tid: i32) -> io::Result<()> {
         self.threads.insert(tid);
