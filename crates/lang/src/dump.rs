@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Write};
 
 use crate::hir::*;
-use crate::ty::{Agg, Space, Ty, TyKind, Types};
+use crate::ty::{Agg, Bits, Space, Ty, TyKind, Types};
 
 /// The text of a program.
 pub fn dump(program: &Program) -> String {
@@ -178,6 +178,17 @@ impl Dumper<'_> {
             ExprKind::DataLoc { offset, relative } => {
                 format!("{}[{offset}]:{ty}", if *relative { "rel_loc" } else { "data_loc" })
             }
+            ExprKind::Read { pointer, offset, bits } => {
+                let space = self.space(pointer.ty);
+                format!("read({}, {}):{ty}{space}", inner(pointer), place(*offset, *bits))
+            }
+            ExprKind::Part { base, offset, bits } => {
+                format!("part({}, {}):{ty}", inner(base), place(i64::from(*offset), *bits))
+            }
+            ExprKind::ElementAddress { pointer, offset, index, len } => {
+                format!("element({}, {offset}, {} of {len}):{ty}", inner(pointer), inner(index))
+            }
+            ExprKind::AddressOf(e) => format!("address({}):{ty}", inner(e)),
             ExprKind::ReadStr { pointer, length } => self.read("str", pointer, length.as_deref(), &ty, probe),
             ExprKind::ReadBuf { pointer, length } => self.read("buf", pointer, length.as_deref(), &ty, probe),
             ExprKind::Bytes { value, length } => format!("bytes({}, {}):{ty}", inner(value), inner(length)),
@@ -217,6 +228,16 @@ impl Dumper<'_> {
             TyKind::Agg(Agg::Hist { bits }) => format!("hist_t({bits})"),
             TyKind::Agg(Agg::Lhist { min, max, step }) => format!("lhist_t({min}, {max}, {step})"),
             _ => types.name(ty),
+        }
+    }
+}
+
+/// `16`, or for a bitfield `16 bits 3..8`.
+fn place(offset: i64, bits: Option<Bits>) -> String {
+    match bits {
+        None => offset.to_string(),
+        Some(Bits { shift, width }) => {
+            format!("{offset} bits {shift}..{}", u32::from(shift) + u32::from(width))
         }
     }
 }

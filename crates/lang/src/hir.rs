@@ -13,7 +13,7 @@ use std::fmt;
 
 use skep_ui::Span;
 
-use crate::ty::{Agg, Ty, Types};
+use crate::ty::{Agg, Bits, Ty, Types};
 
 /// Index into [`Program::maps`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -67,6 +67,19 @@ pub struct Config {
     pub max_cat_bytes: u32,
     /// What happens to a probe that cannot be attached.
     pub missing_probes: MissingProbes,
+    /// Whether `typeinfo` may be used.
+    pub typeinfo: Unstable,
+}
+
+/// What happens to a use of a feature that may still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unstable {
+    /// It is fine.
+    Enable,
+    /// A warning tells.
+    Warn,
+    /// It is refused.
+    Error,
 }
 
 /// See [`Config::missing_probes`].
@@ -101,6 +114,7 @@ impl Default for Config {
             perf_rb_pages: 0,
             max_cat_bytes: 10240,
             missing_probes: MissingProbes::Error,
+            typeinfo: Unstable::Error,
         }
     }
 }
@@ -645,6 +659,39 @@ pub enum ExprKind {
         /// Whether the place is counted from the end of those 32 bits.
         relative: bool,
     },
+    /// What a pointer points to, as a value of this expression's type; zeroes where it cannot be read. The
+    /// pointer's space tells how it is read.
+    Read {
+        /// Of pointer type.
+        pointer: Box<Expr>,
+        /// Bytes further on (or back) from there.
+        offset: i64,
+        /// Which bits of it, for a bitfield.
+        bits: Option<Bits>,
+    },
+    /// A part of a value in memory, as a value of this expression's type.
+    Part {
+        /// A struct, array or text.
+        base: Box<Expr>,
+        /// Bytes from its start.
+        offset: u32,
+        /// Which bits of it, for a bitfield.
+        bits: Option<Bits>,
+    },
+    /// The address of an element of an array behind a pointer; null, with a warning, beyond its end.
+    ElementAddress {
+        /// Of pointer type.
+        pointer: Box<Expr>,
+        /// Bytes further on from there, where the array begins.
+        offset: i64,
+        /// Which element, a `uint64`.
+        index: Box<Expr>,
+        /// How many there are.
+        len: u32,
+    },
+    /// `&$x`, `&@x[k]`: the address of a variable or of a map's value (null where the map has no such
+    /// key), or of where any other value is kept for now.
+    AddressOf(Box<Expr>),
     /// `str(p, n)`: a text at a pointer; its space tells how it is read. When
     /// it can't be read, it is empty.
     ReadStr {

@@ -204,7 +204,7 @@ pub enum TyKind {
     },
     /// An enum of C, an integer whose values have names: see [`Types::enum_of`].
     Enum(CType),
-    /// A type of C that the language has no values of, which pointers can point to.
+    /// A type of C that the language has no values of.
     Opaque {
         /// As C spells it.
         name: Box<str>,

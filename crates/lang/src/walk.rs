@@ -89,6 +89,9 @@ macro_rules! walkers {
                 | ExprKind::Neg(inner)
                 | ExprKind::BitNot(inner)
                 | ExprKind::Cast(inner)
+                | ExprKind::AddressOf(inner)
+                | ExprKind::Read { pointer: inner, .. }
+                | ExprKind::Part { base: inner, .. }
                 | ExprKind::Element { base: inner, .. } => $expr(inner, visit),
                 ExprKind::Binary { lhs, rhs, .. }
                 | ExprKind::Compare { lhs, rhs, .. }
@@ -109,6 +112,10 @@ macro_rules! walkers {
                 ExprKind::Block { body, value } => {
                     $block(body, visit);
                     $expr(value, visit);
+                }
+                ExprKind::ElementAddress { pointer, index, .. } => {
+                    $expr(pointer, visit);
+                    $expr(index, visit);
                 }
                 ExprKind::Bytes { value, length } => {
                     $expr(value, visit);

@@ -194,7 +194,7 @@ impl<'a> TypeInfo<'a> {
             members.push(Member { name: &field.name, ty, bit_offset, bitfield_size });
         }
         let name = known.name.split_once(' ').map_or("", |(_, name)| name);
-        let name = if name.starts_with('(') { "" } else { name };
+        let name = if name.starts_with('{') { "" } else { name };
         self.builder.struct_(name, known.size, &members)
     }
 

@@ -3,7 +3,7 @@
 
 use skep_ui::{Diagnostic, Diagnostics, Span, suggest};
 
-use crate::hir::{Config, MissingProbes};
+use crate::hir::{Config, MissingProbes, Unstable};
 use crate::syntax::ast::{ConfigBlock, ConfigValue};
 
 /// A key and what its value must look like.
@@ -33,8 +33,17 @@ enum Value {
 /// Settings that are checked, and mean nothing to this implementation so far.
 fn ignored<T>(_: &mut Config, _: T) {}
 
-const UNSTABLE: Value =
-    Value::Word { words: &["enable", "warn", "error"], listed: "unstable config", set: |_, _| {} };
+const UNSTABLE: Value = Value::Word { words: UNSTABLE_WORDS, listed: "unstable config", set: |_, _| {} };
+
+const UNSTABLE_WORDS: &[&str] = &["enable", "warn", "error"];
+
+fn unstable(word: &str) -> Unstable {
+    match word {
+        "enable" => Unstable::Enable,
+        "warn" => Unstable::Warn,
+        _ => Unstable::Error,
+    }
+}
 
 const KEYS: &[Key] = &[
     Key {
@@ -85,7 +94,14 @@ const KEYS: &[Key] = &[
     Key { name: "str_trunc_trailer", value: Value::Text(|c, text| c.str_trunc_trailer = text) },
     Key { name: "unstable_tseries", value: UNSTABLE },
     Key { name: "unstable_dw_ustack", value: UNSTABLE },
-    Key { name: "unstable_typeinfo", value: UNSTABLE },
+    Key {
+        name: "unstable_typeinfo",
+        value: Value::Word {
+            words: UNSTABLE_WORDS,
+            listed: "unstable config",
+            set: |config, word| config.typeinfo = unstable(word),
+        },
+    },
     Key { name: "unstable_import_statement", value: UNSTABLE },
     Key { name: "symbol_source", value: Value::Deprecated },
     Key { name: "max_type_res_iterations", value: Value::Deprecated },

@@ -6,7 +6,7 @@
 //! end, so none of them reaches the typed program. [`Ty::ERROR`] is the bottom of the lattice: not
 //! known (yet), or already complained about.
 
-use crate::ty::{Ty, TyKind, Types};
+use crate::ty::{Space, Ty, TyKind, Types};
 
 /// The type of a literal value while types are inferred.
 pub fn literal(types: &mut Types, value: u64) -> Ty {
@@ -80,6 +80,21 @@ pub fn join(types: &mut Types, a: Ty, b: Ty) -> Option<Ty> {
             let (bits, signed) = join_ints((*b1, *s1), (*b2, *s2));
             Some(types.int(bits, signed))
         }
+        // A number loses its names when it meets another one.
+        (TyKind::Enum(_), TyKind::Int { .. } | TyKind::Enum(_)) | (TyKind::Int { .. }, TyKind::Enum(_)) => {
+            let (bits, signed) = join_ints(types.as_int(a)?, types.as_int(b)?);
+            Some(types.int(bits, signed))
+        }
+        (TyKind::Ptr { to: x, space }, TyKind::Ptr { to: y, .. }) => {
+            let (x, y, space) = (*x, *y, *space);
+            if matches!((types.kind(x), types.kind(y)), (TyKind::Int { .. }, TyKind::Int { .. })) {
+                let to = join(types, x, y)?;
+                return Some(types.ptr(to, space));
+            }
+            let same = x == y || types.is_same_struct(x, y) || pointers(types, x, y);
+            same.then_some(a)
+        }
+        (TyKind::Struct { .. }, TyKind::Struct { .. }) => types.is_same_struct(a, b).then_some(a),
         (TyKind::Str(a), TyKind::Str(b)) => {
             let capacity = *a.max(b);
             Some(types.str(capacity))
@@ -108,6 +123,12 @@ pub fn join(types: &mut Types, a: Ty, b: Ty) -> Option<Ty> {
         }
         _ => None,
     }
+}
+
+/// Whether both are pointers, to the same type but for the memory they are addresses of.
+fn pointers(types: &mut Types, a: Ty, b: Ty) -> bool {
+    let both = matches!((types.kind(a), types.kind(b)), (TyKind::Ptr { .. }, TyKind::Ptr { .. }));
+    both && types.in_space(a, Space::Kernel) == types.in_space(b, Space::Kernel)
 }
 
 fn join_ints((b1, s1): (u8, bool), (b2, s2): (u8, bool)) -> (u8, bool) {

@@ -156,7 +156,7 @@ impl Types {
     /// those in what they point to, are addresses of.
     ///
     /// Typedefs and qualifiers are peeled off; an array of characters becomes a text. What the
-    /// language has no values of (functions, floating-point numbers) becomes [`TyKind::Opaque`].
+    /// language has no values of (floating-point numbers) becomes [`TyKind::Opaque`].
     pub fn of_btf(&mut self, source: SourceId, id: TypeId, space: Space) -> Ty {
         self.of_btf_within(source, id, space, 0)
     }
@@ -171,7 +171,8 @@ impl Types {
         let source = self.owner(source, &btf, id);
         let of = CType { source, id };
         match ty {
-            Type::Void => Ty::VOID,
+            // What a pointer to a function points to, nobody reads.
+            Type::Void | Type::FuncProto(_) | Type::Func { .. } => Ty::VOID,
             Type::Int(int) if int.is_bool() && int.size == 1 => Ty::BOOL,
             Type::Int(int) if matches!(int.size, 1 | 2 | 4 | 8) => {
                 self.int(int.size as u8 * 8, int.is_signed() || int.name == "char")
@@ -182,15 +183,14 @@ impl Types {
                 self.ptr(to, space)
             }
             Type::Array(array) => {
-                let is_text = matches!(btf.resolve(array.element), Ok((_, Type::Int(int))) if int.name == "char" && int.size == 1);
-                if is_text && array.len > 0 {
+                if array.len > 0 && self.is_char(source, &btf, array.element) {
                     return self.str(array.len);
                 }
                 let elem = self.of_btf_within(source, array.element, space, depth + 1);
                 self.intern(TyKind::Array { elem, len: array.len })
             }
             Type::Struct(_) | Type::Union(_) | Type::Fwd { .. } => {
-                self.note_struct(of, &btf);
+                self.note_struct(of, &btf, depth);
                 self.intern(TyKind::Struct { of, space })
             }
             Type::Enum(_) => {
@@ -205,6 +205,16 @@ impl Types {
         }
     }
 
+    /// Whether an array of this is a text: `char`, and in the kernel `unsigned char`, but not what is
+    /// called a number, as `u8`.
+    fn is_char(&self, source: SourceId, btf: &Btf, id: TypeId) -> bool {
+        let Ok(Some(Type::Int(int))) = btf.strip_qualifiers(id).map(|id| btf.get(id)) else { return false };
+        let of_kernel = self
+            .source(source)
+            .is_some_and(|source| matches!(source.origin, Origin::Kernel | Origin::Module(_)));
+        int.size == 1 && !int.is_bool() && (int.name == "char" || of_kernel && int.is_char())
+    }
+
     fn owner(&mut self, source: SourceId, btf: &Btf, id: TypeId) -> SourceId {
         let Some(base) = btf.base() else { return source };
         if btf.own_ids().next().is_none_or(|first| id >= first) {
@@ -214,7 +224,7 @@ impl Types {
         known.and_then(|index| u32::try_from(index).ok()).map_or(source, SourceId)
     }
 
-    fn note_struct(&mut self, of: CType, btf: &Btf) {
+    fn note_struct(&mut self, of: CType, btf: &Btf, depth: u32) {
         if self.structs.contains_key(&of) {
             return;
         }
@@ -226,7 +236,24 @@ impl Types {
             is_opaque: size.is_none(),
             fields: None,
         };
+        let is_anonymous = noted.name.ends_with("(anon)");
         self.structs.insert(of, noted);
+        if is_anonymous && let Some(ty) = btf.get(of.id) {
+            // As the original calls it: by the types in it.
+            let keyword = if matches!(ty, Type::Union(_)) { "union" } else { "struct" };
+            let members: Vec<TypeId> =
+                ty.composite().into_iter().flat_map(|of| of.members()).map(|m| m.ty).collect();
+            let members: Vec<String> = members
+                .into_iter()
+                .map(|member| {
+                    let member = self.of_btf_within(of.source, member, Space::Kernel, depth + 1);
+                    self.name(member)
+                })
+                .collect();
+            if let Some(noted) = self.structs.get_mut(&of) {
+                noted.name = format!("{keyword} {{{}}}", members.join(",")).into();
+            }
+        }
     }
 
     fn note_enum(&mut self, of: CType, btf: &Btf) {
@@ -244,6 +271,15 @@ impl Types {
         match self.kind(ty) {
             TyKind::Struct { of, .. } => self.structs.get(of),
             _ => None,
+        }
+    }
+
+    /// Whether two structs count as the same: they have one name and size, as those that a script
+    /// declares again, and those of another memory.
+    pub fn is_same_struct(&self, a: Ty, b: Ty) -> bool {
+        match (self.struct_of(a), self.struct_of(b)) {
+            (Some(a), Some(b)) => a.name == b.name && (a.size == b.size || a.is_opaque || b.is_opaque),
+            _ => false,
         }
     }
 

@@ -84,7 +84,7 @@ fn of(checker: &mut Checker<'_>, call: &Call<'_>, agg: Agg) -> Option<Aggregatio
 fn sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
     let value = checker.operand(call.args.first()?);
     match checker.types.kind(value.ty) {
-        TyKind::Int { .. } | TyKind::Bool | TyKind::Error => Some(value),
+        TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Error => Some(value),
         TyKind::Ptr { .. } => Some(checker.force(value, Ty::U64)),
         _ => {
             // The original words it differently for histograms.

@@ -7,6 +7,7 @@ mod actions;
 mod aggregate;
 mod context;
 mod maps;
+mod memory;
 mod meta;
 mod names;
 mod network;
@@ -90,6 +91,7 @@ const TABLES: &[&[Builtin]] = &[
     output::TABLE,
     actions::TABLE,
     maps::TABLE,
+    memory::TABLE,
     aggregate::TABLE,
     meta::TABLE,
 ];
@@ -99,9 +101,7 @@ const MAX_PRINTF_ARGS: usize = 128;
 
 /// Builtins of the language that are still missing.
 pub const MISSING: &[&str] = &[
-    "container_of",
     "ctx",
-    "curtask",
     "debugf",
     "dw_ustack",
     "find",
@@ -137,6 +137,11 @@ pub fn by_name(name: &str) -> Option<&'static Builtin> {
         .iter()
         .flat_map(|table| table.iter())
         .find(|builtin| builtin.name == name || builtin.aliases.contains(&name))
+}
+
+/// Whether a builtin has this name, one that is still missing included.
+pub fn is_name(name: &str) -> bool {
+    by_name(name).is_some() || MISSING.contains(&name)
 }
 
 /// All names, for suggestions.

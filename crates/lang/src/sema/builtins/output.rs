@@ -116,7 +116,7 @@ fn argument(
         TyKind::Error => None,
         TyKind::Void | TyKind::Agg(_) => unsupported_specifier(checker, call, conversion, &value),
         TyKind::Bool if numeric => Some(checker.widen_int(value)),
-        TyKind::Int { .. } => Some(checker.widen_int(value)),
+        TyKind::Int { .. } | TyKind::Enum(_) => Some(checker.widen_int(value)),
         TyKind::Ptr { .. } if numeric => Some(checker.force(value, Ty::U64)),
         _ if numeric => unsupported_specifier(checker, call, conversion, &value),
         _ => Some(checker.travelling(value)),
@@ -143,7 +143,7 @@ pub(super) fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast
     let kind = match (value.kind, checker.types.kind(value.ty)) {
         (ExprKind::Str(text), _) => return Some(text),
         (_, TyKind::Error) => return None,
-        (_, TyKind::Int { .. }) => "int".to_owned(),
+        (_, TyKind::Int { .. } | TyKind::Enum(_)) => "int".to_owned(),
         (_, TyKind::Str(_) | TyKind::Probe | TyKind::Func) => "string".to_owned(),
         _ => checker.type_name(value.ty),
     };
@@ -185,7 +185,7 @@ fn small_literal(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) ->
     let kind = match checker.types.kind(value.ty) {
         TyKind::Error => return None,
         TyKind::Str(_) => "string".to_owned(),
-        TyKind::Int { .. } => match checker.constant(&value).map(u32::try_from) {
+        TyKind::Int { .. } | TyKind::Enum(_) => match checker.constant(&value).map(u32::try_from) {
             Some(Ok(number)) => return Some(number),
             Some(Err(_)) => "number out of range".to_owned(),
             None => "int".to_owned(),
@@ -210,7 +210,7 @@ fn exit(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
         Some(code) => {
             let code = checker.value(code);
             match checker.types.kind(code.ty) {
-                TyKind::Int { .. } => checker.force(code, Ty::I64),
+                TyKind::Int { .. } | TyKind::Enum(_) => checker.force(code, Ty::I64),
                 TyKind::Error => return None,
                 kind => {
                     let kind = if matches!(kind, TyKind::Str(_)) {

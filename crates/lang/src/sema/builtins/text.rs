@@ -72,7 +72,7 @@ fn str_(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
             let pointer = pointer_in(checker, first, value);
             read(checker, pointer, length, call)
         }
-        TyKind::Int { .. } | TyKind::Ptr { .. } => read(checker, value, length, call),
+        TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Ptr { .. } => read(checker, value, length, call),
         _ => {
             let name = checker.type_name(value.ty);
             checker.error(
@@ -267,7 +267,7 @@ fn length_of(checker: &mut Checker<'_>, call: &Call<'_>, length: &ast::Expr) -> 
         });
     }
     match checker.types.kind(value.ty) {
-        TyKind::Int { .. } => Some(Length::Dynamic(checker.force(value, Ty::U64))),
+        TyKind::Int { .. } | TyKind::Enum(_) => Some(Length::Dynamic(checker.force(value, Ty::U64))),
         kind => {
             let kind = if matches!(kind, TyKind::Str(_)) {
                 "string".to_owned()
@@ -292,7 +292,7 @@ fn buf(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let Some(length) = length else { return checker.broken(call.span) };
     match checker.types.kind(value.ty) {
         TyKind::Error => return value,
-        TyKind::Int { .. } | TyKind::Ptr { .. } => {}
+        TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Ptr { .. } => {}
         TyKind::Str(_) | TyKind::Array { .. } => return bytes_of(checker, call, first, value, length),
         _ => {
             let name = checker.type_name(value.ty);

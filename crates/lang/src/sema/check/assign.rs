@@ -124,7 +124,7 @@ impl Checker<'_> {
     }
 
     fn is_number(&self, ty: Ty) -> bool {
-        matches!(self.types.kind(ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Error)
+        matches!(self.types.kind(ty), TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Error)
     }
 
     /// A value to be stored. `map` is the name of the map it goes to, if it goes to one.

@@ -23,12 +23,18 @@ impl Checker<'_> {
             return Some(node(ExprKind::Block { body, value }, to, expr.span));
         }
         match (self.types.kind(from), self.types.kind(to)) {
-            (TyKind::Int { .. }, TyKind::Int { .. }) => self.convert_int(expr, from, to),
+            (TyKind::Int { .. } | TyKind::Enum(_), TyKind::Int { .. } | TyKind::Enum(_)) => {
+                self.convert_int(expr, from, to)
+            }
             (TyKind::Str(from), TyKind::Str(capacity)) => match &expr.kind {
                 _ if from > capacity => None,
                 ExprKind::Str(_) => Some(Expr { ty: to, ..expr }),
                 _ => Some(cast(expr, to)),
             },
+            // Only types that count as the same meet here: see `infer::join`.
+            (TyKind::Ptr { .. }, TyKind::Ptr { .. }) | (TyKind::Struct { .. }, TyKind::Struct { .. }) => {
+                infer::join(&mut self.types, to, from).map(|_| cast(expr, to))
+            }
             (TyKind::Buf(from), TyKind::Buf(capacity)) if from < capacity => Some(cast(expr, to)),
             (TyKind::Tuple(from), TyKind::Tuple(elems)) if from.len() == elems.len() => {
                 let elems = elems.iter().copied().enumerate().collect::<Vec<_>>();
@@ -105,8 +111,10 @@ impl Checker<'_> {
     pub fn constant(&self, expr: &Expr) -> Option<i128> {
         let ExprKind::Int(value) = expr.kind else { return None };
         match self.types.kind(expr.ty) {
-            TyKind::Int { signed: true, .. } => Some(i128::from(value as i64)),
-            TyKind::Int { signed: false, .. } => Some(i128::from(value)),
+            TyKind::Int { .. } | TyKind::Enum(_) => match self.types.as_int(expr.ty) {
+                Some((_, true)) => Some(i128::from(value as i64)),
+                _ => Some(i128::from(value)),
+            },
             _ => None,
         }
     }
@@ -141,11 +149,11 @@ impl Checker<'_> {
         let ExprKind::Int(value) = expr.kind else { return cast(expr, to) };
         let value = match self.types.kind(to) {
             TyKind::Bool => u64::from(value != 0),
-            TyKind::Int { bits: 64, .. } => value,
-            TyKind::Int { bits, signed } => {
-                let unused = 64 - u32::from(*bits);
+            TyKind::Int { .. } | TyKind::Enum(_) => {
+                let (bits, signed) = self.types.as_int(to).unwrap_or((64, false));
+                let unused = 64 - u32::from(bits);
                 let shifted = value << unused;
-                if *signed { ((shifted as i64) >> unused) as u64 } else { shifted >> unused }
+                if signed { ((shifted as i64) >> unused) as u64 } else { shifted >> unused }
             }
             _ => return cast(expr, to),
         };
@@ -156,7 +164,7 @@ impl Checker<'_> {
     pub fn condition(&mut self, expr: Expr, whole: Span) -> Expr {
         match self.types.kind(expr.ty) {
             TyKind::Bool | TyKind::Error => expr,
-            TyKind::Int { .. } | TyKind::Ptr { .. } => self.force(expr, Ty::BOOL),
+            TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Ptr { .. } => self.force(expr, Ty::BOOL),
             TyKind::Str(_) => self.error(whole, "Invalid condition: string"),
             _ => {
                 let name = self.type_name(expr.ty);

@@ -2,13 +2,11 @@
 
 use skep_ui::{Diagnostic, Span, suggest};
 
-use super::types::Written;
 use super::{Checker, node};
 use crate::hir::{self, Expr, ExprKind};
 use crate::sema::builtins::{self, Action, Call};
-use crate::sema::record::AccessKind;
-use crate::sema::{infer, uses};
-use crate::syntax::ast::{self, TypeExpr, UnaryOp};
+use crate::sema::infer;
+use crate::syntax::ast::{self, UnaryOp};
 use crate::ty::{Ty, TyKind};
 
 impl Checker<'_> {
@@ -64,7 +62,7 @@ impl Checker<'_> {
             ast::ExprKind::Int(literal) => self.int_literal(literal, span),
             ast::ExprKind::String(text) => self.text(text.bytes.as_slice(), span),
             ast::ExprKind::Bool(value) => self.boolean(*value, span),
-            ast::ExprKind::Ident(name) => self.call(name, &[], true, span),
+            ast::ExprKind::Ident(name) => self.name(name, span),
             ast::ExprKind::Call { callee, args } => self.call(&callee.name, args, false, span),
             ast::ExprKind::Var(var) => match self.read_local(var) {
                 Some(id) => node(ExprKind::Local(id), self.local_type(id), span),
@@ -90,20 +88,26 @@ impl Checker<'_> {
                 let parts = parts.iter().map(|part| self.part(part)).collect();
                 self.tuple_of(parts, span)
             }
-            ast::ExprKind::Sizeof(of) => match self.type_of(of) {
-                Some(ty) => {
-                    let size = self.types.size(ty);
-                    self.number(u64::from(size), span)
-                }
-                None => self.broken(span),
-            },
+            ast::ExprKind::Sizeof(of) => self.size_of(of, span),
             ast::ExprKind::Record(fields) => self.record_of(fields, span),
-            ast::ExprKind::Offsetof { .. } => self.unsupported(span, "offsetof() is"),
+            ast::ExprKind::Offsetof { of, path } => self.offset_of(of, path, span),
             ast::ExprKind::Typeof(_) => self.unsupported(span, "typeof() as an argument is"),
-            ast::ExprKind::Typeinfo(_) => self.unsupported(span, "typeinfo() is"),
+            ast::ExprKind::Typeinfo(of) => self.type_info(of, span),
             ast::ExprKind::Comptime(_) => self.unsupported(span, "`comptime` is"),
             ast::ExprKind::Error => self.broken(span),
         }
+    }
+
+    /// A bare name: a builtin, or a value of an enum.
+    fn name(&mut self, name: &str, span: Span) -> Expr {
+        let is_missing = builtins::MISSING.contains(&name) || is_arg(name);
+        if !is_missing
+            && builtins::by_name(name).is_none()
+            && let Some((ty, value)) = self.enumerator(name)
+        {
+            return node(ExprKind::Int(value as u64), ty, span);
+        }
+        self.call(name, &[], true, span)
     }
 
     /// A builtin, with or without parentheses.
@@ -217,162 +221,6 @@ impl Checker<'_> {
         node(ExprKind::Cond { cond: Box::new(cond), then, otherwise }, joined, span)
     }
 
-    /// `args.f`, or a field of a value.
-    fn field(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Expr {
-        if uses::is_name(base, "args") {
-            // Expansion has complained about fields that are not there.
-            let access = self.unit_in_hand().shape.field(&field.name);
-            return access.map_or_else(
-                || self.broken(span),
-                |access| {
-                    let kind = match access.kind {
-                        AccessKind::Direct => ExprKind::Context { offset: access.offset },
-                        AccessKind::DataLoc { relative } => {
-                            ExprKind::DataLoc { offset: access.offset, relative }
-                        }
-                    };
-                    node(kind, access.ty, span)
-                },
-            );
-        }
-        if let Some(setting) = builtins::config_field(self, base, &field.name) {
-            return setting;
-        }
-        let base = self.value(base);
-        match self.types.kind(base.ty) {
-            TyKind::Error => base,
-            TyKind::Record(fields) => {
-                let found = fields.iter().enumerate().find(|(_, (name, _))| **name == *field.name);
-                match found.map(|(index, (_, ty))| (index, *ty)) {
-                    Some((index, ty)) => {
-                        let index = u32::try_from(index).unwrap_or(u32::MAX);
-                        node(ExprKind::Element { base: Box::new(base), index }, ty, span)
-                    }
-                    None => {
-                        let near = suggest(&field.name, fields.iter().map(|(name, _)| &**name));
-                        let message = format!("Record does not contain a field named '{}'", field.name);
-                        let mut diagnostic = Diagnostic::error(span, message);
-                        if let Some(near) = near {
-                            diagnostic = diagnostic.help(format!("Did you mean '{near}'?"));
-                        }
-                        self.diagnostics.push(diagnostic);
-                        self.broken(span)
-                    }
-                }
-            }
-            TyKind::Ptr { .. } => self.unsupported(span, "Fields behind pointers are"),
-            _ => {
-                let name = self.type_name(base.ty);
-                self.error(
-                    span,
-                    format!("Can not access field '{}' on expression of type '{name}'", field.name),
-                )
-            }
-        }
-    }
-
-    /// `t.N`
-    fn element(&mut self, base: &ast::Expr, index: u64, span: Span) -> Expr {
-        let base = self.value(base);
-        let elems = self.types.elems(base.ty);
-        if !matches!(self.types.kind(base.ty), TyKind::Tuple(_)) {
-            if base.ty == Ty::ERROR {
-                return base;
-            }
-            let name = self.type_name(base.ty);
-            return self
-                .error(span, format!("Can not access index '{index}' on expression of type '{name}'"));
-        }
-        let Some(ty) = usize::try_from(index).ok().and_then(|index| elems.get(index)) else {
-            return self.error(
-                span,
-                format!("Invalid tuple index: {index}. Found {} elements in tuple.", elems.len()),
-            );
-        };
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        node(ExprKind::Element { base: Box::new(base), index }, *ty, span)
-    }
-
-    /// `e[i]`: only of tuples, with a constant.
-    fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Expr {
-        match &index.peel_parens().kind {
-            ast::ExprKind::Int(literal) => {
-                let value = literal.value;
-                let ty = self.value(base).ty;
-                match self.types.kind(ty) {
-                    TyKind::Tuple(_) => self.element(base, value, span),
-                    TyKind::Error => self.broken(span),
-                    _ => self.unsupported(span, "Indexing is"),
-                }
-            }
-            _ => self.unsupported(span, "Indexing is"),
-        }
-    }
-
-    /// `(type)e`
-    fn cast_to(&mut self, ty: &TypeExpr, header: Span, operand: &ast::Expr, span: Span) -> Expr {
-        let written = self.written_type(ty);
-        let inner = self.operand(operand);
-        let Some(written) = written else { return self.broken(span) };
-        if inner.ty == Ty::ERROR {
-            return self.broken(span);
-        }
-        let from = infer::settle(&mut self.types, inner.ty);
-        let from_name = self.types.name(from);
-        let to = match written {
-            Written::Exactly(ty) => ty,
-            Written::AnyString if matches!(self.types.kind(from), TyKind::Str(_)) => from,
-            Written::AnyString => {
-                return self.error(header, format!("Cannot cast from \"{from_name}\" to \"string\""));
-            }
-        };
-        let to_name = self.types.name(to);
-        let refused = format!("Cannot cast from \"{from_name}\" to \"{to_name}\"");
-        let number = |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
-        match (self.types.kind(from), self.types.kind(to)) {
-            (from_kind, to_kind) if number(from_kind) && number(to_kind) => {
-                let needed =
-                    matches!(to_kind, TyKind::Ptr { .. }) || matches!(inner.kind, ExprKind::AggValue { .. });
-                if from == to && !needed {
-                    self.diagnostics.warning(
-                        header,
-                        format!("Unnecessary cast: expression is already of type {to_name}"),
-                    );
-                }
-                // Messages about a cast value point to the cast. What was cast is no literal any more: it
-                // has the type that was written, and is computed with in that type.
-                match inner.kind {
-                    ExprKind::Int(_) => node(ExprKind::Cast(Box::new(inner)), to, header),
-                    _ => Expr { span: header, ..self.force(inner, to) },
-                }
-            }
-            (TyKind::Str(_), TyKind::Str(capacity)) => match inner.kind {
-                _ if from == to => Expr { span: header, ..inner },
-                ExprKind::Str(text) if (text.len() as u64) < u64::from(*capacity) => {
-                    node(ExprKind::Str(text), to, span)
-                }
-                _ => node(ExprKind::Cast(Box::new(inner)), to, span),
-            },
-            _ if self.fits_array(from, to) => {
-                self.unsupported(header, &format!("The cast of {from_name} to {to_name} is"))
-            }
-            _ => self.error(header, refused),
-        }
-    }
-
-    /// Whether the bytes of a number or text can be taken as an array: of numbers, and as large as
-    /// the text, or as the number at least.
-    fn fits_array(&self, from: Ty, to: Ty) -> bool {
-        let TyKind::Array { elem, .. } = self.types.kind(to) else { return false };
-        let (size, given) = (self.types.size(to), self.types.size(from));
-        let numbers = matches!(self.types.kind(*elem), TyKind::Int { .. } | TyKind::Bool);
-        match self.types.kind(from) {
-            TyKind::Int { .. } => numbers && (given..=8).contains(&size),
-            TyKind::Str(_) => numbers && size == given,
-            _ => false,
-        }
-    }
-
     /// `-e`, `!e`, `++e` and the like.
     fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, whole: &ast::Expr) -> Expr {
         match op {
@@ -380,8 +228,8 @@ impl Checker<'_> {
                 let operand = self.operand(operand);
                 self.unary_operator(op, operand, whole.span)
             }
-            UnaryOp::Deref => self.unsupported(whole.span, "Reading through pointers is"),
-            UnaryOp::AddressOf => self.unsupported(whole.span, "The address-of operator is"),
+            UnaryOp::Deref => self.deref(operand, whole.span),
+            UnaryOp::AddressOf => self.address_of(operand, whole.span),
             UnaryOp::PreInc | UnaryOp::PreDec | UnaryOp::PostInc | UnaryOp::PostDec => {
                 self.increment(op, operand, whole.span)
             }

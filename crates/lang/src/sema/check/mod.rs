@@ -5,7 +5,9 @@
 //! each pass joins what it learns into the tables, until a pass learns nothing. Complaints and code
 //! of all passes but the last are thrown away.
 
+mod access;
 mod assign;
+mod cast;
 mod convert;
 mod expr;
 mod literal;
@@ -13,6 +15,7 @@ mod maps;
 mod operators;
 mod scope;
 mod stmt;
+mod typeinfo;
 mod types;
 
 use skep_ui::{Diagnostic, Diagnostics, Span};
@@ -138,12 +141,20 @@ impl<'a> Checker<'a> {
     fn finish(mut self, mut probes: Vec<Probe>) -> (Program, Diagnostics) {
         let types = &mut self.types;
         for probe in &mut probes {
-            walk::in_block_mut(&mut probe.body, &mut |expr| expr.ty = infer::settle(types, expr.ty));
+            walk::in_block_mut(&mut probe.body, &mut |expr| {
+                expr.ty = infer::settle(types, expr.ty);
+                // Values of it may travel to user space.
+                types.complete(expr.ty);
+            });
             for local in &mut probe.locals {
                 local.ty = infer::settle(types, local.ty);
             }
         }
         let maps = self.finish_maps();
+        for map in &maps {
+            self.types.complete(map.key);
+            self.types.complete(map.value);
+        }
         let program = Program {
             types: self.types,
             maps,

@@ -65,7 +65,10 @@ impl Checker<'_> {
     }
 
     fn is_condition(&self, ty: Ty) -> bool {
-        matches!(self.types.kind(ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. })
+        matches!(
+            self.types.kind(ty),
+            TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Ptr { .. }
+        )
     }
 
     fn compare(&mut self, op: BinaryOp, lhs: Expr, rhs: Expr, span: Span) -> Expr {
@@ -77,13 +80,41 @@ impl Checker<'_> {
             return self.boolean(holds(compare, a.cmp(b)), span);
         }
         let ordered = !matches!(compare, CompareOp::Eq | CompareOp::Ne);
-        let as_numbers =
-            |kind: &TyKind| matches!(kind, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. });
+        let as_numbers = |kind: &TyKind| {
+            matches!(kind, TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Ptr { .. })
+        };
         let (left, right) = (self.types.kind(lhs.ty), self.types.kind(rhs.ty));
         let (lhs, rhs) = match (left, right) {
-            (TyKind::Int { .. }, TyKind::Int { .. }) => self.in_common(lhs, rhs),
+            (TyKind::Int { .. } | TyKind::Enum(_), TyKind::Int { .. } | TyKind::Enum(_)) => {
+                self.in_common(lhs, rhs)
+            }
             (TyKind::Bool, TyKind::Bool) => (lhs, rhs),
+            (TyKind::Ptr { to: a, .. }, TyKind::Ptr { to: b, .. }) => {
+                let (a, b) = (*a, *b);
+                self.warn_distinct_pointers(a, b, &lhs, &rhs, span);
+                (self.force(lhs, Ty::U64), self.force(rhs, Ty::U64))
+            }
             (a, b) if as_numbers(a) && as_numbers(b) => (self.force(lhs, Ty::U64), self.force(rhs, Ty::U64)),
+            (TyKind::Array { elem: a, len: m }, TyKind::Array { elem: b, len: n }) => {
+                let numbers = [a, b].iter().all(|elem| self.types.as_int(**elem).is_some());
+                if ordered {
+                    let message = format!("The {} operator cannot be used on arrays.", op.symbol());
+                    return self.error(span, message);
+                }
+                if m != n {
+                    return self.error(span, "Only arrays of same size support comparison operators.");
+                }
+                if !numbers || self.types.size(*a) != self.types.size(*b) {
+                    return self
+                        .error(span, "Only arrays of same sized integer support comparison operators.");
+                }
+                (lhs, rhs)
+            }
+            (TyKind::Struct { .. }, TyKind::Struct { .. })
+                if !ordered && self.types.is_same_struct(lhs.ty, rhs.ty) =>
+            {
+                (lhs, rhs)
+            }
             (TyKind::Str(_), TyKind::Str(_)) if !ordered => (lhs, rhs),
             (TyKind::Tuple(_), TyKind::Tuple(_)) | (TyKind::Record(_), TyKind::Record(_)) => {
                 let (left, right) = (lhs.ty, rhs.ty);
@@ -109,6 +140,20 @@ impl Checker<'_> {
             _ => return self.mismatch(op, &lhs, &rhs, span),
         };
         node(ExprKind::Compare { op: compare, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)
+    }
+
+    /// Warns about a comparison of pointers to different things.
+    fn warn_distinct_pointers(&mut self, a: Ty, b: Ty, lhs: &Expr, rhs: &Expr, span: Span) {
+        let same = infer::join(&mut self.types, lhs.ty, rhs.ty).is_some();
+        if same || a == Ty::VOID || b == Ty::VOID {
+            return;
+        }
+        let (a, b) = (self.type_name(a), self.type_name(b));
+        self.diagnostics.push(
+            Diagnostic::warning(span, format!("comparison of distinct pointer types: {a}, {b}"))
+                .note(lhs.span, format!("left ({a})"))
+                .note(rhs.span, format!("right ({b})")),
+        );
     }
 
     /// Two integers in the smallest type that holds both.
@@ -140,14 +185,20 @@ impl Checker<'_> {
             return self.text(joined, span);
         }
         match (self.types.kind(lhs.ty), self.types.kind(rhs.ty)) {
-            (TyKind::Int { .. } | TyKind::Bool, TyKind::Int { .. } | TyKind::Bool) => {}
-            (TyKind::Ptr { .. }, TyKind::Int { .. }) if matches!(op, BinaryOp::Add | BinaryOp::Sub) => {
+            (
+                TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool,
+                TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool,
+            ) => {}
+            (TyKind::Ptr { .. }, TyKind::Int { .. } | TyKind::Enum(_))
+                if matches!(op, BinaryOp::Add | BinaryOp::Sub) =>
+            {
                 return self.moved_pointer(hir_op, lhs, rhs, span);
             }
-            (TyKind::Int { .. }, TyKind::Ptr { .. }) if op == BinaryOp::Add => {
+            (TyKind::Int { .. } | TyKind::Enum(_), TyKind::Ptr { .. }) if op == BinaryOp::Add => {
                 return self.moved_pointer(hir_op, rhs, lhs, span);
             }
-            (TyKind::Ptr { .. }, TyKind::Int { .. }) | (TyKind::Int { .. }, TyKind::Ptr { .. }) => {
+            (TyKind::Ptr { .. }, TyKind::Int { .. } | TyKind::Enum(_))
+            | (TyKind::Int { .. } | TyKind::Enum(_), TyKind::Ptr { .. }) => {
                 return self.not_for(op, &lhs, &rhs, span);
             }
             (TyKind::Str(_), TyKind::Str(_)) => return self.not_for(op, &lhs, &rhs, span),
@@ -161,7 +212,7 @@ impl Checker<'_> {
     }
 
     /// A pointer, so many elements further on or back.
-    fn moved_pointer(&mut self, op: hir::BinaryOp, pointer: Expr, by: Expr, span: Span) -> Expr {
+    pub fn moved_pointer(&mut self, op: hir::BinaryOp, pointer: Expr, by: Expr, span: Span) -> Expr {
         let ty = pointer.ty;
         let step = self.step_of(ty);
         let (place, start) = (by.span, self.force(pointer, Ty::U64));
@@ -206,14 +257,14 @@ impl Checker<'_> {
         let ty = operand.ty;
         match (op, self.types.kind(ty)) {
             (_, TyKind::Error) => return self.broken(span),
-            (UnaryOp::Not, TyKind::Int { .. } | TyKind::Bool | TyKind::Ptr { .. }) => {
+            (UnaryOp::Not, TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Ptr { .. }) => {
                 let operand = self.condition(operand, span);
                 return match operand.kind {
                     ExprKind::Int(value) => self.boolean(value == 0, span),
                     _ => node(ExprKind::Not(Box::new(operand)), Ty::BOOL, span),
                 };
             }
-            (_, TyKind::Int { .. }) => {}
+            (_, TyKind::Int { .. } | TyKind::Enum(_)) => {}
             _ => {
                 let name = self.type_name(ty);
                 return self.error(
@@ -233,11 +284,13 @@ impl Checker<'_> {
             };
         }
         let settled = infer::settle(&mut self.types, ty);
-        let signed = matches!(self.types.as_int(settled), Some((_, true)));
+        let (bits, signed) = self.types.as_int(settled).unwrap_or((64, false));
         let result = if signed { Ty::I64 } else { Ty::U64 };
-        let operand = Box::new(self.force(operand, result));
+        // Without a sign it stays within its width: `~(uint8)200` is 55.
+        let within = if signed { result } else { self.types.int(bits, false) };
+        let operand = Box::new(self.force(operand, within));
         let kind = if op == UnaryOp::Neg { ExprKind::Neg(operand) } else { ExprKind::BitNot(operand) };
-        node(kind, result, span)
+        self.force(node(kind, within, span), result)
     }
 
     /// The operands have nothing in common.

@@ -93,8 +93,10 @@ impl<'a> Checker<'a> {
             ast::StmtKind::Return(value) => {
                 if let Some(value) = value {
                     let value = self.value(value);
-                    if !matches!(self.types.kind(value.ty), TyKind::Int { .. } | TyKind::Bool | TyKind::Error)
-                    {
+                    if !matches!(
+                        self.types.kind(value.ty),
+                        TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Error
+                    ) {
                         let name = self.type_name(value.ty);
                         self.diagnostics
                             .error(span, format!("Probe return values can only be integers. Found {name}"));

@@ -1,6 +1,9 @@
 //! Types as a script writes them.
 
+use skep_ui::{Diagnostic, Span};
+
 use super::Checker;
+use crate::sema::builtins;
 use crate::syntax::ast::{ExprKind, TypeExpr, TypeExprKind, TypeOrExpr};
 use crate::ty::{Space, Ty, TyKind};
 
@@ -23,10 +26,10 @@ impl Checker<'_> {
                     self.unsupported(expr.span, &format!("The type {name} is"));
                     return None;
                 }
-                None => {
-                    self.diagnostics.error(expr.span, format!("Cannot resolve unknown type \"{name}\""));
-                    return None;
-                }
+                None => match self.named_ctype(None, name) {
+                    Some(ty) => ty,
+                    None => return self.unknown_type(name, expr.span),
+                },
             },
             TypeExprKind::Array { elem, len: Some(len) } => {
                 let len = u32::try_from(len.node).unwrap_or(u32::MAX);
@@ -52,10 +55,10 @@ impl Checker<'_> {
                 self.types.ptr(to, space)
             }
             TypeExprKind::Typeof(of) => self.type_of(of)?,
-            TypeExprKind::Tagged { tag, .. } => {
-                self.unsupported(expr.span, &format!("The types of a {} are", tag.keyword()));
-                return None;
-            }
+            TypeExprKind::Tagged { tag, name } => match self.named_ctype(Some(*tag), &name.name) {
+                Some(ty) => ty,
+                None => return self.unknown_type(&format!("{} {}", tag.keyword(), name.name), expr.span),
+            },
             TypeExprKind::Array { len: None, .. } => {
                 self.unsupported(expr.span, "Arrays without a length are");
                 return None;
@@ -65,7 +68,17 @@ impl Checker<'_> {
         Some(Written::Exactly(ty))
     }
 
-    fn exact_type(&mut self, expr: &TypeExpr) -> Option<Ty> {
+    /// Complains that there is no type of this name.
+    fn unknown_type<T>(&mut self, name: &str, span: Span) -> Option<T> {
+        let mut diagnostic = Diagnostic::error(span, format!("Cannot resolve unknown type \"{name}\""));
+        if let Some(untold) = &self.untold {
+            diagnostic = diagnostic.help(untold.to_string());
+        }
+        self.diagnostics.push(diagnostic);
+        None
+    }
+
+    pub fn exact_type(&mut self, expr: &TypeExpr) -> Option<Ty> {
         match self.written_type(expr)? {
             Written::Exactly(ty) => Some(ty),
             Written::AnyString => {
@@ -86,7 +99,8 @@ impl Checker<'_> {
             // The parser cannot know all names of types.
             TypeOrExpr::Expr(expr) => {
                 if let ExprKind::Ident(name) = &expr.peel_parens().kind
-                    && let Some(ty) = named(name)
+                    && !builtins::is_name(name)
+                    && let Some(ty) = named(name).or_else(|| self.named_ctype(None, name))
                 {
                     return Some(ty);
                 }
@@ -105,14 +119,15 @@ impl Checker<'_> {
 fn named(name: &str) -> Option<Ty> {
     Some(match name {
         "bool" => Ty::BOOL,
-        "int8" | "int8_t" | "char" => Ty::I8,
-        "int16" | "int16_t" | "short" => Ty::I16,
-        "int32" | "int32_t" | "int" => Ty::I32,
-        "int64" | "int64_t" | "long" | "ssize_t" => Ty::I64,
-        "uint8" | "uint8_t" => Ty::U8,
-        "uint16" | "uint16_t" => Ty::U16,
-        "uint32" | "uint32_t" => Ty::U32,
-        "uint64" | "uint64_t" | "size_t" | "uintptr_t" => Ty::U64,
+        // What C declares is known without asking the kernel.
+        "int8" | "int8_t" | "s8" | "__s8" | "char" => Ty::I8,
+        "int16" | "int16_t" | "s16" | "__s16" | "short" => Ty::I16,
+        "int32" | "int32_t" | "s32" | "__s32" | "int" => Ty::I32,
+        "int64" | "int64_t" | "s64" | "__s64" | "long" | "ssize_t" | "intptr_t" => Ty::I64,
+        "uint8" | "uint8_t" | "u8" | "__u8" => Ty::U8,
+        "uint16" | "uint16_t" | "u16" | "__u16" => Ty::U16,
+        "uint32" | "uint32_t" | "u32" | "__u32" | "unsigned" => Ty::U32,
+        "uint64" | "uint64_t" | "u64" | "__u64" | "size_t" | "uintptr_t" => Ty::U64,
         "void" => Ty::VOID,
         _ => return None,
     })

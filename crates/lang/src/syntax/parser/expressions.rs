@@ -108,7 +108,18 @@ impl Parser<'_, '_> {
     }
 
     fn check_address_of(&mut self, operand: &Expr, place: Span) {
-        if !matches!(operand.kind, ExprKind::Var(_) | ExprKind::Map(_) | ExprKind::Error) {
+        // The original takes variables and maps only, and no element of a map.
+        let has_address = matches!(
+            operand.peel_parens().kind,
+            ExprKind::Var(_)
+                | ExprKind::Map(_)
+                | ExprKind::MapAccess { .. }
+                | ExprKind::Field { .. }
+                | ExprKind::Index { .. }
+                | ExprKind::Unary { op: UnaryOp::Deref, .. }
+                | ExprKind::Error
+        );
+        if !has_address {
             let message = "syntax: address-of operator (&) can only be used on a map or variable";
             self.report(Diagnostic::error(place.to(operand.span), message));
         }
