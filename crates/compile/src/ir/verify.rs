@@ -230,7 +230,8 @@ impl Checker<'_> {
                     self.error(format!("`{text}`: atomic operations are 32 or 64 bits wide"));
                 }
                 self.want(*addr, &[Ptr], &text);
-                self.want(*value, &[Int], &text);
+                // Added to zero, an address becomes a number.
+                self.want(*value, &[Int, Ptr, Ctx], &text);
                 if inst.result.is_some() {
                     self.result(inst, &[Int]);
                 }

@@ -24,10 +24,7 @@ impl Lower<'_> {
                 let value = self.in_range(expr.ty, *bits);
                 self.func.int(value)
             }
-            ExprKind::Local(local) => match self.slot(*local) {
-                Slot::Value(var) => self.func.read(var),
-                Slot::Object(_) => return Err(self.not_scalar(expr)),
-            },
+            ExprKind::Local(local) => self.read_local(*local),
             ExprKind::MapGet { map, key } => self.map_get(*map, key.as_deref())?,
             ExprKind::MapAdd { map, key, by, old } => {
                 let before = self.map_get(*map, key.as_deref())?;
@@ -43,11 +40,11 @@ impl Lower<'_> {
             }
             ExprKind::LocalAdd { local, by, old } => {
                 let by = self.scalar(by)?;
-                let Slot::Value(var) = self.slot(*local) else { return Err(self.not_scalar(expr)) };
-                let before = self.func.read(var);
+                let ty = self.local(*local).ty;
+                let before = self.read_local(*local);
                 let after = self.func.bin(BinOp::Add, before, by);
-                let after = self.wrap(self.local(*local).ty, after);
-                self.func.assign(var, after);
+                let after = self.wrap(ty, after);
+                self.write_local(*local, after);
                 if *old { before } else { after }
             }
             ExprKind::Delete { map, key } => self.delete(*map, key.as_deref())?,
@@ -94,6 +91,15 @@ impl Lower<'_> {
                 let place = self.element(base, *index)?;
                 self.load(expr.ty, place)
             }
+            ExprKind::Read { pointer, offset, bits } => self.read_scalar(expr.ty, pointer, *offset, *bits)?,
+            ExprKind::Part { base, offset, bits } => {
+                let place = self.part(base, *offset)?;
+                self.load_part(expr.ty, place, *bits)
+            }
+            ExprKind::ElementAddress { pointer, offset, index, len } => {
+                self.element_address(expr.ty, pointer, *offset, index, *len)?
+            }
+            ExprKind::AddressOf(value) => self.address_of(value)?,
             ExprKind::Helper(helper) => {
                 if helper.once {
                     self.func.call_pure(helper.id, &[])
@@ -126,6 +132,29 @@ impl Lower<'_> {
             | ExprKind::ReadBuf { .. }
             | ExprKind::Bytes { .. } => return Err(self.not_scalar(expr)),
         })
+    }
+
+    /// The value of a variable that fits a register.
+    fn read_local(&mut self, local: hir::LocalId) -> Value {
+        match self.slot(local) {
+            Slot::Value(var) => self.func.read(var),
+            Slot::Object(object) => {
+                let place = self.func.object_place(object);
+                self.load(self.local(local).ty, place)
+            }
+        }
+    }
+
+    /// Gives a variable that fits a register a value.
+    fn write_local(&mut self, local: hir::LocalId, value: Value) {
+        match self.slot(local) {
+            Slot::Value(var) => self.func.assign(var, value),
+            Slot::Object(object) => {
+                let (width, _) = self.access(self.local(local).ty);
+                let place = self.func.object_place(object);
+                self.func.store(width, place, value);
+            }
+        }
     }
 
     fn not_scalar(&self, expr: &Expr) -> Error {
@@ -213,6 +242,11 @@ impl Lower<'_> {
     }
 
     fn cast(&mut self, to: Ty, inner: &Expr) -> Result<Value, Error> {
+        if self.types.is_memory(inner.ty) {
+            // The bytes of an array as a number.
+            let place = self.memory(inner)?;
+            return Ok(self.load_part(to, place, None));
+        }
         let value = self.scalar(inner)?;
         if to == Ty::BOOL {
             return Ok(if inner.ty == Ty::BOOL { value } else { self.truth(value) });

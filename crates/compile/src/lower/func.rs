@@ -308,6 +308,11 @@ impl FuncBuilder {
         value
     }
 
+    /// Whether a place is in the context.
+    pub fn is_context(&self, place: Place) -> bool {
+        self.values[place.base.0 as usize].ty == ValueTy::Ctx
+    }
+
     /// Memory for this run.
     pub fn object(&mut self, name: &str, size: u32, align: u32) -> ObjectId {
         self.objects.push(Object { name: name.into(), size: size.max(1), align, in_scratch: false });

@@ -33,7 +33,8 @@ impl Lower<'_> {
         let key = self.key(map, key)?;
         let size = self.types.size(decl.value);
         let value_place = if self.types.is_memory(decl.value) && value.ty == decl.value {
-            self.memory(value)?
+            let place = self.memory(value)?;
+            self.outside_context(place, size)
         } else {
             let object = self.func.object("value", size, 8);
             let place = self.func.object_place(object);
@@ -47,7 +48,7 @@ impl Lower<'_> {
 
     /// The value of a map without keys, which is always there and always in the
     /// same place. Not for aggregations: they have a value on each CPU.
-    fn only_value(&mut self, map: hir::MapId) -> Option<Place> {
+    pub(super) fn only_value(&mut self, map: hir::MapId) -> Option<Place> {
         let (map, spec) = self.shared.user(map);
         (spec.storage == Storage::Array).then(|| self.func.map_value(map, 0))
     }
@@ -83,15 +84,19 @@ impl Lower<'_> {
                 place
             }
         };
-        // Helpers take keys from the stack and from maps, but not from the context.
-        if matches!(key.map(|key| &key.kind), Some(hir::ExprKind::Context { .. })) {
-            let size = self.types.size(decl.key);
-            let object = self.func.object("key", size, 8);
-            let copy = self.func.object_place(object);
-            self.func.copy(copy, place, size);
-            return Ok(self.func.addr(copy));
-        }
+        let place = self.outside_context(place, self.types.size(decl.key));
         Ok(self.func.addr(place))
+    }
+
+    /// A place that helpers take keys and values from: the stack and maps, but not the context.
+    fn outside_context(&mut self, place: Place, size: u32) -> Place {
+        if !self.func.is_context(place) {
+            return place;
+        }
+        let object = self.func.object("copy", size, 8);
+        let copy = self.func.object_place(object);
+        self.func.copy(copy, place, size);
+        copy
     }
 
     pub(super) fn lookup(&mut self, map: MapRef, key: Value) -> Value {

@@ -32,6 +32,7 @@ impl Lower<'_> {
             },
             ExprKind::MapGet { map, key } => self.map_get_place(*map, key.as_deref())?,
             ExprKind::Element { base, index } => self.element(base, *index)?,
+            ExprKind::Part { base, offset, bits: None } => self.part(base, *offset)?,
             ExprKind::Block { body, value } => {
                 self.block(body)?;
                 self.memory(value)?
@@ -120,6 +121,19 @@ impl Lower<'_> {
                 }
                 self.func.enter(after);
             }
+            ExprKind::Cast(inner) if !self.types.is_memory(inner.ty) => {
+                // The bytes of a number as an array.
+                let value = self.scalar(inner)?;
+                let (width, _) = self.access(inner.ty);
+                let object = self.func.object("bytes", 8, 8);
+                let place = self.func.object_place(object);
+                self.func.store(width, place, value);
+                self.func.copy(dst, place, size.min(width.bytes()));
+                self.func.zero(dst.at(width.bytes()), size.saturating_sub(width.bytes()));
+            }
+            ExprKind::Read { pointer, offset, bits: None } if expr.ty == ty => {
+                self.read_memory(ty, pointer, *offset, dst, false)?;
+            }
             ExprKind::Cast(inner) => {
                 // A shorter type cuts the value, also where there is room for more.
                 let kept = self.types.size(expr.ty);
@@ -198,7 +212,7 @@ impl Lower<'_> {
     fn write_bytes(&mut self, value: &Expr, length: &Expr, dst: Place, size: u32) -> Result<(), Error> {
         let room = size.saturating_sub(4);
         self.func.zero(dst, size);
-        let src = self.memory(value)?;
+        let src = self.raw_memory(value)?;
         let bytes = room.min(self.types.size(value.ty));
         let (len, content) = (self.bounded_length(Some(length), room)?, dst.at(4));
         self.func.store(Width::W32, dst, len);
@@ -265,7 +279,7 @@ impl Lower<'_> {
         Ok(self.func.call(helper, &[addr, len, src], ValueTy::Int))
     }
 
-    fn read_bytes(&mut self, helper: u32, dst: Place, size: u32, src: Value) {
+    pub(super) fn read_bytes(&mut self, helper: u32, dst: Place, size: u32, src: Value) {
         let addr = self.func.addr(dst);
         let len = self.func.int(i64::from(size));
         self.func.call(helper, &[addr, len, src], ValueTy::Int);
@@ -355,6 +369,7 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
             ExprKind::MapAdd { .. }
             | ExprKind::LocalAdd { .. }
             | ExprKind::Delete { .. }
+            | ExprKind::ElementAddress { .. }
             | ExprKind::Block { .. } => true,
             ExprKind::Op { op, .. } => op.has_effects(),
             ExprKind::Binary { op: BinaryOp::Div | BinaryOp::Mod, rhs, .. } => {

@@ -1,10 +1,11 @@
 //! The typed program becomes IR: one function for each of its probes.
 //!
-//! `expr` computes what fits a register, `cond` decides ways, `memory` reads and
+//! `expr` computes what fits a register, `access` reads behind pointers, `cond` decides ways, `memory` reads and
 //! writes what does not fit a register, `map` and `aggregate` keep state, `event`
 //! sends records to user space. All of them extend [`Lower`], which holds what
 //! one function needs.
 
+mod access;
 mod aggregate;
 mod cond;
 mod event;
@@ -89,12 +90,14 @@ impl<'a> Lower<'a> {
     /// read before they are written.
     fn prepare_locals(&mut self) {
         let uninitialised = memory::read_before_written(&self.probe.body);
+        let addressed = access::addressed(&self.probe.body);
         for (index, local) in self.probe.locals.iter().enumerate() {
             let id = hir::LocalId(index as u32);
-            let slot = if self.types.is_memory(local.ty) {
+            let slot = if self.types.is_memory(local.ty) || addressed.contains(&id) {
                 let size = self.types.size(local.ty);
                 let object = self.func.object(&local.name, size, 8);
-                if uninitialised.contains(&id) {
+                // Through its address it can be read at any time.
+                if uninitialised.contains(&id) || addressed.contains(&id) {
                     let place = self.func.object_place(object);
                     self.func.zero(place, size);
                 }

@@ -6,7 +6,7 @@
 //! end, so none of them reaches the typed program. [`Ty::ERROR`] is the bottom of the lattice: not
 //! known (yet), or already complained about.
 
-use crate::ty::{Space, Ty, TyKind, Types};
+use crate::ty::{Ty, TyKind, Types};
 
 /// The type of a literal value while types are inferred.
 pub fn literal(types: &mut Types, value: u64) -> Ty {
@@ -87,12 +87,9 @@ pub fn join(types: &mut Types, a: Ty, b: Ty) -> Option<Ty> {
         }
         (TyKind::Ptr { to: x, space }, TyKind::Ptr { to: y, .. }) => {
             let (x, y, space) = (*x, *y, *space);
-            if matches!((types.kind(x), types.kind(y)), (TyKind::Int { .. }, TyKind::Int { .. })) {
-                let to = join(types, x, y)?;
-                return Some(types.ptr(to, space));
-            }
-            let same = x == y || types.is_same_struct(x, y) || pointers(types, x, y);
-            same.then_some(a)
+            // What a pointer points to may still grow, as variables do.
+            let to = join(types, x, y)?;
+            Some(types.ptr(to, space))
         }
         (TyKind::Struct { .. }, TyKind::Struct { .. }) => types.is_same_struct(a, b).then_some(a),
         (TyKind::Str(a), TyKind::Str(b)) => {
@@ -123,12 +120,6 @@ pub fn join(types: &mut Types, a: Ty, b: Ty) -> Option<Ty> {
         }
         _ => None,
     }
-}
-
-/// Whether both are pointers, to the same type but for the memory they are addresses of.
-fn pointers(types: &mut Types, a: Ty, b: Ty) -> bool {
-    let both = matches!((types.kind(a), types.kind(b)), (TyKind::Ptr { .. }, TyKind::Ptr { .. }));
-    both && types.in_space(a, Space::Kernel) == types.in_space(b, Space::Kernel)
 }
 
 fn join_ints((b1, s1): (u8, bool), (b2, s2): (u8, bool)) -> (u8, bool) {

@@ -1,8 +1,13 @@
-//! A small kernel for tests: a handful of tracepoints with the records they have on x86-64.
+//! A small kernel for tests: a handful of tracepoints with the records they have on x86-64, and a
+//! handful of types.
 //!
 //! Public because the tests of the compiler and of the runtime build on the same scripts.
 
+mod types;
+
 use std::sync::Arc;
+
+use skep_btf::Btf;
 
 use crate::world::{Field, FieldKind, Functions, KERNEL, TracepointFormat, World, WorldError};
 
@@ -11,6 +16,7 @@ use crate::world::{Field, FieldKind, Functions, KERNEL, TracepointFormat, World,
 pub struct Fixture {
     names: Arc<[(String, String)]>,
     formats: Vec<Arc<TracepointFormat>>,
+    types: Arc<Btf>,
 }
 
 impl Default for Fixture {
@@ -23,6 +29,7 @@ impl Default for Fixture {
         Fixture {
             names: all.iter().map(|(category, event, _)| (category.clone(), event.clone())).collect(),
             formats: all.into_iter().map(|(_, _, format)| Arc::new(format)).collect(),
+            types: Arc::new(types::kernel()),
         }
     }
 }
@@ -57,6 +64,10 @@ impl World for Fixture {
             .iter()
             .map(|(module, event)| ((*module).to_owned(), (*event).to_owned()))
             .collect())
+    }
+
+    fn kernel_btf(&self) -> Result<Arc<Btf>, WorldError> {
+        Ok(Arc::clone(&self.types))
     }
 }
 

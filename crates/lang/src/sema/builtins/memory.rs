@@ -1,4 +1,4 @@
-//! Pointers: to the current task, into structs, and to which memory.
+//! Pointers to structs: to the current task, and from a field to what it is in.
 
 use skep_isa::helpers::id;
 
@@ -17,20 +17,6 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "Pointer to the kernel's struct task_struct of the current thread",
     },
     Builtin {
-        name: "kptr",
-        aliases: &[],
-        args: Arity::ONE,
-        action: Action::Value(|checker, call| in_space(checker, call, Space::Kernel)),
-        doc: "The pointer, taken as an address of the kernel's memory",
-    },
-    Builtin {
-        name: "uptr",
-        aliases: &[],
-        args: Arity::ONE,
-        action: Action::Value(|checker, call| in_space(checker, call, Space::User)),
-        doc: "The pointer, taken as an address of the process's memory",
-    },
-    Builtin {
         name: "container_of",
         aliases: &[],
         args: Arity::range(3, 3),
@@ -45,25 +31,6 @@ fn curtask(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let task = checker.types.in_space(task, Space::Kernel);
     let ty = checker.types.ptr(task, Space::Kernel);
     node(ExprKind::Helper(Helper { id: id::GET_CURRENT_TASK, once: true }), ty, call.span)
-}
-
-fn in_space(checker: &mut Checker<'_>, call: &Call<'_>, space: Space) -> Expr {
-    let Some(pointer) = call.args.first() else { return checker.broken(call.span) };
-    let pointer = checker.value(pointer);
-    let ty = match *checker.types.kind(pointer.ty) {
-        TyKind::Error => return pointer,
-        TyKind::Ptr { .. } => checker.types.in_space(pointer.ty, space),
-        TyKind::Int { .. } => checker.types.ptr(Ty::VOID, space),
-        _ => {
-            let name = checker.type_name(pointer.ty);
-            return checker.error(
-                call.span,
-                format!("{}() only supports integer or pointer arguments ({name} provided)", call.name),
-            );
-        }
-    };
-    let pointer = checker.widen_int(pointer);
-    checker.force(pointer, ty)
 }
 
 fn container_of(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {

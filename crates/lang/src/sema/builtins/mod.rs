@@ -141,7 +141,7 @@ pub fn by_name(name: &str) -> Option<&'static Builtin> {
 
 /// Whether a builtin has this name, one that is still missing included.
 pub fn is_name(name: &str) -> bool {
-    by_name(name).is_some() || MISSING.contains(&name)
+    by_name(name).is_some() || numbered(name).is_some() || MISSING.contains(&name)
 }
 
 /// All names, for suggestions.

@@ -116,6 +116,7 @@ fn argument(
         TyKind::Error => None,
         TyKind::Void | TyKind::Agg(_) => unsupported_specifier(checker, call, conversion, &value),
         TyKind::Bool if numeric => Some(checker.widen_int(value)),
+        TyKind::Enum(_) if !numeric => Some(value),
         TyKind::Int { .. } | TyKind::Enum(_) => Some(checker.widen_int(value)),
         TyKind::Ptr { .. } if numeric => Some(checker.force(value, Ty::U64)),
         _ if numeric => unsupported_specifier(checker, call, conversion, &value),

@@ -187,8 +187,8 @@ fn pointer_to(checker: &mut Checker<'_>, call: &Call<'_>, space: Space) -> Expr 
     let address = checker.value(address);
     match *checker.types.kind(address.ty) {
         TyKind::Error | TyKind::Int { .. } => Expr { span: call.span, ..address },
-        TyKind::Ptr { to, .. } => {
-            let ty = checker.types.ptr(to, space);
+        TyKind::Ptr { .. } => {
+            let ty = checker.types.in_space(address.ty, space);
             Expr { span: call.span, ..checker.force(address, ty) }
         }
         ref kind => {

@@ -165,10 +165,9 @@ impl Checker<'_> {
         match self.types.kind(expr.ty) {
             TyKind::Bool | TyKind::Error => expr,
             TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Ptr { .. } => self.force(expr, Ty::BOOL),
-            TyKind::Str(_) => self.error(whole, "Invalid condition: string"),
             _ => {
-                let name = self.type_name(expr.ty);
-                self.error(whole, format!("Invalid condition: {name}"))
+                let sort = self.sort(expr.ty);
+                self.error(whole, format!("Invalid condition: {sort}"))
             }
         }
     }

@@ -100,9 +100,7 @@ impl Checker<'_> {
 
     /// A bare name: a builtin, or a value of an enum.
     fn name(&mut self, name: &str, span: Span) -> Expr {
-        let is_missing = builtins::MISSING.contains(&name) || is_arg(name);
-        if !is_missing
-            && builtins::by_name(name).is_none()
+        if !builtins::is_name(name)
             && let Some((ty, value)) = self.enumerator(name)
         {
             return node(ExprKind::Int(value as u64), ty, span);

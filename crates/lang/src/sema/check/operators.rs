@@ -273,7 +273,8 @@ impl Checker<'_> {
                 );
             }
         }
-        if let Some(value) = self.constant(&operand) {
+        let is_enum = matches!(self.types.kind(ty), TyKind::Enum(_));
+        if let (Some(value), false) = (self.constant(&operand), is_enum) {
             let folded = match op {
                 UnaryOp::Neg => self.folded(-value, span),
                 _ => self.folded(i128::from(!(value as u64)), span),
@@ -284,7 +285,12 @@ impl Checker<'_> {
             };
         }
         let settled = infer::settle(&mut self.types, ty);
-        let (bits, signed) = self.types.as_int(settled).unwrap_or((64, false));
+        let (bits, signed) = match self.types.as_int(settled) {
+            Some((bits, signed)) if !is_enum => (bits, signed),
+            // A value of an enum counts as 64 bits, as the names of its values do.
+            Some((_, signed)) => (64, signed),
+            None => (64, false),
+        };
         let result = if signed { Ty::I64 } else { Ty::U64 };
         // Without a sign it stays within its width: `~(uint8)200` is 55.
         let within = if signed { result } else { self.types.int(bits, false) };
