@@ -59,7 +59,7 @@ fn run(given: &str) -> Result<String, String> {
             "code" => {
                 for func in &module.funcs {
                     let mut maps = module.maps.clone();
-                    let code = backend::assemble(func.clone(), Span::GENERATED, &mut maps)
+                    let code = backend::assemble(func.clone(), &module.subs, Span::GENERATED, &mut maps)
                         .map_err(|error| error.to_string())?;
                     let _ = writeln!(made, "{}", disasm::dump(&code.insns, &disasm::NoNames));
                 }

@@ -24,7 +24,7 @@ fn made_up_scripts_mean_the_same_in_the_kernel() {
         let Some(stages) = differential::compile(&script) else { continue };
         compiled += 1;
         let wanted = differential::simulate(&stages).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        let real = run_in_kernel(&stages.code, &stages.maps, stages.shown, &[])
+        let real = run_in_kernel(&stages.code, Some(&stages.types), &stages.maps, stages.shown, &[])
             .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", stages.describe()));
         assert_eq!(wanted, real, "seed {seed}\n{}", stages.describe());
     }

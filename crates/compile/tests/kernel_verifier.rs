@@ -38,17 +38,18 @@ fn made_up_programs_mean_the_same_in_the_kernel() {
 fn compare(seed: u64, func: &Func, ctx: &[u8]) {
     let mut maps = generate::maps();
     let shown = maps.len();
-    let code = backend::assemble(func.clone(), Span::GENERATED, &mut maps).expect("it fits");
+    let code = backend::assemble(func.clone(), &[], Span::GENERATED, &mut maps).expect("it fits");
     let describe = || {
         let listing = skep_isa::disasm::dump(&code.insns, &skep_isa::disasm::NoNames);
         format!("seed {seed}\n{func}\n{listing}")
     };
-    let wanted = run::run_ir(func, &maps, shown, ctx).unwrap_or_else(|trap| panic!("{trap}\n{}", describe()));
+    let wanted =
+        run::run_ir(func, &[], &maps, shown, ctx).unwrap_or_else(|trap| panic!("{trap}\n{}", describe()));
     let simulated =
         run::run_code(&code, &maps, shown, ctx).unwrap_or_else(|trap| panic!("{trap}\n{}", describe()));
     assert_eq!(wanted, simulated, "{}", describe());
-    let real =
-        run_in_kernel(&code, &maps, shown, ctx).unwrap_or_else(|error| panic!("{error}\n{}", describe()));
+    let real = run_in_kernel(&code, None, &maps, shown, ctx)
+        .unwrap_or_else(|error| panic!("{error}\n{}", describe()));
     assert_eq!(wanted, real, "{}", describe());
 }
 
@@ -138,14 +139,14 @@ fn typed_script(file: skep_ui::FileId) -> (ir::Module, hir::Program) {
         span: Span::new(file, 0, 5),
         clause: 0,
     });
-    (ir::Module { funcs: vec![two_lines(file)], maps, events: Vec::new() }, program)
+    (ir::Module { funcs: vec![two_lines(file)], maps, ..ir::Module::default() }, program)
 }
 
 /// Stores on one line, loads and returns on the next.
 fn two_lines(file: skep_ui::FileId) -> Func {
     let (first, second) = (Span::new(file, 9, 15), Span::new(file, 18, 27));
     let mut func = Func { name: "special_0".into(), ..Func::default() };
-    func.objects.push(ir::Object { name: "x".into(), size: 8, align: 8, in_scratch: false });
+    func.objects.push(ir::Object { name: "x".into(), size: 8, align: 8, home: ir::Home::Any });
     func.values =
         [ir::ValueTy::Ptr, ir::ValueTy::Int, ir::ValueTy::Int].map(|ty| ir::ValueData { ty }).to_vec();
     let [addr, number, loaded] = [0, 1, 2].map(ir::Value);

@@ -21,9 +21,9 @@ proptest! {
         let mut maps = generate::maps();
         let shown = maps.len();
         prop_assert_eq!(verify::verify(&func, shown), Vec::<String>::new(), "{}", func);
-        let wanted = run_ir(&func, &maps, shown, &ctx);
+        let wanted = run_ir(&func, &[], &maps, shown, &ctx);
         prop_assert!(wanted.is_ok(), "{wanted:?}\n{func}");
-        let code = backend::assemble(func.clone(), Span::GENERATED, &mut maps).expect("it fits");
+        let code = backend::assemble(func.clone(), &[], Span::GENERATED, &mut maps).expect("it fits");
         let got = run_code(&code, &maps, shown, &ctx);
         let listing = skep_isa::disasm::dump(&code.insns, &skep_isa::disasm::NoNames);
         prop_assert_eq!(wanted, got, "{}\n{}", func, listing);
@@ -37,14 +37,14 @@ proptest! {
         let func = generate::func(&choices);
         let maps = generate::maps();
         let shown = maps.len();
-        let wanted = run_ir(&func, &maps, shown, &ctx);
-        let mut module = Module { funcs: vec![func.clone()], maps, events: Vec::new() };
+        let wanted = run_ir(&func, &[], &maps, shown, &ctx);
+        let mut module = Module { funcs: vec![func.clone()], maps, ..Module::default() };
         skep_compile::optimise(&mut module);
         let Module { funcs, mut maps, .. } = module;
         let [optimised] = &funcs[..] else { panic!("one function stays one function") };
-        let got = run_ir(optimised, &maps, shown, &ctx);
+        let got = run_ir(optimised, &[], &maps, shown, &ctx);
         prop_assert_eq!(&wanted, &got, "{}\n{}", func, optimised);
-        let code = backend::assemble(optimised.clone(), Span::GENERATED, &mut maps).expect("it fits");
+        let code = backend::assemble(optimised.clone(), &[], Span::GENERATED, &mut maps).expect("it fits");
         let got = run_code(&code, &maps, shown, &ctx);
         prop_assert_eq!(wanted, got, "{}\n{}", func, optimised);
     }

@@ -86,7 +86,7 @@ proptest! {
     #[test]
     fn made_up_functions_read_back(choices in proptest::collection::vec(any::<u16>(), 0..300)) {
         let func = support::generate::func(&choices);
-        let mut module = Module { funcs: vec![func], maps: support::generate::maps(), events: Vec::new() };
+        let mut module = Module { funcs: vec![func], maps: support::generate::maps(), ..Module::default() };
         same_again(&module);
         skep_compile::optimise(&mut module);
         same_again(&module);

@@ -24,6 +24,8 @@ pub enum Feature {
     RingBuffer,
     /// The helper `bpf_loop` (Linux 5.17).
     BpfLoop,
+    /// The helper `bpf_for_each_map_elem` (Linux 5.13).
+    ForEachMapElem,
     /// The helper `bpf_ktime_get_boot_ns` (Linux 5.8).
     KtimeGetBootNs,
     /// Many kernel functions in one link (Linux 5.18).
@@ -79,6 +81,12 @@ const TABLE: &[Row] = &[
         name: "bpf_loop",
         about: "the helper bpf_loop",
         probe: || helper_known(ProgType::TRACEPOINT, LOOP),
+    },
+    Row {
+        feature: Feature::ForEachMapElem,
+        name: "for_each_map_elem",
+        about: "the helper bpf_for_each_map_elem",
+        probe: || helper_known(ProgType::TRACEPOINT, FOR_EACH_MAP_ELEM),
     },
     Row {
         feature: Feature::KtimeGetBootNs,
@@ -163,6 +171,7 @@ const TABLE: &[Row] = &[
 const KTIME_GET_BOOT_NS: u32 = 125;
 const GET_FUNC_IP: u32 = 173;
 const GET_ATTACH_COOKIE: u32 = 174;
+const FOR_EACH_MAP_ELEM: u32 = 164;
 const LOOP: u32 = 181;
 const MAP_LOOKUP_PERCPU_ELEM: u32 = 195;
 

@@ -80,7 +80,28 @@ impl Dumper<'_> {
                     writeln!(self.out, "block")?;
                     self.block(inner, probe, depth + 1)?;
                 }
-                StmtKind::Return => writeln!(self.out, "return")?,
+                StmtKind::ForRange { local, start, end, body } => {
+                    let (start, end) = (self.expr(start, probe), self.expr(end, probe));
+                    writeln!(self.out, "for {} in {start}..{end}", local_name(probe, *local))?;
+                    self.block(body, probe, depth + 1)?;
+                }
+                StmtKind::ForMap { map, local, entry, body } => {
+                    let (name, entry) = (map_name(self.program, *map), self.expr(entry, probe));
+                    writeln!(self.out, "for {} = {entry} in {name}", local_name(probe, *local))?;
+                    self.block(body, probe, depth + 1)?;
+                }
+                StmtKind::While { cond, body } => {
+                    writeln!(self.out, "while {}", self.expr(cond, probe))?;
+                    self.block(body, probe, depth + 1)?;
+                }
+                StmtKind::Unroll { count, body } => {
+                    writeln!(self.out, "unroll {count}")?;
+                    self.block(body, probe, depth + 1)?;
+                }
+                StmtKind::Break => writeln!(self.out, "break")?,
+                StmtKind::Continue => writeln!(self.out, "continue")?,
+                StmtKind::Return(None) => writeln!(self.out, "return")?,
+                StmtKind::Return(Some(value)) => writeln!(self.out, "return {}", self.expr(value, probe))?,
                 StmtKind::Printf { to, format, args } => {
                     write!(self.out, "printf {to:?}")?;
                     for piece in &format.pieces {
@@ -135,6 +156,8 @@ impl Dumper<'_> {
             }
             ExprKind::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_deref(), probe)),
             ExprKind::HasKey { map, key } => format!("has_key({})", self.entry(*map, Some(key), probe)),
+            ExprKind::EntryKey => format!("key:{ty}"),
+            ExprKind::EntryValue => format!("value:{ty}"),
             ExprKind::Binary { op, lhs, rhs } => {
                 format!("({} {} {}):{ty}", inner(lhs), binary(*op), inner(rhs))
             }

@@ -42,6 +42,21 @@ pub struct Program {
     pub config: Config,
     /// Texts that values refer to by their place here: formats of `strftime`, patterns of `cgroup_path`.
     pub texts: Vec<String>,
+    /// What the kernel can do, as far as the script depends on it.
+    pub abilities: Abilities,
+}
+
+/// What decides about the code that is made for a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// The helper `bpf_loop`. Without it loops are code that the kernel follows round by round.
+    pub bpf_loop: bool,
+}
+
+impl Default for Abilities {
+    fn default() -> Self {
+        Abilities { bpf_loop: true }
+    }
 }
 
 /// Settings that shape the generated code and the output (reference 1.3).
@@ -350,8 +365,48 @@ pub enum StmtKind {
     },
     /// A nested block.
     Block(Block),
-    /// Leave the probe.
-    Return,
+    /// `for ($i : a..b) { }`: the ends are evaluated once.
+    ForRange {
+        /// The variable. What the body makes of it does not change how often the body runs.
+        local: LocalId,
+        /// The first value, of the variable's type.
+        start: Expr,
+        /// The first value that is not reached, of the variable's type.
+        end: Expr,
+        /// What is done for each.
+        body: Block,
+    },
+    /// `for ($kv : @m) { }`
+    ForMap {
+        /// Which map; it has keys.
+        map: MapId,
+        /// The variable.
+        local: LocalId,
+        /// Its value, of its type, made of [`ExprKind::EntryKey`] and [`ExprKind::EntryValue`].
+        entry: Expr,
+        /// What is done for each.
+        body: Block,
+    },
+    /// `while (c) { }`
+    While {
+        /// Of type `bool`.
+        cond: Expr,
+        /// What is done as long as it holds.
+        body: Block,
+    },
+    /// `unroll (n) { }`
+    Unroll {
+        /// How often, from 1 to 100.
+        count: u32,
+        /// What is done.
+        body: Block,
+    },
+    /// Leave the loop.
+    Break,
+    /// On with the next round of the loop.
+    Continue,
+    /// Leave the probe. The value, an integer, is what the kernel gets from programs that are run by hand.
+    Return(Option<Expr>),
     /// `printf`, `errorf`, `warnf`: the values travel, user space formats.
     Printf {
         /// Where the text goes.
@@ -594,6 +649,11 @@ pub enum ExprKind {
     },
     /// `!e` of `bool`.
     Not(Box<Expr>),
+    /// The key of the entry that the innermost [`StmtKind::ForMap`] is at, of the map's key type; only in
+    /// its `entry`.
+    EntryKey,
+    /// The value of that entry, of the map's value type; not of aggregations.
+    EntryValue,
     /// `-e`
     Neg(Box<Expr>),
     /// `~e`

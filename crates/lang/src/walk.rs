@@ -6,48 +6,63 @@
 use crate::hir::{Block, Expr, ExprKind, Stmt, StmtKind};
 
 macro_rules! walkers {
-    ($block:ident, $stmt:ident, $expr:ident $(, $mut:ident)?) => {
+    ($block:ident, $stmt:ident, $expr:ident, $children:ident $(, $mut:ident)?) => {
         /// Calls `visit` for each expression of a block, those of blocks within it included.
         pub fn $block(block: &$($mut)? Block, visit: &mut dyn FnMut(&$($mut)? Expr)) {
             for stmt in &$($mut)? block.stmts {
-                $stmt(stmt, visit);
+                $stmt(stmt, &mut |expr| $expr(expr, visit));
                 match &$($mut)? stmt.kind {
                     StmtKind::If { then, otherwise, .. } => {
                         $block(then, visit);
                         $block(otherwise, visit);
                     }
-                    StmtKind::Block(inner) => $block(inner, visit),
+                    StmtKind::Block(inner)
+                    | StmtKind::ForRange { body: inner, .. }
+                    | StmtKind::ForMap { body: inner, .. }
+                    | StmtKind::While { body: inner, .. }
+                    | StmtKind::Unroll { body: inner, .. } => $block(inner, visit),
                     _ => {}
                 }
             }
         }
 
-        /// Calls `visit` for each expression that stands in a statement itself, not in its blocks.
+        /// Calls `visit` for each expression that a statement is directly made of, not for those within them
+        /// or in its blocks.
         pub fn $stmt(stmt: &$($mut)? Stmt, visit: &mut dyn FnMut(&$($mut)? Expr)) {
             match &$($mut)? stmt.kind {
                 StmtKind::Expr(expr)
                 | StmtKind::SetLocal { value: expr, .. }
                 | StmtKind::If { cond: expr, .. }
+                | StmtKind::While { cond: expr, .. }
+                | StmtKind::ForMap { entry: expr, .. }
+                | StmtKind::Return(Some(expr))
                 | StmtKind::PrintValue(expr)
-                | StmtKind::Exit { code: expr } => $expr(expr, visit),
+                | StmtKind::Exit { code: expr } => visit(expr),
                 StmtKind::SetMap { key, value, .. } => {
                     if let Some(key) = key {
-                        $expr(key, visit);
+                        visit(key);
                     }
-                    $expr(value, visit);
+                    visit(value);
                 }
                 StmtKind::Aggregate { key, sample, .. } => {
                     for expr in [key, sample].into_iter().flatten() {
-                        $expr(expr, visit);
+                        visit(expr);
                     }
+                }
+                StmtKind::ForRange { start, end, .. } => {
+                    visit(start);
+                    visit(end);
                 }
                 StmtKind::Printf { args, .. } => {
                     for arg in args {
-                        $expr(arg, visit);
+                        visit(arg);
                     }
                 }
                 StmtKind::Block(_)
-                | StmtKind::Return
+                | StmtKind::Unroll { .. }
+                | StmtKind::Break
+                | StmtKind::Continue
+                | StmtKind::Return(None)
                 | StmtKind::PrintMap { .. }
                 | StmtKind::Clear(_)
                 | StmtKind::Zero(_)
@@ -58,6 +73,15 @@ macro_rules! walkers {
         /// Calls `visit` for an expression and all within it.
         pub fn $expr(expr: &$($mut)? Expr, visit: &mut dyn FnMut(&$($mut)? Expr)) {
             visit(expr);
+            if let ExprKind::Block { body, .. } = &$($mut)? expr.kind {
+                $block(body, visit);
+            }
+            $children(expr, &mut |child| $expr(child, visit));
+        }
+
+        /// Calls `visit` for each expression that an expression is directly made of: of a block its value,
+        /// not what stands in its statements.
+        pub fn $children(expr: &$($mut)? Expr, visit: &mut dyn FnMut(&$($mut)? Expr)) {
             match &$($mut)? expr.kind {
                 ExprKind::Int(_)
                 | ExprKind::Str(_)
@@ -67,6 +91,8 @@ macro_rules! walkers {
                 | ExprKind::Comm
                 | ExprKind::Probe
                 | ExprKind::Func
+                | ExprKind::EntryKey
+                | ExprKind::EntryValue
                 | ExprKind::Context { .. }
                 | ExprKind::DataLoc { .. } => {}
                 ExprKind::MapGet { key, .. }
@@ -74,14 +100,14 @@ macro_rules! walkers {
                 | ExprKind::AggValue { key, .. }
                 | ExprKind::Delete { key, .. } => {
                     if let Some(key) = key {
-                        $expr(key, visit);
+                        visit(key);
                     }
                 }
                 ExprKind::MapAdd { key, by, .. } => {
                     if let Some(key) = key {
-                        $expr(key, visit);
+                        visit(key);
                     }
-                    $expr(by, visit);
+                    visit(by);
                 }
                 ExprKind::HasKey { key: inner, .. }
                 | ExprKind::LocalAdd { by: inner, .. }
@@ -92,39 +118,38 @@ macro_rules! walkers {
                 | ExprKind::AddressOf(inner)
                 | ExprKind::Read { pointer: inner, .. }
                 | ExprKind::Part { base: inner, .. }
-                | ExprKind::Element { base: inner, .. } => $expr(inner, visit),
+                | ExprKind::Element { base: inner, .. } => visit(inner),
                 ExprKind::Binary { lhs, rhs, .. }
                 | ExprKind::Compare { lhs, rhs, .. }
                 | ExprKind::Logic { lhs, rhs, .. } => {
-                    $expr(lhs, visit);
-                    $expr(rhs, visit);
+                    visit(lhs);
+                    visit(rhs);
                 }
                 ExprKind::Cond { cond, then, otherwise } => {
                     for part in [cond, then, otherwise] {
-                        $expr(part, visit);
+                        visit(part);
                     }
                 }
                 ExprKind::Tuple(elems) | ExprKind::Op { args: elems, .. } => {
                     for elem in elems {
-                        $expr(elem, visit);
+                        visit(elem);
                     }
                 }
-                ExprKind::Block { body, value } => {
-                    $block(body, visit);
-                    $expr(value, visit);
+                ExprKind::Block { value, .. } => {
+                    visit(value);
                 }
                 ExprKind::ElementAddress { pointer, index, .. } => {
-                    $expr(pointer, visit);
-                    $expr(index, visit);
+                    visit(pointer);
+                    visit(index);
                 }
                 ExprKind::Bytes { value, length } => {
-                    $expr(value, visit);
-                    $expr(length, visit);
+                    visit(value);
+                    visit(length);
                 }
                 ExprKind::ReadStr { pointer, length } | ExprKind::ReadBuf { pointer, length } => {
-                    $expr(pointer, visit);
+                    visit(pointer);
                     if let Some(length) = length {
-                        $expr(length, visit);
+                        visit(length);
                     }
                 }
             }
@@ -132,8 +157,8 @@ macro_rules! walkers {
     };
 }
 
-walkers!(in_block, in_stmt, in_expr);
-walkers!(in_block_mut, in_stmt_mut, in_expr_mut, mut);
+walkers!(in_block, in_stmt, in_expr, children);
+walkers!(in_block_mut, in_stmt_mut, in_expr_mut, children_mut, mut);
 
 /// Whether evaluating it twice differs from evaluating it once.
 pub fn differs_when_repeated(expr: &Expr) -> bool {

@@ -143,6 +143,16 @@ pub trait World {
         Err(WorldError(format!("This kernel's control groups cannot be looked up: {path}")))
     }
 
+    /// Whether programs can have a function of theirs called many times (`bpf_loop`, Linux 5.17).
+    fn has_bpf_loop(&self) -> bool {
+        true
+    }
+
+    /// Whether programs can go through a map (`bpf_for_each_map_elem`, Linux 5.13).
+    fn has_for_each(&self) -> bool {
+        true
+    }
+
     /// Bytes a key may have at most, if the kernel has such a limit (before Linux 5.11).
     fn max_key_size(&self) -> Option<u32> {
         None

@@ -39,6 +39,8 @@ pub enum Need {
     Cookies,
     /// Programs that read what other CPUs keep in a per-CPU map.
     LookupPerCpu,
+    /// Programs that go through a map.
+    ForEachMapElem,
     /// Counters of the processor.
     HardwareCounters,
     /// A scratch disk, /dev/vda, in a guest.
@@ -61,6 +63,7 @@ const LSM_MAC_ATTACH: u32 = 27;
 const KPROBE_MULTI_ATTACH: u32 = 42;
 const UPROBE_MULTI_ATTACH: u32 = 48;
 const GET_ATTACH_COOKIE: i32 = 174;
+const FOR_EACH_MAP_ELEM: i32 = 164;
 const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
 
 impl Need {
@@ -95,13 +98,8 @@ impl Need {
                 "the cookie's helper",
                 bpf::Program::new(TRACEPOINT).calling(GET_ATTACH_COOKIE).load(),
             ),
-            Need::LookupPerCpu => {
-                let call = bpf::Program::new(TRACEPOINT).calling(MAP_LOOKUP_PERCPU_ELEM).load();
-                // A kernel that knows the helper dislikes the arguments, which are none.
-                let known = |error: &std::io::Error| error.raw_os_error() == Some(libc::EACCES);
-                let refusal = call.err().filter(|error| !known(error));
-                refusal.map(|error| format!("the kernel refuses the helper for other CPUs' values: {error}"))
-            }
+            Need::LookupPerCpu => unknown_helper("for other CPUs' values", MAP_LOOKUP_PERCPU_ELEM),
+            Need::ForEachMapElem => unknown_helper("that goes through a map", FOR_EACH_MAP_ELEM),
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
             Need::Gcc => command("gcc"),
             Need::Gxx => command("g++"),
@@ -120,6 +118,14 @@ impl fmt::Display for Need {
 fn command(name: &str) -> Option<String> {
     let found = std::process::Command::new(name).arg("--version").output();
     found.err().map(|error| format!("{name} cannot be run: {error}"))
+}
+
+/// Lacking if the kernel does not know a helper; one that does dislikes the arguments, which are none.
+fn unknown_helper(what: &str, helper: i32) -> Option<String> {
+    let call = bpf::Program::new(TRACEPOINT).calling(helper).load();
+    let known = |error: &std::io::Error| error.raw_os_error() == Some(libc::EACCES);
+    let refusal = call.err().filter(|error| !known(error));
+    refusal.map(|error| format!("the kernel refuses the helper {what}: {error}"))
 }
 
 fn missing(path: &str) -> Option<String> {

@@ -222,6 +222,14 @@ impl World for KernelWorld {
         })
     }
 
+    fn has_bpf_loop(&self) -> bool {
+        self.features.has(Feature::BpfLoop)
+    }
+
+    fn has_for_each(&self) -> bool {
+        self.features.has(Feature::ForEachMapElem)
+    }
+
     fn max_key_size(&self) -> Option<u32> {
         let limited = !self.features.has(Feature::LongKeys) && self.features.has(Feature::RingBuffer);
         limited.then_some(512)

@@ -29,23 +29,34 @@ impl<'a> TypeInfo<'a> {
         self.builder.finish()
     }
 
-    /// Declares a program: `int name(void *ctx)`.
-    pub fn program(&mut self, name: &str) -> Vec<FuncInfo> {
+    /// Declares a program, `int name(void *ctx)`, and the functions it calls, `static int name()`.
+    pub fn functions(&mut self, code: &Code) -> Vec<FuncInfo> {
         let result = self.builder.int("int", 4, IntEncoding::SIGNED);
-        let ctx = self.builder.ptr(TypeId::VOID);
-        let proto = self.builder.func_proto(result, &[Param { name: "ctx", ty: ctx }]);
-        let type_id = self.builder.func(name, proto, Linkage::Global);
-        vec![FuncInfo { insn_off: 0, type_id }]
+        let mut infos = Vec::with_capacity(code.funcs.len());
+        for (at, (insn_off, name)) in code.funcs.iter().enumerate() {
+            let type_id = if at == 0 {
+                let ctx = self.builder.ptr(TypeId::VOID);
+                let proto = self.builder.func_proto(result, &[Param { name: "ctx", ty: ctx }]);
+                self.builder.func(name, proto, Linkage::Global)
+            } else {
+                let proto = self.builder.func_proto(result, &[]);
+                self.builder.func(name, proto, Linkage::Static)
+            };
+            infos.push(FuncInfo { insn_off: *insn_off, type_id });
+        }
+        infos
     }
 
-    /// The script lines behind the instructions. The kernel wants the first to stand at the first instruction,
-    /// so what stands before the first known place is counted to `probe`; nothing if that has no place either.
+    /// The script lines behind the instructions. The kernel wants one at the start of each function, so where
+    /// that has no known place it is counted to `probe`; nothing if that has no place either.
     pub fn lines(&mut self, code: &Code, probe: Span) -> Vec<LineInfo> {
         let mut lines: Vec<LineInfo> = Vec::new();
         let mut second_half = false;
+        let mut func_starts = code.funcs.iter().map(|(start, _)| *start as usize).peekable();
         for (at, (insn, span)) in code.insns.iter().zip(&code.spans).enumerate() {
             let is_second_half = std::mem::replace(&mut second_half, insn.is_ld_imm64());
-            let span = if at == 0 && !self.sources.has(span.file) { probe } else { *span };
+            let starts = func_starts.next_if_eq(&at).is_some();
+            let span = if starts && !self.sources.has(span.file) { probe } else { *span };
             if is_second_half || !self.sources.has(span.file) {
                 continue;
             }
@@ -57,7 +68,7 @@ impl<'a> TypeInfo<'a> {
                 line_col: LineInfo::pack(place.line, place.col),
             };
             let same = lines.last().is_some_and(|last| LineInfo { insn_off: line.insn_off, ..*last } == line);
-            if !same && (at == 0 || !lines.is_empty()) {
+            if starts && at == 0 || !lines.is_empty() && (starts || !same) {
                 lines.push(line);
             }
         }

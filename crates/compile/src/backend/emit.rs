@@ -6,6 +6,7 @@ use skep_ui::Span;
 
 use super::frame::Frame;
 use super::machine::{Base, MFunc, MInst, MOp, WIDE};
+use super::program::Link;
 use super::tidy::tidy;
 use crate::artifact::{Reloc, RelocKind};
 
@@ -18,22 +19,26 @@ pub struct Code {
     pub spans: Vec<Span>,
     /// What is filled in before loading.
     pub relocs: Vec<Reloc>,
+    /// Where functions start, and what they are called; the program itself first.
+    pub funcs: Vec<(u32, String)>,
+    /// Calls and addresses of functions that are not filled in yet; none in a finished program.
+    pub links: Vec<Link>,
 }
 
 /// A jump does not reach its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFar;
 
-/// Writes out a program whose registers are allocated.
+/// Writes out a function whose registers are allocated.
 ///
 /// # Errors
 /// [`TooFar`] when a jump is longer than 16 bits can say.
-pub fn emit(func: &MFunc, output: &Output, frame: &Frame) -> Result<Code, TooFar> {
+pub fn emit(func: &MFunc, output: &Output, frame: &Frame, name: &str) -> Result<Code, TooFar> {
     let mut emitter = Emitter {
         func,
         output,
         frame,
-        code: Code::default(),
+        code: Code { funcs: vec![(0, name.into())], ..Code::default() },
         span: Span::GENERATED,
         starts: vec![0; func.blocks.len()],
         jumps: Vec::new(),
@@ -112,6 +117,8 @@ impl Emitter<'_> {
         self.code.spans.remove(removed);
         let later = self.code.relocs.iter_mut().rev().take_while(|reloc| reloc.insn as usize > removed);
         later.for_each(|reloc| reloc.insn -= 1);
+        let later = self.code.links.iter_mut().rev().take_while(|link| link.insn > removed);
+        later.for_each(|link| link.insn -= 1);
         let later = self.jumps.iter_mut().rev().take_while(|(at, _)| *at > removed);
         later.for_each(|(at, _)| *at -= 1);
     }
@@ -140,6 +147,10 @@ impl Emitter<'_> {
             MOp::Map(map) => self.relocated(at(0), RelocKind::Map(map)),
             MOp::MapValue(map, offset) => self.relocated(at(0), RelocKind::MapValue(map, offset)),
             MOp::Runtime(what) => self.relocated(at(0), RelocKind::Runtime(what)),
+            MOp::FuncAddr(func) => {
+                self.code.links.push(Link { insn: self.code.insns.len(), func });
+                Insn::ld_imm64(at(0), Imm64::Value(0)).into_iter().for_each(|insn| self.push(insn));
+            }
             MOp::FrameAddr(offset) => {
                 self.push(Insn::mov64_reg(at(0), Reg::R10));
                 self.push(Insn::alu64_imm(AluOp::Add, at(0), offset.into()));
@@ -176,6 +187,10 @@ impl Emitter<'_> {
                     self.relocate(RelocKind::Cookie);
                 }
                 self.push(Insn::call_helper(helper));
+            }
+            MOp::CallFunc(func) => {
+                self.code.links.push(Link { insn: self.code.insns.len(), func });
+                self.push(Insn::call_rel(0));
             }
             MOp::Branch(op) => self.branch(block, op, at(0), Operand::Reg(at(1))),
             MOp::BranchImm(op, imm) => self.branch(block, op, at(0), Operand::Imm(imm)),

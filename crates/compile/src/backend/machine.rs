@@ -5,7 +5,7 @@ use skep_isa::{AluOp, JmpOp, Reg, Size, Width};
 use skep_lang::hir::Runtime;
 use skep_ui::Span;
 
-use crate::ir::MapRef;
+use crate::ir::{FuncId, MapRef};
 
 /// A program on virtual registers.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ pub struct MInst {
 /// What an instruction does. `d` is a register it defines, `a b` are registers it reads, in this order.
 #[derive(Clone, Debug)]
 pub enum MOp {
-    /// The start of the program: `d` is the context. No code.
+    /// The start of the function: `d`s are its parameters, of a program the context. No code.
     Entry,
     /// `d = constant`
     Constant(i64),
@@ -59,6 +59,8 @@ pub enum MOp {
     MapValue(MapRef, u32),
     /// `d = what`
     Runtime(Runtime),
+    /// `d = function`
+    FuncAddr(FuncId),
     /// `d = r10 + offset`
     FrameAddr(i16),
     /// `d = (u32) a`
@@ -92,6 +94,8 @@ pub enum MOp {
         /// Whether this is the question for the attach cookie, which is patched for old kernels.
         cookie: bool,
     },
+    /// A function of the program.
+    CallFunc(FuncId),
     /// `if a op b`; with a constant, there may be a `d`, which is `a` once it has been compared.
     Branch(JmpOp),
     /// `if a op constant`

@@ -108,6 +108,12 @@ struct Selector<'a> {
 
 impl Selector<'_> {
     fn entry(&mut self) {
+        let params = self.func.params.iter().zip(ARGUMENTS);
+        let params: Vec<Operand> =
+            params.map(|(param, reg)| Operand::reg_fixed_def(vreg(*param), preg(reg))).collect();
+        if !params.is_empty() {
+            return self.push(MOp::Entry, params);
+        }
         if self.defs.iter().flatten().any(|op| **op == Op::Ctx) {
             let ctx = self.fresh();
             self.ctx = Some(ctx);
@@ -184,6 +190,10 @@ impl Selector<'_> {
             Op::Store { width, addr, offset, value } => self.store(*width, *addr, *offset, *value),
             Op::AtomicAdd { width, addr, offset, value } => {
                 self.atomic_add(*width, *addr, *offset, *value, result);
+            }
+            Op::CallFunc { func, args } => {
+                let args: Vec<VReg> = args.iter().map(|arg| self.register(*arg)).collect();
+                self.call(MOp::CallFunc(*func), &args, result);
             }
             Op::Call { helper, args, .. } => {
                 let args: Vec<VReg> = args.iter().map(|arg| self.register(*arg)).collect();
@@ -358,6 +368,7 @@ impl Selector<'_> {
             Some(Op::Map(map)) => self.define(MOp::Map(*map)),
             Some(Op::MapValue(map, offset)) => self.define(MOp::MapValue(*map, *offset)),
             Some(Op::Runtime(what)) => self.define(MOp::Runtime(*what)),
+            Some(Op::FuncAddr(func)) => self.define(MOp::FuncAddr(*func)),
             Some(Op::ObjectAddr(object, offset)) => self.object(*object, *offset),
             Some(Op::Ctx) => {
                 self.ctx.unwrap_or_else(|| unreachable!("the prologue has looked for uses of the context"))
@@ -436,7 +447,16 @@ impl Selector<'_> {
 
 /// Whether an operation has no register of its own.
 fn is_made_at_uses(op: &Op) -> bool {
-    matches!(op, Op::Const(_) | Op::Ctx | Op::ObjectAddr(..) | Op::Map(_) | Op::MapValue(..) | Op::Runtime(_))
+    matches!(
+        op,
+        Op::Const(_)
+            | Op::Ctx
+            | Op::ObjectAddr(..)
+            | Op::Map(_)
+            | Op::MapValue(..)
+            | Op::Runtime(_)
+            | Op::FuncAddr(_)
+    )
 }
 
 fn vreg(value: Value) -> VReg {

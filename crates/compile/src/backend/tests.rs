@@ -12,7 +12,7 @@ use super::{assemble, compile, listing};
 use crate::artifact::{MapRole, MapSpec, Storage};
 use crate::error::Error;
 use crate::ir::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, Home, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
     ValueData, ValueTy, Width,
 };
 
@@ -152,7 +152,8 @@ fn objects_make_room_for_spilled_values() {
     }
     b.ret(sum);
     let mut maps = Vec::new();
-    let code = assemble(b.func, Span::GENERATED, &mut maps).expect("some objects move to the scratch map");
+    let code =
+        assemble(b.func, &[], Span::GENERATED, &mut maps).expect("some objects move to the scratch map");
     assert_eq!(maps.len(), 1);
     let lowest = code.insns.iter().filter(|insn| insn.dst == 10 || insn.src == 10).map(|insn| insn.off).min();
     assert!(lowest.is_some_and(|lowest| lowest >= -512), "{lowest:?}");
@@ -166,7 +167,8 @@ fn too_much_is_an_error_that_says_so() {
     b.effect(Op::Zero { addr, offset: 0, len: 40_000, align: 8 });
     let zero = b.number(0);
     b.ret(zero);
-    let error = assemble(b.func, Span::GENERATED, &mut Vec::new()).expect_err("there is no such scratch map");
+    let error =
+        assemble(b.func, &[], Span::GENERATED, &mut Vec::new()).expect_err("there is no such scratch map");
     assert_eq!(error, Error::Scratch { span: Span::GENERATED, needed: 40_000, limit: 32_768 });
 
     let mut b = Builder::new();
@@ -176,7 +178,7 @@ fn too_much_is_an_error_that_says_so() {
         sum = b.int(Op::Bin(BinOp::Xor, time, sum));
     }
     b.ret(sum);
-    let error = assemble(b.func, Span::GENERATED, &mut Vec::new()).expect_err("there is no such stack");
+    let error = assemble(b.func, &[], Span::GENERATED, &mut Vec::new()).expect_err("there is no such stack");
     assert!(matches!(error, Error::Stack { needed: 520.., .. }), "{error}");
 
     let mut b = Builder::new();
@@ -196,7 +198,7 @@ fn too_much_is_an_error_that_says_so() {
     }
     b.term(Term::Jump(edge(end, &[])));
     b.at(end).ret(zero);
-    let error = assemble(b.func, Span::GENERATED, &mut Vec::new()).expect_err("no jump is so long");
+    let error = assemble(b.func, &[], Span::GENERATED, &mut Vec::new()).expect_err("no jump is so long");
     assert!(matches!(error, Error::TooLong { insns: 33_000.., .. }), "{error}");
 }
 
@@ -213,7 +215,7 @@ fn a_listing_shows_the_script_between_instructions() {
     let zero = b.number(0);
     b.ret(zero);
     let program = script(file);
-    let module = Module { funcs: vec![b.func], maps: vec![array("@a", 16)], events: Vec::new() };
+    let module = Module { funcs: vec![b.func], maps: vec![array("@a", 16)], ..Module::default() };
     let artifact = compile(module, &program, &sources).expect("it fits");
     insta::assert_snapshot!(listing::listing(&artifact, &sources));
     let lines: Vec<(u32, u32)> =
@@ -272,7 +274,7 @@ impl Builder {
     fn show(self) -> String {
         let mut text = format!("{}\n\n", self.func);
         let mut maps = vec![array("@a", 8)];
-        let code = assemble(self.func, Span::GENERATED, &mut maps).expect("it fits");
+        let code = assemble(self.func, &[], Span::GENERATED, &mut maps).expect("it fits");
         text.push_str(&disasm::dump(&code.insns, &disasm::NoNames));
         for reloc in &code.relocs {
             let _ = writeln!(text, "{:4}  {:?}", reloc.insn, reloc.kind);
@@ -284,8 +286,9 @@ impl Builder {
     }
 
     fn object(&mut self, size: u32, in_scratch: bool) -> ObjectId {
+        let home = if in_scratch { Home::Scratch } else { Home::Any };
         let id = ObjectId(self.func.objects.len() as u32);
-        self.func.objects.push(Object { name: format!("object{}", id.0), size, align: 8, in_scratch });
+        self.func.objects.push(Object { name: format!("object{}", id.0), size, align: 8, home });
         id
     }
 

@@ -226,7 +226,13 @@ impl Op {
     /// As [`Op::for_each_use`], to replace them.
     pub fn for_each_use_mut(&mut self, mut f: impl FnMut(&mut Value)) {
         match self {
-            Op::Const(_) | Op::Ctx | Op::ObjectAddr(..) | Op::Map(_) | Op::MapValue(..) | Op::Runtime(_) => {}
+            Op::Const(_)
+            | Op::Ctx
+            | Op::ObjectAddr(..)
+            | Op::Map(_)
+            | Op::MapValue(..)
+            | Op::Runtime(_)
+            | Op::FuncAddr(_) => {}
             Op::Cookie(value)
             | Op::Extend { value, .. }
             | Op::ByteSwap(_, value)
@@ -240,14 +246,18 @@ impl Op {
                 f(a);
                 f(b);
             }
-            Op::Call { args, .. } => args.iter_mut().for_each(f),
+            Op::Call { args, .. } | Op::CallFunc { args, .. } => args.iter_mut().for_each(f),
         }
     }
 
     /// Whether it changes anything but its result; what does not may be dropped when the result is unused.
     pub fn has_effect(&self) -> bool {
         match self {
-            Op::Store { .. } | Op::AtomicAdd { .. } | Op::Zero { .. } | Op::Copy { .. } => true,
+            Op::Store { .. }
+            | Op::AtomicAdd { .. }
+            | Op::Zero { .. }
+            | Op::Copy { .. }
+            | Op::CallFunc { .. } => true,
             Op::Call { pure, .. } => !pure,
             _ => false,
         }

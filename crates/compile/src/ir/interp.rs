@@ -5,14 +5,18 @@
 //! can be run side by side and everything they leave behind compared. Reading bytes of an object that were
 //! never written is a fault here as there.
 
+use rustc_hash::FxHashMap;
+use skep_isa::helpers::id;
 use skep_isa::interp::{Env, Fault, Memory, RegionKind};
 use skep_isa::{Imm64, Size};
 use skep_lang::hir::Runtime;
 
-use super::{BinOp, BlockId, CmpOp, Edge, Func, Inst, Op, Term, Value, Width};
+use super::{BinOp, BlockId, CmpOp, Edge, Func, Home, Inst, Op, Term, Value, Width};
 
 /// What the places of a program are filled with that depend on the run.
 pub struct Links<'a> {
+    /// The functions that programs call.
+    pub subs: &'a [Func],
     /// The file descriptor of each map.
     pub maps: &'a [i32],
     /// The constants of the run.
@@ -34,6 +38,12 @@ pub struct Trap {
 /// The most operations of one run.
 const STEP_LIMIT: u64 = 1_000_000;
 
+/// The upper half of a function's address; the lower half is its number. No object has this number.
+const FUNCTION: u64 = 0xffff_d000;
+
+/// The most rounds that `bpf_loop` takes.
+const MAX_LOOPS: u64 = 1 << 23;
+
 /// Runs a function that has passed [`super::verify::verify`] on a context of these bytes. Returns its result.
 ///
 /// # Errors
@@ -46,34 +56,87 @@ pub fn run(
     memory: &mut Memory,
 ) -> Result<u64, Trap> {
     let ctx = memory.alloc(RegionKind::Context, ctx.to_vec());
-    let objects: Vec<u64> = func
-        .objects
-        .iter()
-        .map(|object| memory.alloc_uninit(RegionKind::Stack, object.size as usize))
-        .collect();
-    let values = vec![0; func.values.len()];
-    let mut machine = Machine { func, links, env, memory, ctx, objects, values, steps: 0 };
-    let result = machine.blocks();
-    for object in machine.objects.iter().chain([&ctx]) {
-        // They were made above and nothing else frees them.
+    let mut machine = Machine { links, env, memory, ctx, common: FxHashMap::default(), steps: 0 };
+    let result = machine.call(func, &[]).and_then(|result| {
+        let end = machine.env.finish();
+        end.map(|()| result).map_err(|fault| Trap { block: BlockId(0), what: "return".into(), fault })
+    });
+    for object in machine.common.values().chain([&ctx]) {
+        // They were made for this run and nothing else frees them.
         let _ = machine.memory.free(*object);
     }
     result
 }
 
+/// What all functions of a program share in a run.
 struct Machine<'a> {
-    func: &'a Func,
     links: &'a Links<'a>,
     env: &'a mut dyn Env,
     memory: &'a mut Memory,
     ctx: u64,
-    /// Address of each object.
-    objects: Vec<u64>,
-    values: Vec<u64>,
+    /// Addresses of the memory that functions share, by its number.
+    common: FxHashMap<u32, u64>,
     steps: u64,
 }
 
 impl Machine<'_> {
+    /// Runs a function with memory of its own.
+    fn call(&mut self, func: &Func, args: &[u64]) -> Result<u64, Trap> {
+        let mut own = Vec::new();
+        let mut objects = Vec::with_capacity(func.objects.len());
+        for object in &func.objects {
+            let size = object.size as usize;
+            objects.push(match object.home {
+                Home::Common(number) => {
+                    let memory = &mut *self.memory;
+                    let made = || memory.alloc_uninit(RegionKind::MapValue, size);
+                    *self.common.entry(number).or_insert_with(made)
+                }
+                _ => {
+                    let made = self.memory.alloc_uninit(RegionKind::Stack, size);
+                    own.push(made);
+                    made
+                }
+            });
+        }
+        let mut frame = Frame { machine: self, func, objects, values: vec![0; func.values.len()] };
+        for (param, arg) in func.params.iter().zip(args) {
+            frame.set(*param, *arg);
+        }
+        let result = frame.blocks();
+        for object in own {
+            // They were made above and nothing else frees them.
+            let _ = self.memory.free(object);
+        }
+        result
+    }
+
+    /// Calls a function by its address, as helpers do.
+    fn call_back(&mut self, address: u64, args: &[u64]) -> Result<u64, Trap> {
+        let func = if address >> 32 == FUNCTION {
+            self.links.subs.get((address & 0xffff_ffff) as usize)
+        } else {
+            None
+        };
+        match func {
+            Some(func) => self.call(func, args),
+            None => {
+                Err(Trap { block: BlockId(0), what: "call back".into(), fault: Fault::BadFunction(address) })
+            }
+        }
+    }
+}
+
+/// One call of a function.
+struct Frame<'f, 'm, 'a> {
+    machine: &'m mut Machine<'a>,
+    func: &'f Func,
+    /// Address of each object.
+    objects: Vec<u64>,
+    values: Vec<u64>,
+}
+
+impl Frame<'_, '_, '_> {
     fn blocks(&mut self) -> Result<u64, Trap> {
         let func = self.func;
         let mut id = BlockId(0);
@@ -83,24 +146,69 @@ impl Machine<'_> {
                 return Err(trap("jump".into(), Fault::OutsideProgram));
             };
             for Inst { result, op, .. } in &block.insts {
-                let value = self.op(op, result.is_some()).map_err(|fault| trap(op.to_string(), fault))?;
+                let value = match self.calls_back(op)? {
+                    Some(value) => value,
+                    None => self.op(op, result.is_some()).map_err(|fault| trap(op.to_string(), fault))?,
+                };
                 if let Some(result) = result {
                     self.set(*result, value);
                 }
             }
             self.step().map_err(|fault| trap(block.term.to_string(), fault))?;
             let edge = match &block.term {
-                Term::Return(value) => {
-                    let result = self.get(*value);
-                    let end = self.env.finish().map_err(|fault| trap(block.term.to_string(), fault));
-                    return end.map(|()| result);
-                }
+                Term::Return(value) => return Ok(self.get(*value)),
                 Term::Jump(edge) => edge,
                 Term::Branch { op, lhs, rhs, then, otherwise } => {
                     if op.holds(self.get(*lhs), self.get(*rhs)) { then } else { otherwise }
                 }
             };
             id = self.enter(edge);
+        }
+    }
+
+    /// The result of an operation that runs other functions of the module; `None` for all others.
+    fn calls_back(&mut self, op: &Op) -> Result<Option<u64>, Trap> {
+        let fault = |fault| Trap { block: BlockId(0), what: op.to_string(), fault };
+        match op {
+            Op::CallFunc { func, args } => {
+                let args: Vec<u64> = args.iter().map(|arg| self.get(*arg)).collect();
+                let address = FUNCTION << 32 | u64::from(func.0);
+                self.machine.call_back(address, &args).map(Some)
+            }
+            Op::Call { helper: id::LOOP, args, .. } => {
+                let [count, function, data, _] = args[..] else { return Ok(None) };
+                let count = u64::from(self.get(count) as u32);
+                if count > MAX_LOOPS {
+                    const E2BIG: i64 = -7;
+                    return Ok(Some(E2BIG as u64));
+                }
+                for round in 0..count {
+                    self.step().map_err(fault)?;
+                    let (function, data) = (self.get(function), self.get(data));
+                    if self.machine.call_back(function, &[round, data])? != 0 {
+                        return Ok(Some(round + 1));
+                    }
+                }
+                Ok(Some(count))
+            }
+            Op::Call { helper: id::FOR_EACH_MAP_ELEM, args, .. } => {
+                let [map, function, data, _] = args[..] else { return Ok(None) };
+                let [map, function, data] = [map, function, data].map(|value| self.get(value));
+                let machine = &mut *self.machine;
+                let entries = machine.env.map_entries(map, machine.memory).map_err(fault)?;
+                let mut seen = 0;
+                for (key, value) in entries {
+                    let key = machine.memory.alloc(RegionKind::MapKey, key);
+                    let stop = machine.call_back(function, &[map, key, value, data])?;
+                    machine.memory.free(key).map_err(fault)?;
+                    seen += 1;
+                    if stop != 0 {
+                        break;
+                    }
+                }
+                Ok(Some(seen))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -117,66 +225,71 @@ impl Machine<'_> {
         self.step()?;
         Ok(match op {
             Op::Const(value) => *value as u64,
-            Op::Ctx => self.ctx,
+            Op::Ctx => self.machine.ctx,
+            Op::FuncAddr(func) => FUNCTION << 32 | u64::from(func.0),
+            // See `calls_back`.
+            Op::CallFunc { .. } => 0,
             Op::ObjectAddr(object, offset) => {
                 let base = self.objects.get(object.0 as usize).copied().unwrap_or(0);
                 base.wrapping_add(u64::from(*offset))
             }
             Op::Map(map) => {
                 let fd = self.fd(map.0)?;
-                self.env.ld_imm64(Imm64::MapFd(fd), self.memory)?
+                self.machine.env.ld_imm64(Imm64::MapFd(fd), self.machine.memory)?
             }
             Op::MapValue(map, off) => {
                 let fd = self.fd(map.0)?;
-                self.env.ld_imm64(Imm64::MapValue { fd, off: *off }, self.memory)?
+                self.machine.env.ld_imm64(Imm64::MapValue { fd, off: *off }, self.machine.memory)?
             }
-            Op::Runtime(what) => (self.links.runtime)(*what),
+            Op::Runtime(what) => (self.machine.links.runtime)(*what),
             Op::Cookie(ctx) => {
                 let args = [self.get(*ctx), 0, 0, 0, 0];
-                self.env.helper(skep_isa::helpers::id::GET_ATTACH_COOKIE, args, self.memory)?
+                self.machine.env.helper(id::GET_ATTACH_COOKIE, args, self.machine.memory)?
             }
             Op::Bin(op, a, b) => op.apply(self.get(*a), self.get(*b)),
             Op::Cmp(op, a, b) => op.holds(self.get(*a), self.get(*b)).into(),
             Op::Extend { from, signed, value } => extend(self.get(*value), *from, *signed),
             Op::ByteSwap(width, value) => swap_bytes(self.get(*value), *width),
             Op::Load { width, signed, addr, offset } => {
-                let value = self.memory.load(self.place(*addr, *offset), size(*width))?;
+                let value = self.machine.memory.load(self.place(*addr, *offset), size(*width))?;
                 extend(value, *width, *signed)
             }
             Op::Store { width, addr, offset, value } => {
-                self.memory.store(self.place(*addr, *offset), size(*width), self.get(*value))?;
+                self.machine.memory.store(self.place(*addr, *offset), size(*width), self.get(*value))?;
                 0
             }
             Op::AtomicAdd { width, addr, offset, value } => {
                 let place = self.place(*addr, *offset);
-                let old = self.memory.load(place, size(*width))?;
-                self.memory.store(place, size(*width), old.wrapping_add(self.get(*value)))?;
+                let old = self.machine.memory.load(place, size(*width))?;
+                self.machine.memory.store(place, size(*width), old.wrapping_add(self.get(*value)))?;
                 if wants_result { old } else { 0 }
             }
             Op::Zero { addr, offset, len, .. } => {
-                self.memory.write_arg(self.place(*addr, *offset), &vec![0; *len as usize])?;
+                self.machine.memory.write_arg(self.place(*addr, *offset), &vec![0; *len as usize])?;
                 0
             }
             Op::Copy { dst, dst_offset, src, src_offset, len, .. } => {
-                let bytes = self.memory.read_arg(self.place(*src, *src_offset), *len as usize)?.to_vec();
-                self.memory.write_arg(self.place(*dst, *dst_offset), &bytes)?;
+                let bytes =
+                    self.machine.memory.read_arg(self.place(*src, *src_offset), *len as usize)?.to_vec();
+                self.machine.memory.write_arg(self.place(*dst, *dst_offset), &bytes)?;
                 0
             }
             Op::Call { helper, args, .. } => {
                 let mut five = [0; 5];
                 five.iter_mut().zip(args).for_each(|(to, arg)| *to = self.get(*arg));
-                self.env.helper(*helper, five, self.memory)?
+                self.machine.env.helper(*helper, five, self.machine.memory)?
             }
         })
     }
 
     fn step(&mut self) -> Result<(), Fault> {
-        self.steps += 1;
-        if self.steps > STEP_LIMIT { Err(Fault::StepLimit(STEP_LIMIT)) } else { Ok(()) }
+        let steps = &mut self.machine.steps;
+        *steps += 1;
+        if *steps > STEP_LIMIT { Err(Fault::StepLimit(STEP_LIMIT)) } else { Ok(()) }
     }
 
     fn fd(&self, map: u32) -> Result<i32, Fault> {
-        self.links.maps.get(map as usize).copied().ok_or(Fault::BadMap(map.into()))
+        self.machine.links.maps.get(map as usize).copied().ok_or(Fault::BadMap(map.into()))
     }
 
     fn place(&self, addr: Value, offset: i32) -> u64 {

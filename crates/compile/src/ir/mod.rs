@@ -32,23 +32,31 @@ pub struct ObjectId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct MapRef(pub u32);
 
+/// Index into [`Module::subs`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct FuncId(pub u32);
+
 /// All programs of a script and the maps they share.
 #[derive(Clone, Debug, Default)]
 pub struct Module {
     /// One per [`skep_lang::hir::Probe`], in the same order.
     pub funcs: Vec<Func>,
+    /// What programs call, or have called for each round of a loop. Calls never lead in a circle.
+    pub subs: Vec<Func>,
     /// The script's maps first, in its order, then ours.
     pub maps: Vec<crate::artifact::MapSpec>,
     /// What may be in the ring buffers. A record's first 32 bits index this.
     pub events: Vec<crate::artifact::EventLayout>,
 }
 
-/// One program.
+/// One program, or a part of programs that is called.
 #[derive(Clone, Debug, Default)]
 pub struct Func {
     /// Name the kernel gets to see: at most 15 bytes of `[A-Za-z0-9_]`.
     pub name: String,
-    /// All values; parameters of blocks and results of instructions.
+    /// At most five, defined on entry. A program has none: its context is [`Op::Ctx`], which only programs have.
+    pub params: Vec<Value>,
+    /// All values; parameters, parameters of blocks and results of instructions.
     pub values: Vec<ValueData>,
     /// The entry first; each is reachable.
     pub blocks: Vec<Block>,
@@ -84,9 +92,24 @@ pub struct Object {
     pub size: u32,
     /// 1, 2, 4 or 8.
     pub align: u32,
+    /// Where it may be.
+    pub home: Home,
+}
+
+/// Where an [`Object`] may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Home {
+    /// Wherever there is room.
+    #[default]
+    Any,
+    /// On the stack, because the kernel wants it there.
+    Stack,
     /// Never on the stack, because it is accessed at offsets that are not
     /// constant, or is large by nature.
-    pub in_scratch: bool,
+    Scratch,
+    /// In scratch memory, in the same place for all functions of one program that name this number. It keeps what
+    /// it holds from call to call.
+    Common(u32),
 }
 
 /// Straight-line code.
@@ -265,6 +288,15 @@ pub enum Op {
         len: u32,
         /// Alignment of both: 1, 2, 4 or 8.
         align: u32,
+    },
+    /// The address of a function, as helpers take it that call it. Result: `Ptr`.
+    FuncAddr(FuncId),
+    /// A function of the module. Result: `Int`.
+    CallFunc {
+        /// Which.
+        func: FuncId,
+        /// One for each of its parameters.
+        args: Vec<Value>,
     },
     /// A kernel helper; at most five arguments.
     Call {

@@ -11,8 +11,8 @@ use skep_ui::Span;
 
 use super::print::RUNTIME_WORDS;
 use super::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
-    ValueData, ValueTy, Width,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, FuncId, Home, Inst, MapRef, Module, Object, ObjectId, Op, Term,
+    Value, ValueData, ValueTy, Width,
 };
 use crate::artifact::{MapRole, MapSpec, Storage};
 
@@ -47,8 +47,13 @@ impl FromStr for Module {
             let step = match &mut func {
                 None => outside(&mut line, &mut module).map(|started| func = started),
                 Some(_) if text == "}" => {
-                    let ended = func.take().map(FuncReader::end).unwrap_or_else(|| Ok(Func::default()));
-                    ended.map(|done| module.funcs.push(done))
+                    let ended =
+                        func.take().map(FuncReader::end).unwrap_or_else(|| Ok((Func::default(), false)));
+                    ended.map(
+                        |(done, is_sub)| {
+                            if is_sub { module.subs.push(done) } else { module.funcs.push(done) }
+                        },
+                    )
                 }
                 Some(reader) => reader.line(&mut line),
             };
@@ -76,14 +81,9 @@ fn outside(line: &mut Line<'_>, module: &mut Module) -> Read<Option<FuncReader>>
             line.end()?;
         }
         "event" => {}
-        "func" => {
-            let name = line.word()?.to_owned();
-            line.mark("{")?;
-            line.end()?;
-            let func = Func { name, ..Func::default() };
-            return Ok(Some(FuncReader { func, types: Vec::new(), open: None }));
-        }
-        other => return Err(format!("`{other}` is none of `map`, `event` and `func`")),
+        "func" => return FuncReader::start(line, false).map(Some),
+        "sub" if line.take("func") => return FuncReader::start(line, true).map(Some),
+        other => return Err(format!("`{other}` is none of `map`, `event`, `func` and `sub func`")),
     }
     Ok(None)
 }
@@ -146,6 +146,7 @@ const WIDTHS: [(Width, &str); 4] =
 /// A function being read.
 struct FuncReader {
     func: Func,
+    is_sub: bool,
     /// Of each value that was defined so far.
     types: Vec<Option<ValueTy>>,
     /// The block being read: parameters and instructions.
@@ -153,14 +154,25 @@ struct FuncReader {
 }
 
 impl FuncReader {
-    fn end(mut self) -> Read<Func> {
+    /// `name(v0: int) {`
+    fn start(line: &mut Line<'_>, is_sub: bool) -> Read<FuncReader> {
+        let name = line.word()?.to_owned();
+        let func = Func { name, ..Func::default() };
+        let mut reader = FuncReader { func, is_sub, types: Vec::new(), open: None };
+        reader.func.params = line.list(|line| reader.definition(line))?;
+        line.mark("{")?;
+        line.end()?;
+        Ok(reader)
+    }
+
+    fn end(mut self) -> Read<(Func, bool)> {
         if self.open.is_some() {
             return Err(format!("block{} has no end", self.func.blocks.len()));
         }
         // Numbers may have gaps where passes removed values; nothing reads those.
         let types = self.types.into_iter().map(|ty| ty.unwrap_or(ValueTy::Int));
         self.func.values = types.map(|ty| ValueData { ty }).collect();
-        Ok(self.func)
+        Ok((self.func, self.is_sub))
     }
 
     fn line(&mut self, line: &mut Line<'_>) -> Read<()> {
@@ -189,7 +201,13 @@ impl FuncReader {
         }
         let name = line.quoted()?;
         let (size, align) = (line.named("size")?, line.named("align")?);
-        objects.push(Object { name, size, align, in_scratch: line.take("in_scratch") });
+        let home = match line.peek() {
+            "" => Home::Any,
+            _ if line.take("on_stack") => Home::Stack,
+            _ if line.take("common") => Home::Common(line.number()?),
+            _ => line.choice(&[(Home::Scratch, "in_scratch")])?,
+        };
+        objects.push(Object { name, size, align, home });
         Ok(())
     }
 
@@ -277,6 +295,11 @@ impl<'a> Line<'a> {
             "cmp" => {
                 let op = self.choice(&CmpOp::WORDS)?;
                 Op::Cmp(op, self.value()?, self.next_value()?)
+            }
+            "func_addr" => Op::FuncAddr(FuncId(self.index('f')?)),
+            "call_func" => {
+                let func = FuncId(self.index('f')?);
+                Op::CallFunc { func, args: self.list(Line::value)? }
             }
             "call" | "call_pure" => {
                 let helper = self.number()?;

@@ -16,15 +16,15 @@
 //! ```
 //!
 //! A line starts a block, is one instruction, or ends a block. Values carry their type where they are
-//! defined. A module's text is its maps, its events, then its functions.
+//! defined. A module's text is its maps, its events, its programs, then what they call: `sub func name(v0: int) {`.
 
 use std::fmt::{self, Display, Formatter};
 
 use skep_lang::hir::Runtime;
 
 use super::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
-    ValueTy, Width,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, FuncId, Home, Inst, MapRef, Module, Object, ObjectId, Op, Term,
+    Value, ValueTy, Width,
 };
 use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
 
@@ -38,6 +38,9 @@ impl Display for Module {
         }
         for func in &self.funcs {
             writeln!(f, "{func}")?;
+        }
+        for func in &self.subs {
+            writeln!(f, "sub {func}")?;
         }
         Ok(())
     }
@@ -116,11 +119,18 @@ impl Display for EventLayout {
 
 impl Display for Func {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "func {} {{", self.name)?;
+        write!(f, "func {}", self.name)?;
+        self.fmt_params(f, &self.params)?;
+        writeln!(f, " {{")?;
         for (at, object) in self.objects.iter().enumerate() {
-            let Object { name, size, align, in_scratch } = object;
-            let scratch = if *in_scratch { " in_scratch" } else { "" };
-            writeln!(f, "  object o{at} {name:?} size {size} align {align}{scratch}")?;
+            let Object { name, size, align, home } = object;
+            write!(f, "  object o{at} {name:?} size {size} align {align}")?;
+            match home {
+                Home::Any => writeln!(f)?,
+                Home::Stack => writeln!(f, " on_stack")?,
+                Home::Scratch => writeln!(f, " in_scratch")?,
+                Home::Common(number) => writeln!(f, " common {number}")?,
+            }
         }
         for (at, block) in self.blocks.iter().enumerate() {
             self.fmt_block(f, BlockId(at as u32), block)?;
@@ -132,14 +142,7 @@ impl Display for Func {
 impl Func {
     fn fmt_block(&self, f: &mut Formatter<'_>, id: BlockId, block: &Block) -> fmt::Result {
         write!(f, "{id}")?;
-        if !block.params.is_empty() {
-            write!(f, "(")?;
-            for (at, param) in block.params.iter().enumerate() {
-                let comma = if at > 0 { ", " } else { "" };
-                write!(f, "{comma}{param}: {}", self.ty_word(*param))?;
-            }
-            write!(f, ")")?;
-        }
+        self.fmt_params(f, &block.params)?;
         writeln!(f, ":")?;
         for Inst { result, op, .. } in &block.insts {
             match result {
@@ -148,6 +151,18 @@ impl Func {
             }
         }
         writeln!(f, "  {}", block.term)
+    }
+
+    fn fmt_params(&self, f: &mut Formatter<'_>, params: &[Value]) -> fmt::Result {
+        if params.is_empty() {
+            return Ok(());
+        }
+        write!(f, "(")?;
+        for (at, param) in params.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            write!(f, "{comma}{param}: {}", self.ty_word(*param))?;
+        }
+        write!(f, ")")
     }
 
     fn ty_word(&self, value: Value) -> &'static str {
@@ -196,6 +211,11 @@ impl Display for Op {
                     Place(*dst, *dst_offset),
                     Place(*src, *src_offset)
                 )
+            }
+            Op::FuncAddr(func) => write!(f, "func_addr {func}"),
+            Op::CallFunc { func, args } => {
+                write!(f, "call_func {func}")?;
+                fmt_args(f, args, true)
             }
             Op::Call { helper, args, pure, .. } => {
                 let name = skep_isa::helpers::helper_by_id(*helper).map_or("unknown", |known| known.name);
@@ -261,6 +281,12 @@ impl Display for BlockId {
 impl Display for ObjectId {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "o{}", self.0)
+    }
+}
+
+impl Display for FuncId {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "f{}", self.0)
     }
 }
 

@@ -7,7 +7,7 @@ use skep_ui::Span;
 use super::interp::{Links, run};
 use super::verify::verify;
 use super::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, Home, Inst, MapRef, Module, Object, ObjectId, Op, Term, Value,
     ValueData, ValueTy, Width,
 };
 
@@ -31,9 +31,10 @@ fn edge(to: u32, args: &[u32]) -> Edge {
 fn func(types: &[ValueTy], blocks: Vec<Block>) -> Func {
     Func {
         name: "test".into(),
+        params: Vec::new(),
         values: types.iter().map(|ty| ValueData { ty: *ty }).collect(),
         blocks,
-        objects: vec![Object { name: "key".into(), size: 16, align: 8, in_scratch: false }],
+        objects: vec![Object { name: "key".into(), size: 16, align: 8, home: Home::Any }],
     }
 }
 
@@ -79,7 +80,7 @@ fn the_text_form_shows_everything() {
 fn a_loop_is_run() {
     let func = sum_to_ten();
     assert_eq!(verify(&func, 0), Vec::<String>::new());
-    let links = Links { maps: &[], runtime: &|_| 0 };
+    let links = Links { subs: &[], maps: &[], runtime: &|_| 0 };
     assert_eq!(run(&func, &links, &[], &mut TestEnv::default(), &mut Memory::default()), Ok(55));
 }
 
@@ -88,7 +89,7 @@ fn bytes_never_written_are_a_fault_with_its_place() {
     let load = Op::Load { width: Width::W32, signed: false, addr: Value(0), offset: 4 };
     let insts = vec![inst(0, Op::ObjectAddr(ObjectId(0), 0)), inst(1, load)];
     let func = func(&[ValueTy::Ptr, ValueTy::Int], vec![block(&[], insts, Term::Return(Value(1)))]);
-    let links = Links { maps: &[], runtime: &|_| 0 };
+    let links = Links { subs: &[], maps: &[], runtime: &|_| 0 };
     let trap =
         run(&func, &links, &[], &mut TestEnv::default(), &mut Memory::default()).expect_err("uninitialised");
     assert!(matches!(trap.fault, Fault::UninitMemory { .. }), "{trap}");

@@ -6,7 +6,22 @@ use super::{BinOp, BlockId, CmpOp, Edge, Func, Inst, Module, Op, Term, Value, Va
 
 /// What is wrong with a module, one sentence each; empty when all is well.
 pub fn verify_module(module: &Module) -> Vec<String> {
-    module.funcs.iter().flat_map(|func| verify(func, module.maps.len())).collect()
+    let all = || module.funcs.iter().chain(&module.subs);
+    let mut errors: Vec<String> = all().flat_map(|func| verify(func, module.maps.len())).collect();
+    for func in all() {
+        for inst in func.blocks.iter().flat_map(|block| &block.insts) {
+            let (callee, args) = match &inst.op {
+                Op::FuncAddr(callee) => (callee, None),
+                Op::CallFunc { func: callee, args } => (callee, Some(args.len())),
+                _ => continue,
+            };
+            let known = module.subs.get(callee.0 as usize);
+            if known.is_none_or(|known| args.is_some_and(|args| args != known.params.len())) {
+                errors.push(format!("{}: `{}`: there is no such function", func.name, inst.op));
+            }
+        }
+    }
+    errors
 }
 
 /// What is wrong with a function of a module with that many maps; empty when all is well.
@@ -51,6 +66,9 @@ impl Checker<'_> {
         {
             self.error("the name of a function must be 1 to 15 bytes of [A-Za-z0-9_]".into());
         }
+        if self.func.params.len() > 5 {
+            self.error("a function has at most five parameters".into());
+        }
         for (at, object) in self.func.objects.iter().enumerate() {
             if object.size == 0 {
                 self.error(format!("object o{at} has no bytes"));
@@ -70,6 +88,9 @@ impl Checker<'_> {
                 Some(Some(_)) => errors.push(format!("{value} is defined twice")),
                 Some(slot) => *slot = Some(place),
             };
+        for &param in &self.func.params {
+            define(&mut self.errors, param, (BlockId(0), None));
+        }
         for (id, block) in self.func.blocks.iter().enumerate() {
             let id = BlockId(id as u32);
             for &param in &block.params {
@@ -218,11 +239,11 @@ impl Checker<'_> {
             }
             Op::Load { addr, .. } => {
                 self.want(*addr, &[Ptr, Ctx], &text);
-                self.result(inst, &[Int, Ptr]);
+                self.result(inst, &[Int, Ptr, Ctx]);
             }
             Op::Store { addr, value, .. } => {
                 self.want(*addr, &[Ptr], &text);
-                self.want(*value, &[Int, Ptr], &text);
+                self.want(*value, &[Int, Ptr, Ctx], &text);
                 self.no_result(inst);
             }
             Op::AtomicAdd { width, addr, value, .. } => {
@@ -246,6 +267,15 @@ impl Checker<'_> {
                 self.want(*src, &[Ptr, Ctx], &text);
                 self.run(*len, *align, &text);
                 self.no_result(inst);
+            }
+            Op::FuncAddr(_) => self.result(inst, &[Ptr]),
+            Op::CallFunc { args, .. } => {
+                if args.len() > 5 {
+                    self.error(format!("`{text}`: a function takes at most five arguments"));
+                }
+                if inst.result.is_some() {
+                    self.result(inst, &[Int]);
+                }
             }
             Op::Call { args, returns, .. } => {
                 if args.len() > 5 {

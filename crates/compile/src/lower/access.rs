@@ -8,9 +8,9 @@ use skep_lang::hir::{self, Block, Expr, ExprKind, LocalId};
 use skep_lang::ty::{Bits, Ty, TyKind};
 use skep_lang::walk;
 
+use super::Lower;
 use super::cond::chunk;
 use super::func::Place;
-use super::{Lower, Slot};
 use crate::error::Error;
 use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
 
@@ -184,13 +184,10 @@ impl Lower<'_> {
                     return Ok(self.as_number(entry));
                 }
             },
-            ExprKind::Local(local) => match self.slot(*local) {
-                Slot::Object(object) => self.func.object_place(object),
-                Slot::Value(_) => {
-                    let what = "a variable in registers was asked for its address".into();
-                    return Err(Error::Internal { what, span: value.span });
-                }
-            },
+            ExprKind::Local(local) => self.local_place(*local).ok_or_else(|| {
+                let what = "a variable in registers was asked for its address".into();
+                Error::Internal { what, span: value.span }
+            })?,
             _ if self.types.is_memory(value.ty) => self.memory(value)?,
             _ => {
                 let object = self.func.object("value", 8, 8);

@@ -88,8 +88,7 @@ impl Lower<'_> {
     /// `exit` also ends this run of the program.
     pub(super) fn exit(&mut self, code: &Expr, span: Span) -> Result<(), Error> {
         self.send_exprs(Action::Exit, true, std::slice::from_ref(code), span)?;
-        let zero = self.func.int(0);
-        self.func.ret(zero);
+        self.leave(None);
         Ok(())
     }
 
@@ -279,6 +278,7 @@ impl Lower<'_> {
 
     /// One more record of this program that found no room.
     fn count_lost(&mut self) {
+        let outer = self.func.rare(true);
         let lost = self.shared.lost();
         let object = self.func.object("slot", 4, 4);
         let key = self.func.object_place(object);
@@ -295,6 +295,7 @@ impl Lower<'_> {
         let count = self.func.bin_imm(BinOp::Add, before, 1);
         self.func.store(Width::W64, place, count);
         self.func.jump(after, &[]);
+        self.func.rare(outer);
         self.func.enter(after);
     }
 }

@@ -4,8 +4,8 @@ use skep_isa::helpers::id;
 use skep_lang::hir::{self, BinaryOp, Expr, ExprKind};
 use skep_lang::ty::{Space, Ty, TyKind};
 
+use super::Lower;
 use super::func::Place;
-use super::{Lower, Slot};
 use crate::error::Error;
 use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
 
@@ -24,7 +24,12 @@ impl Lower<'_> {
                 let value = self.in_range(expr.ty, *bits);
                 self.func.int(value)
             }
+            ExprKind::Local(_) if self.types.is_memory(expr.ty) => return Err(self.not_scalar(expr)),
             ExprKind::Local(local) => self.read_local(*local),
+            ExprKind::EntryKey | ExprKind::EntryValue => {
+                let place = self.entry_place(expr)?;
+                self.load(expr.ty, place)
+            }
             ExprKind::MapGet { map, key } => self.map_get(*map, key.as_deref())?,
             ExprKind::MapAdd { map, key, by, old } => {
                 let before = self.map_get(*map, key.as_deref())?;
@@ -40,10 +45,9 @@ impl Lower<'_> {
             }
             ExprKind::LocalAdd { local, by, old } => {
                 let by = self.scalar(by)?;
-                let ty = self.local(*local).ty;
                 let before = self.read_local(*local);
                 let after = self.func.bin(BinOp::Add, before, by);
-                let after = self.wrap(ty, after);
+                let after = self.wrap(self.local(*local).ty, after);
                 self.write_local(*local, after);
                 if *old { before } else { after }
             }
@@ -110,7 +114,7 @@ impl Lower<'_> {
             ExprKind::Op { op, args } => self.scalar_operation(*op, args, expr)?,
             ExprKind::Runtime(what) => self.func.runtime(*what),
             // What the probe is called and which function it is in, user space looks up.
-            ExprKind::Probe | ExprKind::Func => match self.probe.targets[..] {
+            ExprKind::Probe | ExprKind::Func => match self.targets[..] {
                 [only] => self.func.int(i64::from(only.0)),
                 _ => self.func.cookie(),
             },
@@ -132,29 +136,6 @@ impl Lower<'_> {
             | ExprKind::ReadBuf { .. }
             | ExprKind::Bytes { .. } => return Err(self.not_scalar(expr)),
         })
-    }
-
-    /// The value of a variable that fits a register.
-    fn read_local(&mut self, local: hir::LocalId) -> Value {
-        match self.slot(local) {
-            Slot::Value(var) => self.func.read(var),
-            Slot::Object(object) => {
-                let place = self.func.object_place(object);
-                self.load(self.local(local).ty, place)
-            }
-        }
-    }
-
-    /// Gives a variable that fits a register a value.
-    fn write_local(&mut self, local: hir::LocalId, value: Value) {
-        match self.slot(local) {
-            Slot::Value(var) => self.func.assign(var, value),
-            Slot::Object(object) => {
-                let (width, _) = self.access(self.local(local).ty);
-                let place = self.func.object_place(object);
-                self.func.store(width, place, value);
-            }
-        }
     }
 
     fn not_scalar(&self, expr: &Expr) -> Error {

@@ -9,8 +9,8 @@ use rustc_hash::FxHashMap;
 use skep_ui::Span;
 
 use crate::ir::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, Object, ObjectId, Op, Term, Value, ValueData, ValueTy,
-    Width,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, FuncId, Home, Inst, Object, ObjectId, Op, Term, Value,
+    ValueData, ValueTy, Width,
 };
 
 /// A variable while its function is built. Its number is the caller's choice.
@@ -69,9 +69,29 @@ pub(super) struct FuncBuilder {
     current: BlockId,
     span: Span,
     ctx: Option<Value>,
+    params: Vec<Value>,
+    /// Of the body of a loop: the parameter that is the address of where the context is.
+    data: Option<Value>,
+    /// The objects in memory that functions share, by its number.
+    common: FxHashMap<u32, ObjectId>,
+    /// How many instructions and branches there are, see [`FuncBuilder::weight`].
+    weight: (u64, u64),
+    /// Whether what is being written hardly ever runs.
+    rare: bool,
 }
 
 impl FuncBuilder {
+    /// The body of a loop, which helpers call with such parameters: the last one is what
+    /// [`FuncBuilder::ctx`] finds the context by.
+    pub fn new_body(span: Span, params: &[ValueTy]) -> (Self, Vec<Value>) {
+        let mut builder = FuncBuilder::new(span);
+        let values: Vec<Value> = params.iter().map(|ty| builder.new_value(*ty)).collect();
+        builder.params = values.clone();
+        builder.data = values.last().copied();
+        (builder, values)
+    }
+
+    /// A program.
     pub fn new(span: Span) -> Self {
         let mut builder = FuncBuilder {
             values: Vec::new(),
@@ -82,6 +102,11 @@ impl FuncBuilder {
             current: BlockId(0),
             span,
             ctx: None,
+            params: Vec::new(),
+            data: None,
+            common: FxHashMap::default(),
+            weight: (0, 0),
+            rare: false,
         };
         let entry = builder.new_block();
         builder.seal(entry);
@@ -165,7 +190,26 @@ impl FuncBuilder {
         self.enter(unreachable);
     }
 
+    /// Goes elsewhere; code that follows in the script cannot be reached.
+    pub fn jump_away(&mut self, to: BlockId) {
+        self.jump(to, &[]);
+        let unreachable = self.new_block();
+        self.enter(unreachable);
+    }
+
+    /// Whether what comes next hardly ever runs. Gives what was said before.
+    pub fn rare(&mut self, rare: bool) -> bool {
+        std::mem::replace(&mut self.rare, rare)
+    }
+
+    /// How many instructions there are so far, runs of bytes counted by their length, and branches that are usual.
+    pub fn weight(&self) -> (u64, u64) {
+        self.weight
+    }
+
     fn terminate(&mut self, term: Term) {
+        self.weight.0 += 1;
+        self.weight.1 += u64::from(matches!(term, Term::Branch { .. }) && !self.rare);
         let from = self.current;
         let mut to = Vec::new();
         match &term {
@@ -272,6 +316,11 @@ impl FuncBuilder {
     }
 
     fn emit(&mut self, op: Op, ty: Option<ValueTy>) -> Option<Value> {
+        self.weight.0 += match op {
+            // More than some stores are a call.
+            Op::Zero { len, .. } | Op::Copy { len, .. } => u64::from(len / 4).clamp(1, 64),
+            _ => 1,
+        };
         let result = ty.map(|ty| self.new_value(ty));
         let span = self.span;
         let current = self.current;
@@ -280,6 +329,7 @@ impl FuncBuilder {
     }
 
     fn define(&mut self, op: Op, ty: ValueTy) -> Value {
+        self.weight.0 += 1;
         let value = self.new_value(ty);
         let span = self.span;
         let current = self.current;
@@ -291,9 +341,22 @@ impl FuncBuilder {
         self.define(Op::Const(value), ValueTy::Int)
     }
 
+    /// Gives a constant that [`FuncBuilder::int`] made another value.
+    pub fn set_int(&mut self, constant: Value, value: i64) {
+        let insts = self.blocks.iter_mut().flat_map(|block| &mut block.insts);
+        if let Some(inst) = insts.rev().find(|inst| inst.result == Some(constant)) {
+            inst.op = Op::Const(value);
+        }
+    }
+
     /// The null address, to compare with.
     pub fn null(&mut self) -> Value {
         self.int(0)
+    }
+
+    /// A function's address, for helpers.
+    pub fn func_addr(&mut self, func: FuncId) -> Value {
+        self.define(Op::FuncAddr(func), ValueTy::Ptr)
     }
 
     /// The program's context, read once at its start.
@@ -303,7 +366,11 @@ impl FuncBuilder {
         }
         let value = self.new_value(ValueTy::Ctx);
         let span = self.span;
-        self.state(BlockId(0)).insts.insert(0, Inst { result: Some(value), op: Op::Ctx, span });
+        let op = match self.data {
+            None => Op::Ctx,
+            Some(addr) => Op::Load { width: Width::W64, signed: false, addr, offset: 0 },
+        };
+        self.state(BlockId(0)).insts.insert(0, Inst { result: Some(value), op, span });
         self.ctx = Some(value);
         value
     }
@@ -313,15 +380,39 @@ impl FuncBuilder {
         self.values[place.base.0 as usize].ty == ValueTy::Ctx
     }
 
+    /// Whether the context was asked for.
+    pub fn uses_ctx(&self) -> bool {
+        self.ctx.is_some()
+    }
+
     /// Memory for this run.
     pub fn object(&mut self, name: &str, size: u32, align: u32) -> ObjectId {
-        self.objects.push(Object { name: name.into(), size: size.max(1), align, in_scratch: false });
-        ObjectId(self.objects.len() as u32 - 1)
+        self.new_object(Object { name: name.into(), size: size.max(1), align, home: Home::Any })
     }
 
     /// Memory for this run that is accessed at offsets which vary.
     pub fn scratch_object(&mut self, name: &str, size: u32) -> ObjectId {
-        self.objects.push(Object { name: name.into(), size: size.max(1), align: 8, in_scratch: true });
+        self.object_in(Home::Scratch, name, size)
+    }
+
+    /// Memory in a certain place, aligned to 8 bytes.
+    pub fn object_in(&mut self, home: Home, name: &str, size: u32) -> ObjectId {
+        let object = Object { name: name.into(), size: size.max(1), align: 8, home };
+        match home {
+            Home::Common(number) => match self.common.get(&number) {
+                Some(known) => *known,
+                None => {
+                    let made = self.new_object(object);
+                    self.common.insert(number, made);
+                    made
+                }
+            },
+            _ => self.new_object(object),
+        }
+    }
+
+    fn new_object(&mut self, object: Object) -> ObjectId {
+        self.objects.push(object);
         ObjectId(self.objects.len() as u32 - 1)
     }
 
@@ -484,6 +575,6 @@ impl FuncBuilder {
                 }
             })
             .collect();
-        Func { name, values: self.values, blocks, objects: self.objects }
+        Func { name, params: self.params, values: self.values, blocks, objects: self.objects }
     }
 }

@@ -128,9 +128,11 @@ impl Lower<'_> {
     }
 
     /// Sends user space the negative errno that a helper gave.
-    fn report_failure(&mut self, helper: u32, result: Value) {
+    pub(super) fn report_failure(&mut self, helper: u32, result: Value) {
         let span = self.func.span();
+        let outer = self.func.rare(true);
         self.send_values(Action::HelperError { helper }, true, &[(result, Ty::I64)], span);
+        self.func.rare(outer);
     }
 
     pub(super) fn map_get(&mut self, map: hir::MapId, key: Option<&Expr>) -> Result<Value, Error> {
@@ -240,12 +242,14 @@ impl Lower<'_> {
         self.func.enter(found);
         self.func.jump(after, &[entry]);
         self.func.enter(missing);
+        let outer = self.func.rare(true);
         let (constants, offset) = self.shared.zeroes();
         let zeroes = self.func.map_value(constants, offset);
         let zeroes = self.func.addr(zeroes);
         self.update(map, key, zeroes, NO_EXIST);
         let entry = self.lookup(map_ref, key);
         self.branch_on_null(entry, otherwise, made);
+        self.func.rare(outer);
         self.func.enter(made);
         self.func.jump(after, &[entry]);
         self.func.enter(after);

@@ -4,15 +4,14 @@
 //! straight to where it is wanted ([`Lower::write`]), so that nothing is copied
 //! without need.
 
-use rustc_hash::FxHashSet;
 use skep_isa::helpers::id;
-use skep_lang::hir::{BinaryOp, Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
+use skep_lang::hir::{BinaryOp, Expr, ExprKind, LocalId};
 use skep_lang::ty::{Ty, TyKind};
 use skep_lang::walk;
 
+use super::Lower;
 use super::cond::chunk;
 use super::func::Place;
-use super::{Lower, Slot};
 use crate::error::Error;
 use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
 
@@ -26,10 +25,8 @@ impl Lower<'_> {
     pub(super) fn memory(&mut self, expr: &Expr) -> Result<Place, Error> {
         let outer = self.func.set_span(expr.span);
         let place = match &expr.kind {
-            ExprKind::Local(local) => match self.slot(*local) {
-                Slot::Object(object) => self.func.object_place(object),
-                Slot::Value(_) => return Err(self.not_memory(expr)),
-            },
+            ExprKind::Local(local) => self.memory_of(*local, expr)?,
+            ExprKind::EntryKey | ExprKind::EntryValue => self.entry_place(expr)?,
             ExprKind::MapGet { map, key } => self.map_get_place(*map, key.as_deref())?,
             ExprKind::Element { base, index } => self.element(base, *index)?,
             ExprKind::Part { base, offset, bits: None } => self.part(base, *offset)?,
@@ -54,7 +51,16 @@ impl Lower<'_> {
         Ok(place)
     }
 
-    fn not_memory(&self, expr: &Expr) -> Error {
+    /// Where the key or value of the entry is that a loop is at.
+    pub(super) fn entry_place(&self, expr: &Expr) -> Result<Place, Error> {
+        let (key, value) = self.entry.ok_or_else(|| Error::Internal {
+            what: "there is no loop over a map around this".into(),
+            span: expr.span,
+        })?;
+        Ok(if matches!(expr.kind, ExprKind::EntryKey) { key } else { value })
+    }
+
+    pub(super) fn not_memory(&self, expr: &Expr) -> Error {
         Error::Internal {
             what: format!("a value of type {} was looked for in memory", self.types.name(expr.ty)),
             span: expr.span,
@@ -379,69 +385,4 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
         };
     });
     found
-}
-
-/// The variables that may be read before anything was written to them.
-///
-/// A variable is safe when the first statement that mentions it assigns it
-/// without reading it, and every other mention is in the same block or in one
-/// inside that block.
-pub(super) fn read_before_written(body: &Block) -> FxHashSet<LocalId> {
-    /// Which blocks stand around each variable's first assignment.
-    struct Walk {
-        path: Vec<u32>,
-        next_block: u32,
-        assigned: rustc_hash::FxHashMap<LocalId, Vec<u32>>,
-        unsafe_reads: FxHashSet<LocalId>,
-    }
-    impl Walk {
-        fn mention(&mut self, local: LocalId) {
-            match self.assigned.get(&local) {
-                Some(path) if self.path.starts_with(path) => {}
-                _ => {
-                    self.unsafe_reads.insert(local);
-                }
-            }
-        }
-
-        fn exprs(&mut self, stmt: &Stmt) {
-            walk::in_stmt(stmt, &mut |expr| {
-                if let ExprKind::Local(local) | ExprKind::LocalAdd { local, .. } = &expr.kind {
-                    self.mention(*local);
-                }
-            });
-        }
-
-        fn block(&mut self, block: &Block) {
-            self.next_block += 1;
-            self.path.push(self.next_block);
-            for stmt in &block.stmts {
-                self.exprs(stmt);
-                match &stmt.kind {
-                    StmtKind::SetLocal { local, .. } => {
-                        if self.assigned.contains_key(local) {
-                            self.mention(*local);
-                        } else {
-                            self.assigned.insert(*local, self.path.clone());
-                        }
-                    }
-                    StmtKind::If { then, otherwise, .. } => {
-                        self.block(then);
-                        self.block(otherwise);
-                    }
-                    StmtKind::Block(inner) => self.block(inner),
-                    _ => {}
-                }
-            }
-            self.path.pop();
-        }
-    }
-    let mut walk = Walk {
-        path: Vec::new(),
-        next_block: 0,
-        assigned: Default::default(),
-        unsafe_reads: FxHashSet::default(),
-    };
-    walk.block(body);
-    walk.unsafe_reads
 }

@@ -11,6 +11,8 @@ mod cond;
 mod event;
 mod expr;
 mod func;
+mod locals;
+mod loops;
 mod map;
 mod memory;
 mod operation;
@@ -20,10 +22,12 @@ use rustc_hash::FxHashMap;
 use skep_lang::hir::{self, ExprKind, ProbeKind, StmtKind};
 use skep_lang::ty::{Ty, Types};
 
-use self::func::{FuncBuilder, Var};
+use self::func::{FuncBuilder, Place};
+use self::locals::Homes;
+use self::loops::{Around, Weight};
 use self::shared::Shared;
 use crate::error::Error;
-use crate::ir::{BinOp, Module, ObjectId, ValueTy, Width};
+use crate::ir::{BinOp, Module, ObjectId, Width};
 
 /// Lowers a whole program. It fails only on what the language accepts and the
 /// compiler cannot do yet.
@@ -31,11 +35,13 @@ pub fn lower(program: &hir::Program) -> Result<Module, Error> {
     let mut shared = Shared::new(program);
     let mut funcs = Vec::new();
     for (index, probe) in program.probes.iter().enumerate() {
+        let name = func_name(probe, index);
         let mut lower = Lower::new(program, &mut shared, probe, index as u32);
-        lower.prepare_locals();
+        lower.name = name.clone();
+        lower.settle_locals(0);
         lower.block(&probe.body)?;
         let Lower { func, .. } = lower;
-        funcs.push(func.finish(func_name(probe, index)));
+        funcs.push(func.finish(name));
     }
     Ok(shared.finish(funcs))
 }
@@ -55,10 +61,21 @@ fn func_name(probe: &hir::Probe, index: usize) -> String {
 /// Where a variable lives.
 #[derive(Clone, Copy)]
 enum Slot {
-    /// In values.
-    Value(Var),
-    /// In memory.
-    Object(ObjectId),
+    /// In values, as the variable of the same number.
+    Value,
+    /// In memory of one function, which is numbered.
+    Object(u32, ObjectId),
+    /// In memory that functions share.
+    Common(u32),
+}
+
+/// What kind of function is being made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A program.
+    Program,
+    /// The body of a loop.
+    Body,
 }
 
 /// One function being lowered.
@@ -66,11 +83,34 @@ struct Lower<'a> {
     program: &'a hir::Program,
     types: &'a Types,
     shared: &'a mut Shared,
-    probe: &'a hir::Probe,
+    /// The variables.
+    locals: &'a [hir::Local],
+    /// Where the program is attached.
+    targets: &'a [hir::TargetId],
+    /// What the kernel runs.
+    probe: ProbeKind,
     /// Index of the program in the artifact.
     index: u32,
+    /// The program's name.
+    name: String,
     func: FuncBuilder,
-    locals: FxHashMap<hir::LocalId, Slot>,
+    /// Tells the function that is being made from others.
+    function: u32,
+    kind: Kind,
+    slots: FxHashMap<hir::LocalId, Slot>,
+    homes: Homes,
+    /// The loops around the statement at hand within its function, outermost first.
+    around: Vec<Around>,
+    /// How many functions deep the one being made is.
+    depth: usize,
+    /// Key and value of the entry that the innermost loop over a map is at.
+    entry: Option<(Place, Place)>,
+    /// Number of the memory in which bodies of loops note that the whole probe ends.
+    left: Option<u32>,
+    /// Whether the body being made may end the whole probe.
+    leaves: bool,
+    /// Loops that stand in the function and have no limit yet.
+    weights: Vec<Weight>,
 }
 
 impl<'a> Lower<'a> {
@@ -79,35 +119,22 @@ impl<'a> Lower<'a> {
             program,
             types: &program.types,
             shared,
-            probe,
+            locals: &probe.locals,
+            targets: &probe.targets,
+            probe: probe.kind,
             index,
+            name: String::new(),
             func: FuncBuilder::new(probe.span),
-            locals: FxHashMap::default(),
-        }
-    }
-
-    /// Gives each variable its place, and zeroes those in memory that might be
-    /// read before they are written.
-    fn prepare_locals(&mut self) {
-        let uninitialised = memory::read_before_written(&self.probe.body);
-        let addressed = access::addressed(&self.probe.body);
-        for (index, local) in self.probe.locals.iter().enumerate() {
-            let id = hir::LocalId(index as u32);
-            let slot = if self.types.is_memory(local.ty) || addressed.contains(&id) {
-                let size = self.types.size(local.ty);
-                let object = self.func.object(&local.name, size, 8);
-                // Through its address it can be read at any time.
-                if uninitialised.contains(&id) || addressed.contains(&id) {
-                    let place = self.func.object_place(object);
-                    self.func.zero(place, size);
-                }
-                Slot::Object(object)
-            } else {
-                let var = Var(index as u32);
-                self.func.declare(var, ValueTy::Int);
-                Slot::Value(var)
-            };
-            self.locals.insert(id, slot);
+            function: 0,
+            kind: Kind::Program,
+            slots: FxHashMap::default(),
+            homes: Homes::of(&probe.body, &[]),
+            around: Vec::new(),
+            depth: 0,
+            entry: None,
+            left: None,
+            leaves: false,
+            weights: Vec::new(),
         }
     }
 
@@ -143,9 +170,22 @@ impl<'a> Lower<'a> {
                 Ok(())
             }
             StmtKind::Block(block) => self.block(block),
-            StmtKind::Return => {
-                let zero = self.func.int(0);
-                self.func.ret(zero);
+            StmtKind::ForRange { local, start, end, body } => self.for_range(*local, start, end, body),
+            StmtKind::ForMap { map, local, entry, body } => self.for_map(*map, *local, entry, body),
+            StmtKind::While { cond, body } => self.while_loop(cond, body),
+            StmtKind::Unroll { count, body } => self.unroll(*count, body),
+            StmtKind::Break => {
+                self.break_loop();
+                Ok(())
+            }
+            StmtKind::Continue => {
+                self.continue_loop();
+                Ok(())
+            }
+            StmtKind::Return(value) => {
+                let value = value.as_ref().map(|value| self.scalar(value)).transpose()?;
+                // To the kernel, what other programs return means something.
+                self.leave(value.filter(|_| self.probe == ProbeKind::RawTestRun));
                 Ok(())
             }
             StmtKind::Printf { to, format, args } => self.printf(*to, format, args, stmt.span),
@@ -164,39 +204,6 @@ impl<'a> Lower<'a> {
             return self.map_add(*map, key.as_deref(), by);
         }
         if self.types.is_memory(expr.ty) { self.memory(expr).map(drop) } else { self.scalar(expr).map(drop) }
-    }
-
-    fn set_local(&mut self, local: hir::LocalId, value: &hir::Expr) -> Result<(), Error> {
-        match self.slot(local) {
-            Slot::Value(var) => {
-                let value = self.scalar(value)?;
-                self.func.assign(var, value);
-            }
-            Slot::Object(object) => {
-                let ty = self.local(local).ty;
-                // The new value may be made of the old one: `$t = ($t.1, $t.0)`.
-                if memory::mentions(value, local) {
-                    let size = self.types.size(ty);
-                    let copy = self.func.object("copy", size, 8);
-                    let copy = self.func.object_place(copy);
-                    self.write(value, copy, ty)?;
-                    let place = self.func.object_place(object);
-                    self.func.copy(place, copy, size);
-                } else {
-                    let place = self.func.object_place(object);
-                    self.write(value, place, ty)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn local(&self, local: hir::LocalId) -> &'a hir::Local {
-        &self.probe.locals[local.0 as usize]
-    }
-
-    fn slot(&self, local: hir::LocalId) -> Slot {
-        self.locals[&local]
     }
 
     fn map_decl(&self, map: hir::MapId) -> &'a hir::Map {

@@ -6,7 +6,7 @@ use skep_lang::names::Table;
 use skep_lang::ty::{Agg, Ty, TyKind, Types};
 
 use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
-use crate::ir::{Func, MapRef, Module};
+use crate::ir::{Func, FuncId, MapRef, Module};
 
 /// Maps, records and constants under construction. Maps of our own exist once
 /// a program needs them.
@@ -20,6 +20,10 @@ pub(super) struct Shared {
     constants: Vec<u8>,
     texts: FxHashMap<Vec<u8>, u32>,
     names: FxHashMap<Table, u32>,
+    subs: Vec<Func>,
+    /// Numbers of memory that functions share, and of functions, that are taken.
+    commons: u32,
+    functions: u32,
 }
 
 impl Shared {
@@ -34,6 +38,9 @@ impl Shared {
             constants: vec![0; largest.next_multiple_of(8) as usize],
             texts: FxHashMap::default(),
             names: FxHashMap::default(),
+            subs: Vec::new(),
+            commons: 0,
+            functions: 0,
         }
     }
 
@@ -43,7 +50,30 @@ impl Shared {
             spec.value_size = self.constants.len() as u32;
             spec.init = self.constants;
         }
-        Module { funcs, maps: self.maps, events: self.events }
+        Module { funcs, subs: self.subs, maps: self.maps, events: self.events }
+    }
+
+    /// How many functions there are that programs call.
+    pub fn subs(&self) -> usize {
+        self.subs.len()
+    }
+
+    /// Takes in a function that programs call.
+    pub fn sub(&mut self, func: Func) -> FuncId {
+        self.subs.push(func);
+        FuncId(self.subs.len() as u32 - 1)
+    }
+
+    /// The next number of memory that functions share.
+    pub fn common(&mut self) -> u32 {
+        self.commons += 1;
+        self.commons - 1
+    }
+
+    /// A number that tells a function apart while it is made.
+    pub fn next_function(&mut self) -> u32 {
+        self.functions += 1;
+        self.functions
     }
 
     /// The next layout's index, which its records carry.

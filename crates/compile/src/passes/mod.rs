@@ -37,7 +37,7 @@ const MAX_ROUNDS: usize = 6;
 /// Makes all programs of a module smaller and faster.
 pub fn optimise(module: &mut Module) {
     let maps = module.maps.len();
-    for func in &mut module.funcs {
+    for func in module.funcs.iter_mut().chain(&mut module.subs) {
         debug_verify(func, maps, "lower");
         for _ in 0..MAX_ROUNDS {
             let mut changed = false;

@@ -42,14 +42,18 @@ fn can_be_reused(op: &Op) -> bool {
         | Op::Map(_)
         | Op::MapValue(..)
         | Op::Runtime(_)
+        | Op::FuncAddr(_)
         | Op::Cookie(_)
         | Op::Bin(..)
         | Op::Cmp(..)
         | Op::Extend { .. }
         | Op::ByteSwap(..) => true,
         Op::Call { pure, .. } => *pure,
-        Op::Load { .. } | Op::Store { .. } | Op::AtomicAdd { .. } | Op::Zero { .. } | Op::Copy { .. } => {
-            false
-        }
+        Op::Load { .. }
+        | Op::Store { .. }
+        | Op::AtomicAdd { .. }
+        | Op::Zero { .. }
+        | Op::Copy { .. }
+        | Op::CallFunc { .. } => false,
     }
 }

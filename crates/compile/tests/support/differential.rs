@@ -1,5 +1,6 @@
 //! A script by the whole road, and its program run at each stage.
 
+use skep_btf::ext::FuncInfo;
 use skep_compile::artifact::MapSpec;
 use skep_compile::backend::{self, Code};
 use skep_compile::ir::Func;
@@ -14,16 +15,26 @@ use super::run::{Outcome, run_code, run_ir};
 pub struct Stages {
     /// The script.
     pub script: String,
-    /// As it was lowered.
-    pub lowered: Func,
+    /// As it was lowered, and what it calls.
+    pub lowered: (Func, Vec<Func>),
     /// After all passes.
-    pub optimised: Func,
+    pub optimised: (Func, Vec<Func>),
+    /// What the kernel is told about its functions.
+    pub types: Types,
     /// The instructions.
     pub code: Code,
     /// All maps; the script's own come first.
     pub maps: Vec<MapSpec>,
     /// How many are the script's own.
     pub shown: usize,
+}
+
+/// What the kernel is told about the functions of a program.
+pub struct Types {
+    /// The types.
+    pub btf: Vec<u8>,
+    /// Where functions start.
+    pub functions: Vec<FuncInfo>,
 }
 
 /// Compiles a script of one clause. `None` if the language refuses it.
@@ -39,9 +50,9 @@ pub fn compile(script: &str) -> Option<Stages> {
     };
     let mut module = lower(program).unwrap_or_else(|error| panic!("{error}\n{script}"));
     let [lowered] = &module.funcs[..] else { panic!("one program for one clause") };
-    let lowered = lowered.clone();
+    let lowered = (lowered.clone(), module.subs.clone());
     optimise(&mut module);
-    let optimised = module.funcs[0].clone();
+    let optimised = (module.funcs[0].clone(), module.subs.clone());
     let artifact = backend::compile(module, program, &sources);
     let artifact = artifact.unwrap_or_else(|error| panic!("{error}\n{script}"));
     let [program_code] = &artifact.programs[..] else { panic!("one program for one clause") };
@@ -49,17 +60,21 @@ pub fn compile(script: &str) -> Option<Stages> {
         insns: program_code.insns.clone(),
         spans: program_code.spans.clone(),
         relocs: program_code.relocs.clone(),
+        ..Code::default()
     };
+    let types = Types { btf: artifact.btf.clone(), functions: program_code.func_info.clone() };
     let (maps, shown) = (artifact.maps, program.maps.len());
-    Some(Stages { script: script.into(), lowered, optimised, code, maps, shown })
+    Some(Stages { script: script.into(), lowered, optimised, types, code, maps, shown })
 }
 
 /// Runs all stages and compares what they leave behind.
 pub fn simulate(stages: &Stages) -> Result<Outcome, String> {
     let with = |what: &str, error: String| format!("{what}: {error}\n{}", stages.describe());
     let (maps, shown) = (&stages.maps, stages.shown);
-    let lowered = run_ir(&stages.lowered, maps, shown, &[]).map_err(|trap| with("lowered", trap))?;
-    let optimised = run_ir(&stages.optimised, maps, shown, &[]).map_err(|trap| with("optimised", trap))?;
+    let lowered = run_ir(&stages.lowered.0, &stages.lowered.1, maps, shown, &[])
+        .map_err(|trap| with("lowered", trap))?;
+    let optimised = run_ir(&stages.optimised.0, &stages.optimised.1, maps, shown, &[])
+        .map_err(|trap| with("optimised", trap))?;
     if lowered != optimised {
         return Err(with("optimised", format!("{lowered:?} became {optimised:?}")));
     }
@@ -74,6 +89,10 @@ impl Stages {
     /// Everything, for a failure's message.
     pub fn describe(&self) -> String {
         let code = skep_isa::disasm::dump(&self.code.insns, &skep_isa::disasm::NoNames);
-        format!("{}\n{}\n{}\n{code}", self.script, self.lowered, self.optimised)
+        let text = |(func, subs): &(Func, Vec<Func>)| {
+            let subs: Vec<String> = subs.iter().map(|sub| format!("\nsub {sub}")).collect();
+            format!("{func}{}", subs.concat())
+        };
+        format!("{}\n{}\n{}\n{code}", self.script, text(&self.lowered), text(&self.optimised))
     }
 }

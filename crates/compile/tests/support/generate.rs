@@ -3,8 +3,8 @@
 
 use skep_compile::artifact::{MapRole, MapSpec, Storage};
 use skep_compile::ir::{
-    BinOp, Block, BlockId, CmpOp, Edge, Func, Inst, MapRef, Object, ObjectId, Op, Term, Value, ValueData,
-    ValueTy, Width,
+    BinOp, Block, BlockId, CmpOp, Edge, Func, Home, Inst, MapRef, Object, ObjectId, Op, Term, Value,
+    ValueData, ValueTy, Width,
 };
 use skep_isa::helpers::id;
 use skep_lang::ty::Ty;
@@ -482,8 +482,8 @@ impl Maker<'_> {
 
     fn object(&mut self, size: u32) -> ObjectId {
         let id = ObjectId(self.func.objects.len() as u32);
-        let in_scratch = size > 8 && self.choose(8) == 7;
-        self.func.objects.push(Object { name: format!("object{}", id.0), size, align: 8, in_scratch });
+        let home = if size > 8 && self.choose(8) == 7 { Home::Scratch } else { Home::Any };
+        self.func.objects.push(Object { name: format!("object{}", id.0), size, align: 8, home });
         id
     }
 

@@ -2,20 +2,33 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use skep_btf::ext;
 use skep_compile::artifact::{MapSpec, Storage};
 use skep_compile::backend::Code;
 use skep_isa::{AtomicOp, Insn, Reg, Size};
 use skep_kernel::bpf::{self, MapType, ProgSpec, ProgType, TestRun, UpdateFlag};
 
+use super::differential::Types;
 use super::run::{self, Outcome};
 
 /// Loads the code as a raw tracepoint and runs it once. The maps compared are the first `shown`.
-pub fn run_in_kernel(code: &Code, maps: &[MapSpec], shown: usize, ctx: &[u8]) -> Result<Outcome, String> {
+pub fn run_in_kernel(
+    code: &Code,
+    types: Option<&Types>,
+    maps: &[MapSpec],
+    shown: usize,
+    ctx: &[u8],
+) -> Result<Outcome, String> {
     let open: Vec<bpf::Map> = maps.iter().map(create).collect();
     let fds: Vec<i32> = open.iter().map(|map| map.as_fd().as_raw_fd()).collect();
     let insns = run::link(code, &fds);
-    let prog = bpf::prog_load(&ProgSpec::new(ProgType::RAW_TRACEPOINT, "made_up", &insns))
-        .map_err(|error| format!("{error}\n{}", error.log))?;
+    let btf = types.and_then(|types| bpf::btf_load(&types.btf).ok());
+    let functions = types.map_or(Vec::new(), |types| ext::encode(&types.functions));
+    let mut spec = ProgSpec::new(ProgType::RAW_TRACEPOINT, "made_up", &insns);
+    if let Some(btf) = &btf {
+        (spec.btf, spec.func_info) = (Some(btf.as_fd()), &functions);
+    }
+    let prog = bpf::prog_load(&spec).map_err(|error| format!("{error}\n{}", error.log))?;
     let outcome = bpf::test_run(prog.as_fd(), &mut TestRun { ctx_in: ctx, ..TestRun::default() })
         .map_err(|error| error.to_string())?;
     let mut contents = Vec::new();

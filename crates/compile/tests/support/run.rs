@@ -33,10 +33,16 @@ pub fn runtime(what: Runtime) -> u64 {
 }
 
 /// Runs the IR. The maps compared are the first `shown`.
-pub fn run_ir(func: &Func, maps: &[MapSpec], shown: usize, ctx: &[u8]) -> Result<Outcome, String> {
+pub fn run_ir(
+    func: &Func,
+    subs: &[Func],
+    maps: &[MapSpec],
+    shown: usize,
+    ctx: &[u8],
+) -> Result<Outcome, String> {
     let mut memory = Memory::default();
     let (mut env, fds) = world(maps, &mut memory)?;
-    let links = interp::Links { maps: &fds, runtime: &runtime };
+    let links = interp::Links { subs, maps: &fds, runtime: &runtime };
     let result = interp::run(func, &links, ctx, &mut env, &mut memory).map_err(|trap| trap.to_string())?;
     outcome(result, env, memory, &fds[..shown])
 }

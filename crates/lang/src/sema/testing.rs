@@ -113,6 +113,14 @@ impl World for Old {
         false
     }
 
+    fn has_bpf_loop(&self) -> bool {
+        false
+    }
+
+    fn has_for_each(&self) -> bool {
+        false
+    }
+
     fn max_key_size(&self) -> Option<u32> {
         Some(512)
     }

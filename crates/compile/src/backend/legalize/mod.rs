@@ -191,12 +191,17 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-/// Helpers whose calls the kernel replaces by calls of the map's own function. Before Linux 6.4 those return a C
-/// `int`, and the upper half of r0 is not its sign.
+/// Helpers whose calls the kernel replaces by calls of the map's own function, which before Linux 6.4 returns a C
+/// `int`, and `bpf_loop`, which it writes out: the upper half of r0 is not the sign of an error.
 fn returns_int(helper: u32) -> bool {
     matches!(
         helper,
-        id::MAP_UPDATE_ELEM | id::MAP_DELETE_ELEM | id::MAP_PUSH_ELEM | id::MAP_POP_ELEM | id::MAP_PEEK_ELEM
+        id::MAP_UPDATE_ELEM
+            | id::MAP_DELETE_ELEM
+            | id::MAP_PUSH_ELEM
+            | id::MAP_POP_ELEM
+            | id::MAP_PEEK_ELEM
+            | id::LOOP
     )
 }
 

@@ -3,6 +3,7 @@
 use skep_ui::{Diagnostic, Span};
 
 use super::maps::Entry;
+use super::scope::Declared;
 use super::types::Written;
 use super::{Checker, node, stmt};
 use crate::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
@@ -34,7 +35,7 @@ impl Checker<'_> {
         let value = init.map(|init| self.plain_value(init, place, None));
         self.check_shadowing(var, start);
         let written = ty.and_then(|ty| self.declared_type(ty));
-        let id = self.declare(node, var, true, start);
+        let id = self.declare(node, var, Declared::Let, start);
         match written {
             Some(Written::Exactly(ty)) => self.fix_type(id, ty),
             Some(Written::AnyString) => {
@@ -97,7 +98,7 @@ impl Checker<'_> {
             }
             let id = match self.visible(&var.name) {
                 Some(id) => id,
-                None => self.declare(node_id, var, false, place),
+                None => self.declare(node_id, var, Declared::Assignment, place),
             };
             return self.set_local(id, &var.name, value, place);
         };

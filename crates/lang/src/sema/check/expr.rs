@@ -36,16 +36,23 @@ impl Checker<'_> {
             _ => None,
         };
         match (number, expr.kind) {
-            (Some(_), ExprKind::AggEntry { .. }) if !self.world.reads_other_cpus() => self.error_with_help(
-                expr.span,
-                "This kernel cannot read an aggregation in an expression",
-                "Linux 5.19 and later can; print() and the printing of maps at the end work on this one too",
-            ),
+            (Some(_), ExprKind::AggEntry { .. }) if !self.world.reads_other_cpus() => {
+                self.cannot_read_aggregation(expr.span)
+            }
             (Some(ty), ExprKind::AggEntry { map, key }) => {
                 node(ExprKind::AggValue { map, key }, ty, expr.span)
             }
             (_, kind) => Expr { kind, ..expr },
         }
+    }
+
+    /// Says that the kernel does not let programs see what other CPUs keep.
+    pub fn cannot_read_aggregation(&mut self, span: Span) -> Expr {
+        self.error_with_help(
+            span,
+            "This kernel cannot read an aggregation in an expression",
+            "Linux 5.19 and later can; print() and the printing of maps at the end work on this one too",
+        )
     }
 
     /// An aggregation that is printed: as it is now where the kernel can tell, otherwise as it is

@@ -11,6 +11,7 @@ mod cast;
 mod convert;
 mod expr;
 mod literal;
+mod loops;
 mod maps;
 mod operators;
 mod scope;
@@ -25,7 +26,7 @@ pub use maps::MapInfo;
 use super::expand::{Context, Unit};
 use super::infer;
 use super::options::Options;
-use crate::hir::{self, Config, Expr, ExprKind, Probe, Program, Target};
+use crate::hir::{self, Abilities, Config, Expr, ExprKind, Probe, Program, Target};
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
 use crate::walk;
@@ -47,6 +48,10 @@ pub struct Checker<'a> {
     pub world: &'a dyn World,
     /// Why the kernel's types could not be looked at, if something needed them.
     pub untold: Option<WorldError>,
+    /// How many loops stand around what is being checked.
+    loops: u32,
+    /// What is known of the kernel's abilities.
+    abilities: Abilities,
     units: &'a [Unit<'a>],
     targets: &'a [Target],
     /// See [`Program::texts`].
@@ -75,6 +80,8 @@ impl<'a> Checker<'a> {
             types,
             options: context.options,
             config: context.config.clone(),
+            loops: 0,
+            abilities: Abilities::default(),
             world: context.world,
             untold: None,
             diagnostics: Diagnostics::new(),
@@ -162,6 +169,7 @@ impl<'a> Checker<'a> {
             probes,
             config: self.config,
             texts: self.texts.into_iter().collect(),
+            abilities: self.abilities,
         };
         (program, self.diagnostics)
     }

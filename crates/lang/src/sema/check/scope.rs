@@ -19,12 +19,22 @@ pub struct Locals {
     scopes: Vec<FxHashMap<String, LocalId>>,
 }
 
+/// What brought a variable into being.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Declared {
+    /// `let $x`
+    Let,
+    /// The first `$x = …`.
+    Assignment,
+    /// `for ($x : …)`
+    Loop,
+}
+
 struct LocalInfo {
     name: String,
     span: Span,
     ty: Ty,
-    /// Declared with `let` rather than by its first assignment.
-    is_let: bool,
+    declared: Declared,
     /// Its type was written down and is not changed by what is assigned.
     fixed: bool,
     /// Assigned so far in this pass.
@@ -65,9 +75,8 @@ impl Checker<'_> {
         self.locals().scopes.iter().rev().find_map(|scope| scope.get(name).copied())
     }
 
-    /// Declares a variable at a node. `is_let` tells `let $x` from a first `$x = …`; `place` is
-    /// what messages point to.
-    pub fn declare(&mut self, node: NodeId, var: &VarName, is_let: bool, place: Span) -> LocalId {
+    /// Declares a variable at a node. `place` is what messages point to.
+    pub fn declare(&mut self, node: NodeId, var: &VarName, declared: Declared, place: Span) -> LocalId {
         let locals = self.locals();
         let id = match locals.by_node.get(&node) {
             Some(id) => *id,
@@ -75,7 +84,7 @@ impl Checker<'_> {
                 let id = LocalId(u32::try_from(locals.list.len()).unwrap_or(u32::MAX));
                 let name = format!("${}", var.name);
                 let info =
-                    LocalInfo { name, span: place, ty: Ty::ERROR, is_let, fixed: false, assigned: false };
+                    LocalInfo { name, span: place, ty: Ty::ERROR, declared, fixed: false, assigned: false };
                 locals.list.push(info);
                 locals.by_node.insert(node, id);
                 id
@@ -89,15 +98,25 @@ impl Checker<'_> {
 
     /// Complains about a `let` of a name that is visible already.
     pub fn check_shadowing(&mut self, var: &VarName, place: Span) {
-        let Some(first) = self.visible(&var.name) else { return };
-        let Some(first) = self.local(first) else { return };
-        let kind = if first.is_let { "declaration" } else { "assignment" };
+        let Some((first, note)) = self.first_declaration(&var.name) else { return };
         let diagnostic = Diagnostic::error(
             place,
             format!("Variable ${} was already declared. Variable shadowing is not allowed.", var.name),
         )
-        .note(first.span, format!("This is the initial {kind}."));
+        .note(first, note);
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Where the visible variable of this name was declared, and what to say about that place.
+    pub fn first_declaration(&mut self, name: &str) -> Option<(Span, &'static str)> {
+        let id = self.visible(name)?;
+        let local = self.local(id)?;
+        let note = match local.declared {
+            Declared::Let => "This is the initial declaration.",
+            Declared::Assignment => "This is the initial assignment.",
+            Declared::Loop => "This is the loop variable.",
+        };
+        Some((local.span, note))
     }
 
     /// Gives a variable the type that was written down for it.

@@ -47,7 +47,8 @@ impl<'a> Checker<'a> {
         node(ExprKind::Compare { op: CompareOp::Eq, lhs, rhs }, Ty::BOOL, span)
     }
 
-    fn block(&mut self, block: &ast::Block) -> hir::Block {
+    /// The statements of a block, the last expression as one of them.
+    pub fn block(&mut self, block: &ast::Block) -> hir::Block {
         self.enter();
         let (mut stmts, warned) = self.statements(block);
         if let Some(tail) = &block.tail {
@@ -90,28 +91,31 @@ impl<'a> Checker<'a> {
                 let value = self.value(expr);
                 self.kept_for_effects(value, span)
             }
-            ast::StmtKind::Return(value) => {
-                if let Some(value) = value {
-                    let value = self.value(value);
-                    if !matches!(
-                        self.types.kind(value.ty),
-                        TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Error
-                    ) {
-                        let name = self.type_name(value.ty);
-                        self.diagnostics
-                            .error(span, format!("Probe return values can only be integers. Found {name}"));
-                    }
-                }
-                vec![stmt(StmtKind::Return, span)]
-            }
-            ast::StmtKind::Break => self.nothing(span, "'break' statement is not allowed in a probe"),
-            ast::StmtKind::Continue => self.nothing(span, "'continue' statement is not allowed in a probe"),
-            ast::StmtKind::For(_) => self.nothing(span, "`for` loops are not supported yet"),
-            ast::StmtKind::While { .. } => self.nothing(span, "`while` loops are not supported yet"),
-            ast::StmtKind::Unroll { .. } => self.nothing(span, "`unroll` loops are not supported yet"),
+            ast::StmtKind::Return(value) => self.return_statement(value.as_ref(), span),
+            ast::StmtKind::Break => self.loop_jump(StmtKind::Break, "break", span),
+            ast::StmtKind::Continue => self.loop_jump(StmtKind::Continue, "continue", span),
+            ast::StmtKind::For(found) => self.for_loop(statement.id, found, span),
+            ast::StmtKind::While { cond, body } => self.while_loop(cond, body, span),
+            ast::StmtKind::Unroll { count, body } => self.unroll(count, body, span),
             ast::StmtKind::Import(_) => self.nothing(span, "`import` is not supported yet"),
             ast::StmtKind::Error => Vec::new(),
         }
+    }
+
+    /// `return;` and `return e;`
+    fn return_statement(&mut self, value: Option<&ast::Expr>, span: Span) -> Vec<Stmt> {
+        let Some(value) = value else { return vec![stmt(StmtKind::Return(None), span)] };
+        let value = self.value(value);
+        if !matches!(
+            self.types.kind(value.ty),
+            TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool | TyKind::Error
+        ) {
+            let name = self.type_name(value.ty);
+            self.diagnostics.error(span, format!("Probe return values can only be integers. Found {name}"));
+            return Vec::new();
+        }
+        let value = self.force(value, Ty::I64);
+        vec![stmt(StmtKind::Return(Some(value)), span)]
     }
 
     fn nothing(&mut self, span: Span, message: &str) -> Vec<Stmt> {
@@ -202,7 +206,10 @@ impl<'a> Checker<'a> {
 
 /// Whether one of the statements is the last that can be reached.
 fn ends(stmts: &[Stmt]) -> bool {
-    stmts.iter().any(|stmt| matches!(stmt.kind, StmtKind::Return | StmtKind::Exit { .. }))
+    stmts.iter().any(|stmt| {
+        use StmtKind::{Break, Continue, Exit, Return};
+        matches!(stmt.kind, Return(_) | Exit { .. } | Break | Continue)
+    })
 }
 
 /// `if (cond) { body }`
