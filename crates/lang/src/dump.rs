@@ -249,6 +249,9 @@ impl Dumper<'_> {
             TyKind::Probe => "probe".into(),
             TyKind::Func => "func".into(),
             TyKind::Agg(Agg::Hist { bits }) => format!("hist_t({bits})"),
+            TyKind::Agg(Agg::Tseries(series)) => {
+                format!("tseries_t({:?}, {}, {})", series.of, series.interval_ns, series.intervals)
+            }
             TyKind::Agg(Agg::Lhist { min, max, step }) => format!("lhist_t({min}, {max}, {step})"),
             _ => types.name(ty),
         }

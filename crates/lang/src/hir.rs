@@ -78,6 +78,10 @@ pub struct Config {
     pub max_probes: u32,
     /// Size of the ring of printed records in pages of 4 KiB; 0: the runtime decides.
     pub perf_rb_pages: u32,
+    /// The map that `tseries` takes its time from instead of the clock, for tests.
+    pub dummy_ts_map: Option<String>,
+    /// What is said about `tseries`, which may still change.
+    pub unstable_tseries: Unstable,
     /// How many bytes of a file `cat` shows.
     pub max_cat_bytes: u32,
     /// What happens to a probe that cannot be attached.
@@ -108,6 +112,17 @@ pub enum MissingProbes {
     Ignore,
 }
 
+/// How a feature that may still change is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unstable {
+    /// As any other.
+    Enable,
+    /// With a warning.
+    Warn,
+    /// As an error.
+    Error,
+}
+
 impl Config {
     /// Bytes that a text read from memory takes at most, NUL included. The setting counts characters
     /// only up to 1023: so it does in the original.
@@ -127,6 +142,8 @@ impl Default for Config {
             max_bpf_progs: 1024,
             max_probes: 1024,
             perf_rb_pages: 0,
+            dummy_ts_map: None,
+            unstable_tseries: Unstable::Warn,
             max_cat_bytes: 10240,
             missing_probes: MissingProbes::Error,
             typeinfo: Unstable::Error,

@@ -111,6 +111,43 @@ pub enum Agg {
         /// Width of one bucket, above 0.
         step: i64,
     },
+    /// `tseries(n, interval, number)`: values over time.
+    Tseries(Series),
+}
+
+/// What `tseries()` keeps: for each of the latest intervals three words, the number of the interval since the
+/// clock's beginning, the value, and what the value rests on (the time of the last sample, or the number of samples).
+/// An interval is kept at its number modulo how many there are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Series {
+    /// Length of an interval in nanoseconds, above 0.
+    pub interval_ns: u64,
+    /// How many are kept, above 0.
+    pub intervals: u32,
+    /// What an interval's samples amount to.
+    pub of: SeriesOf,
+    /// Whether samples are signed.
+    pub signed: bool,
+    /// Whether the time is read from a map of the script instead of the clock.
+    pub given_clock: bool,
+}
+
+/// See [`Series::of`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum SeriesOf {
+    Last,
+    Avg,
+    Min,
+    Max,
+    Sum,
+}
+
+impl Series {
+    /// Whether values are sums of as many samples as they rest on.
+    pub fn averages(self) -> bool {
+        self.of == SeriesOf::Avg
+    }
 }
 
 impl Agg {
@@ -120,6 +157,7 @@ impl Agg {
             Agg::Count | Agg::Sum { .. } => 1,
             Agg::Min { .. } | Agg::Max { .. } | Agg::Avg { .. } | Agg::Stats { .. } => 2,
             Agg::Hist { .. } | Agg::Lhist { .. } => self.buckets(),
+            Agg::Tseries(series) => series.intervals.saturating_mul(3),
         }
     }
 
@@ -130,7 +168,7 @@ impl Agg {
             Agg::Sum { signed } | Agg::Min { signed } | Agg::Max { signed } | Agg::Avg { signed } => {
                 Some(if signed { Ty::I64 } else { Ty::U64 })
             }
-            Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } => None,
+            Agg::Stats { .. } | Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries(_) => None,
         }
     }
 
@@ -461,6 +499,7 @@ impl Types {
                     Agg::Stats { signed } => sign(*signed, "stats"),
                     Agg::Hist { .. } => "hist_t".into(),
                     Agg::Lhist { .. } => "lhist_t".into(),
+                    Agg::Tseries(_) => "tseries_t".into(),
                 }
             }
         }

@@ -162,3 +162,26 @@ fn scripts_insist() {
         ),
     ]);
 }
+
+#[test]
+fn values_over_time_have_a_graph() {
+    need!(Root, Bpf, RingBuf);
+    let script = r#"BEGIN { @ts = (uint64)3723004005006; @a = tseries(5, 10ms, 3); @ts += (uint64)10ms; @a = tseries(7, 10ms, 3); @ts += (uint64)20ms; @a = tseries(100, 10ms, 3); clear(@ts); }"#;
+    let run = |args: &[&str]| {
+        let mut command = support::skep(&[&["trace", "-q", "--no-warnings", "-e", script], args].concat());
+        command.env("BPFTRACE_DUMMY_TS_MAP", "@ts").env("TZ", "UTC");
+        support::run(command).success().stdout
+    };
+    let line = "_".repeat(51);
+    let ends = format!("{}7{}100\n", " ".repeat(13), " ".repeat(49));
+    let expected = format!(
+        "\n\n@a:\n{ends}hh:mm:ss.ms  |{line}|\n01:02:03.010 *{blank}| 7\n01:02:03.020 |{blank}| -\n01:02:03.030 |{blank}* 100\n{indent}v{line}v\n{ends}\n",
+        blank = " ".repeat(51),
+        indent = " ".repeat(13)
+    );
+    assert_eq!(run(&[]), expected);
+    assert_eq!(
+        run(&["-f", "json"]),
+        "{\"type\": \"tseries\", \"data\": {\"@a\": [{\"interval_start\":\"1970-01-01 01:02:03.010000000\",\"value\":7},{\"interval_start\":\"1970-01-01 01:02:03.030000000\",\"value\":100}]}}\n"
+    );
+}

@@ -6,6 +6,8 @@ use std::fmt;
 use skep_lang::ty::Agg;
 use skep_ui::hist::{Histogram, Scale};
 
+use crate::series::Points;
+
 /// An integer with its sign, as maps hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Number {
@@ -30,7 +32,7 @@ impl Number {
         }
     }
 
-    fn wide(self) -> i128 {
+    pub(crate) fn wide(self) -> i128 {
         match self {
             Number::Signed(value) => value.into(),
             Number::Unsigned(value) => value.into(),
@@ -71,6 +73,8 @@ pub enum Reduced {
     },
     /// Of `hist` and `lhist`.
     Histogram(Histogram),
+    /// Of `tseries`.
+    Series(Points),
 }
 
 /// Reduces what the CPUs kept. Each item of `cpus` is one CPU's value; missing bytes count as zero.
@@ -89,6 +93,7 @@ pub fn reduce<'a>(agg: Agg, cpus: impl Iterator<Item = &'a [u8]>) -> Reduced {
                 total: Number::of(total, signed),
             }
         }
+        Agg::Tseries(series) => Reduced::Series(Points::of(series, cpus)),
         Agg::Hist { bits } => histogram(Scale::Log2 { bits: bits.into() }, cpus),
         Agg::Lhist { min, max, step } => histogram(Scale::Linear { min, max, step }, cpus),
     }
@@ -101,6 +106,8 @@ impl Reduced {
             Reduced::Number(number) | Reduced::Average(number) => number.wide(),
             Reduced::Stats { average, .. } => average.wide(),
             Reduced::Histogram(histogram) => i128::try_from(histogram.total()).unwrap_or(i128::MAX),
+            // These are in the order of their keys.
+            Reduced::Series(_) => 0,
         }
     }
 
@@ -113,6 +120,7 @@ impl Reduced {
             Reduced::Stats { count, average, total } => {
                 Reduced::Stats { count, average: average.divided(by), total }
             }
+            Reduced::Series(points) => Reduced::Series(points),
             Reduced::Histogram(mut histogram) => {
                 histogram.divide(by.into());
                 Reduced::Histogram(histogram)

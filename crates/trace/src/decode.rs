@@ -37,6 +37,11 @@ impl<'a> Schema<'a> {
         Schema { types, targets, max_strlen, trailer, texts: &[], host: None }
     }
 
+    /// The machine whose bytes these are, if it is this one.
+    pub fn host(&self) -> Option<&'a Host> {
+        self.host
+    }
+
     /// The types.
     pub fn types(&self) -> &'a Types {
         self.types

@@ -22,6 +22,7 @@ mod plan;
 mod reader;
 mod refusal;
 mod second_signal;
+pub mod series;
 mod session;
 mod shown;
 pub mod sink;

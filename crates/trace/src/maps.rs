@@ -76,6 +76,8 @@ impl<'a> MapView<'a> {
     /// are divided by `div`.
     pub fn arrange(&mut self, top: u32, div: u32) {
         let mut entries = std::mem::take(&mut self.entries);
+        self.fit_series(&mut entries);
+        let top = if matches!(self.agg(), Some(Agg::Tseries(_))) { 0 } else { top };
         let by_number =
             self.agg().is_some() || matches!(self.schema.types().kind(self.value), TyKind::Int { .. });
         entries.sort_by(|a, b| {
@@ -101,6 +103,20 @@ impl<'a> MapView<'a> {
             }
         }
         self.entries = entries;
+    }
+
+    /// Lets all series of the map end with the same interval.
+    fn fit_series(&self, entries: &mut [Entry]) {
+        let points = |entry: &Entry| match &entry.value {
+            EntryValue::Reduced(Reduced::Series(points)) => points.last(),
+            _ => None,
+        };
+        let Some(last) = entries.iter().filter_map(points).max() else { return };
+        for entry in entries {
+            if let EntryValue::Reduced(Reduced::Series(points)) = &mut entry.value {
+                points.fit(last, self.schema.host());
+            }
+        }
     }
 
     fn rank(&self, entry: &Entry) -> i128 {

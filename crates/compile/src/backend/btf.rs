@@ -178,6 +178,7 @@ impl<'a> TypeInfo<'a> {
             Agg::Max { signed } => pair(signed, "max", "is_set"),
             Agg::Avg { signed } | Agg::Stats { signed } => pair(signed, "sum", "count"),
             Agg::Hist { .. } | Agg::Lhist { .. } => self.array(count, agg.buckets()),
+            Agg::Tseries(_) => self.array(count, agg.words()),
         }
     }
 

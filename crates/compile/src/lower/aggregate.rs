@@ -3,8 +3,8 @@
 //! What the words of an entry mean is told by [`Agg`].
 
 use skep_isa::helpers::id;
-use skep_lang::hir::{self, Expr, Runtime};
-use skep_lang::ty::Agg;
+use skep_lang::hir::{self, Expr, ExprKind, Runtime};
+use skep_lang::ty::{Agg, Series, SeriesOf};
 
 use super::Lower;
 use super::func::Place;
@@ -29,6 +29,12 @@ impl Lower<'_> {
         // Histograms take all samples as signed.
         let may_be_negative =
             sample.is_some_and(|s| self.types.as_int(s.ty).is_none_or(|(bits, signed)| signed || bits == 64));
+        // A sample of a series has its time with it.
+        let (sample, time) = match sample.map(|sample| &sample.kind) {
+            Some(ExprKind::Tuple(parts)) => (parts.first(), parts.get(1)),
+            _ => (sample, None),
+        };
+        let time = time.map(|time| self.scalar(time)).transpose()?;
         let sample = match sample {
             Some(sample) => self.scalar(sample)?,
             None => self.func.int(1),
@@ -53,6 +59,10 @@ impl Lower<'_> {
             Agg::Hist { bits } => {
                 let bucket = self.hist_bucket(sample, may_be_negative, bits);
                 self.count_bucket(entry, bucket, agg, after);
+            }
+            Agg::Tseries(series) => {
+                let time = time.unwrap_or(sample);
+                self.add_to_series(entry, series, sample, time, after);
             }
             Agg::Lhist { min, step, .. } => {
                 let bucket = self.lhist_bucket(sample, (min, step), last_bucket(agg));
@@ -148,6 +158,45 @@ impl Lower<'_> {
         let before = self.func.load(Width::W64, false, place);
         let after = self.func.bin(BinOp::Add, before, more);
         self.func.store(Width::W64, place, after);
+    }
+
+    /// Adds a sample to the interval it falls into, which begins anew where an old one was kept.
+    fn add_to_series(&mut self, entry: Place, series: Series, sample: Value, time: Value, after: BlockId) {
+        let length = self.func.int(series.interval_ns.cast_signed());
+        let interval = self.func.bin(BinOp::UDiv, time, length);
+        let index = self.func.bin_imm(BinOp::UMod, interval, i64::from(series.intervals));
+        let last = self.func.int(i64::from(series.intervals) - 1);
+        self.require(CmpOp::ULe, index, last, after);
+        let offset = self.func.bin_imm(BinOp::Mul, index, 24);
+        let bucket = self.func.add_bytes(entry, offset);
+        let bucket = Place { base_align: 8, ..bucket };
+        let [fresh, old] = [(); 2].map(|()| self.func.new_block());
+        let kept = self.func.load(Width::W64, false, bucket);
+        self.func.branch(CmpOp::Eq, kept, interval, old, fresh);
+        self.func.enter(fresh);
+        self.func.store(Width::W64, bucket, interval);
+        self.func.store(Width::W64, bucket.at(8), sample);
+        let weight = if series.of == SeriesOf::Last { time } else { self.func.int(1) };
+        self.func.store(Width::W64, bucket.at(16), weight);
+        self.func.jump(after, &[]);
+        self.func.enter(old);
+        match series.of {
+            SeriesOf::Last => {
+                self.func.store(Width::W64, bucket.at(8), sample);
+                self.func.store(Width::W64, bucket.at(16), time);
+            }
+            SeriesOf::Sum | SeriesOf::Avg => {
+                self.add_word(bucket.at(8), sample);
+                let one = self.func.int(1);
+                self.add_word(bucket.at(16), one);
+            }
+            SeriesOf::Min => {
+                self.keep_extreme(bucket.at(8), sample, if series.signed { CmpOp::SLt } else { CmpOp::ULt });
+            }
+            SeriesOf::Max => {
+                self.keep_extreme(bucket.at(8), sample, if series.signed { CmpOp::SGt } else { CmpOp::UGt });
+            }
+        }
     }
 
     /// Stores the sample if there is none yet or it compares so with the one there.

@@ -440,14 +440,6 @@ impl FuncBuilder {
         Place { base, offset: 0, base_align: 1 }
     }
 
-    /// An address moved back by a number of bytes that is not known before the run.
-    pub fn sub_bytes(&mut self, place: Place, bytes: Value) -> Place {
-        let addr = self.addr(place);
-        let ty = self.values[addr.0 as usize].ty;
-        let base = self.define(Op::Bin(BinOp::Sub, addr, bytes), ty);
-        Place { base, offset: 0, base_align: 1 }
-    }
-
     pub fn bin(&mut self, op: BinOp, lhs: Value, rhs: Value) -> Value {
         self.define(Op::Bin(op, lhs, rhs), ValueTy::Int)
     }

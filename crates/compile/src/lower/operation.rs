@@ -319,7 +319,7 @@ impl Lower<'_> {
         let place = self.func.object_place(object);
         self.write(hay, place, hay.ty)?;
         self.func.zero(place.at(capacity), beyond);
-        let found = self.scan(place, capacity, |lower, here| {
+        let found = self.scan(place, capacity, |lower, here, _| {
             // Bits that differ, over all words of the needle.
             let mut differ: Option<Value> = None;
             for (index, word) in needle.chunks(8).enumerate() {
@@ -397,9 +397,14 @@ impl Lower<'_> {
         let zero = self.func.int(0);
         self.func.jump(after, &[zero]);
         self.func.enter(full);
-        let found = self.scan(place.at(needle_capacity), hay_capacity, |lower, here| {
+        // What leaves the hash stands so far behind the zeroes before the text: a sum, because the kernel follows
+        // no differences of addresses.
+        let gap = self.func.int(i64::from(needle_capacity));
+        let gap = self.func.bin(BinOp::Sub, gap, length);
+        let found = self.scan(place.at(needle_capacity), hay_capacity, |lower, here, index| {
             let entering = lower.func.load(Width::W8, false, here);
-            let first = lower.func.sub_bytes(here, length);
+            let start = lower.func.add_bytes(place, index);
+            let first = lower.func.add_bytes(start, gap);
             let leaving = lower.func.load(Width::W8, false, first);
             let power = lower.func.load(Width::W64, false, state.at(16));
             let leaving = lower.func.bin(BinOp::Mul, leaving, power);
@@ -431,7 +436,7 @@ impl Lower<'_> {
         &mut self,
         text: Place,
         capacity: u32,
-        mut differs: impl FnMut(&mut Self, Place) -> Value,
+        mut differs: impl FnMut(&mut Self, Place, Value) -> Value,
     ) -> Value {
         // Memory rather than values, because the kernel would follow each place where it may have been
         // found on its own to the end of the program.
@@ -441,7 +446,7 @@ impl Lower<'_> {
         self.func.store(Width::W64, found, missing);
         let stop = self.func.new_block();
         self.walk_until(text, capacity, stop, |lower, here, index| {
-            let differ = differs(lower, here);
+            let differ = differs(lower, here, index);
             let some = lower.one_unless_zero(differ);
             // All bits where it was found for the first time.
             let before = lower.func.load(Width::W64, false, found);

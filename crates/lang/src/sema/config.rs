@@ -28,6 +28,7 @@ enum Value {
     Deprecated,
     Renamed(&'static str),
     EnvironmentOnly,
+    EnvironmentText(fn(&mut Config, String)),
 }
 
 /// Settings that are checked, and mean nothing to this implementation so far.
@@ -92,7 +93,20 @@ const KEYS: &[Key] = &[
         },
     },
     Key { name: "str_trunc_trailer", value: Value::Text(|c, text| c.str_trunc_trailer = text) },
-    Key { name: "unstable_tseries", value: UNSTABLE },
+    Key {
+        name: "unstable_tseries",
+        value: Value::Word {
+            words: &["enable", "warn", "error"],
+            listed: "unstable config",
+            set: |config, word| {
+                config.unstable_tseries = match word {
+                    "enable" => Unstable::Enable,
+                    "warn" => Unstable::Warn,
+                    _ => Unstable::Error,
+                };
+            },
+        },
+    },
     Key { name: "unstable_dw_ustack", value: UNSTABLE },
     Key {
         name: "unstable_typeinfo",
@@ -115,6 +129,7 @@ const KEYS: &[Key] = &[
     Key { name: "map_keys_max", value: Value::Renamed("max_map_keys") },
     Key { name: "btf", value: Value::EnvironmentOnly },
     Key { name: "color", value: Value::EnvironmentOnly },
+    Key { name: "dummy_ts_map", value: Value::EnvironmentText(|c, text| c.dummy_ts_map = Some(text)) },
     Key { name: "kernel_source", value: Value::EnvironmentOnly },
     Key { name: "kernel_build", value: Value::EnvironmentOnly },
     Key { name: "vmlinux", value: Value::EnvironmentOnly },
@@ -248,15 +263,21 @@ fn set(config: &mut Config, key: &str, given: Given, place: Option<Span>, diagno
             diagnostics.push(warning(format!("{key} has been renamed, please use {new}")));
             set(config, new, given, place, diagnostics);
         }
-        Value::EnvironmentOnly if place.is_some() => {
+        Value::EnvironmentText(store) if place.is_none() => store(config, given.shown()),
+        Value::EnvironmentOnly | Value::EnvironmentText(_) if place.is_some() => {
             diagnostics.push(error(format!("{key}: can only be set as an environment variable")));
         }
-        Value::EnvironmentOnly => {}
+        Value::EnvironmentOnly | Value::EnvironmentText(_) => {}
     }
 }
 
 fn settable() -> impl Iterator<Item = &'static str> {
     KEYS.iter()
-        .filter(|key| !matches!(key.value, Value::Deprecated | Value::Renamed(_) | Value::EnvironmentOnly))
+        .filter(|key| {
+            !matches!(
+                key.value,
+                Value::Deprecated | Value::Renamed(_) | Value::EnvironmentOnly | Value::EnvironmentText(_)
+            )
+        })
         .map(|key| key.name)
 }

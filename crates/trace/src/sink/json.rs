@@ -73,6 +73,7 @@ impl JsonSink {
         let kind = match map.agg() {
             Some(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
             Some(Agg::Avg { .. } | Agg::Stats { .. }) => "stats",
+            Some(Agg::Tseries(_)) => "tseries",
             _ => "map",
         };
         // As the original does it, only these say that they are empty.

@@ -70,7 +70,7 @@ impl TextSink {
             }
             out.push(b':');
             match &entry.value {
-                EntryValue::Reduced(reduced @ Reduced::Histogram(_)) => {
+                EntryValue::Reduced(reduced @ (Reduced::Histogram(_) | Reduced::Series(_))) => {
                     out.push(b'\n');
                     push_reduced(out, reduced);
                 }
@@ -131,7 +131,7 @@ impl Sink for TextSink {
             }
             Event::Entry(reduced) => {
                 push_reduced(self.out.buffer(), reduced);
-                if !matches!(reduced, Reduced::Histogram(_)) {
+                if !matches!(reduced, Reduced::Histogram(_) | Reduced::Series(_)) {
                     self.out.buffer().push(b'\n');
                 }
             }

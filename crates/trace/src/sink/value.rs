@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use serde_json::value::RawValue;
+
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
 use super::output::{push_foreign, push_hex_escape};
@@ -57,6 +59,7 @@ pub(super) fn push_reduced(out: &mut Vec<u8>, reduced: &Reduced) {
             push_number(out, *total);
             out.extend_from_slice(b" }");
         }
+        Reduced::Series(points) => out.extend_from_slice(points.graph().as_bytes()),
         Reduced::Histogram(histogram) => {
             // Writing to a `Vec` cannot fail.
             let _ = write!(out, "{histogram}");
@@ -207,6 +210,15 @@ impl Serialize for Json<&Reduced> {
                 stats.serialize_field("average", &Json(*average))?;
                 stats.serialize_field("total", &Json(*total))?;
                 stats.end()
+            }
+            Reduced::Series(points) => {
+                // Without the blanks that other objects have.
+                let points: Vec<String> = points
+                    .values()
+                    .map(|(start, value)| format!("{{\"interval_start\":\"{start}\",\"value\":{value}}}"))
+                    .collect();
+                let raw = RawValue::from_string(format!("[{}]", points.join(",")));
+                raw.map_err(serde::ser::Error::custom)?.serialize(serializer)
             }
             Reduced::Histogram(histogram) => histogram.serialize(serializer),
         }

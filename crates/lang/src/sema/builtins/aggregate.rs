@@ -1,10 +1,14 @@
 //! What maps can gather: counts, sums, extremes, averages and histograms.
 
 use super::{Action, Aggregation, Arity, Builtin, Call};
-use crate::hir::Expr;
-use crate::sema::check::Checker;
+use skep_isa::helpers::id;
+
+use skep_ui::Diagnostic;
+
+use crate::hir::{Expr, ExprKind, Helper, Unstable};
+use crate::sema::check::{Checker, node};
 use crate::syntax::ast;
-use crate::ty::{Agg, Ty, TyKind};
+use crate::ty::{Agg, Series, SeriesOf, Ty, TyKind};
 
 pub(super) const TABLE: &[Builtin] = &[
     Builtin {
@@ -63,7 +67,112 @@ pub(super) const TABLE: &[Builtin] = &[
         action: Action::Aggregate(lhist),
         doc: "A histogram of equal buckets: lhist(n, min, max, step)",
     },
+    Builtin {
+        name: "tseries",
+        aliases: &[],
+        args: Arity::range(3, 4),
+        action: Action::Aggregate(tseries),
+        doc: "Values over time: tseries(n, interval, number of intervals[, function])",
+    },
 ];
+
+/// `tseries(n, interval, number[, function])`
+fn tseries(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Aggregation> {
+    unstable(checker, call);
+    let sample = series_sample(checker, call)?;
+    let [_, interval, number, function @ ..] = call.args else { return None };
+    let mut part = |name: &str, arg| {
+        literal(checker, arg, &format!("tseries: invalid {name} value (must be non-negative literal)"), call)
+    };
+    let (interval, number) = (part("interval_ns", interval)?, part("num_intervals", number)?);
+    let problem = if interval < 1 {
+        Some(format!("tseries() interval_ns must be >= 1 ({interval} provided)"))
+    } else if number < 1 {
+        Some(format!("tseries() num_intervals must be >= 1 ({number} provided)"))
+    } else if number >= MOST_INTERVALS {
+        Some(format!("tseries() num_intervals must be < {MOST_INTERVALS} ({number} provided)"))
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        checker.diagnostics.error(call.span, problem);
+        return None;
+    }
+    let of = match function.first() {
+        None => SeriesOf::Last,
+        Some(function) => {
+            let name = super::output::literal_text(checker, call, function)?;
+            match name.as_slice() {
+                b"avg" => SeriesOf::Avg,
+                b"max" => SeriesOf::Max,
+                b"min" => SeriesOf::Min,
+                b"sum" => SeriesOf::Sum,
+                other => {
+                    let problem = format!(
+                        "tseries() expects one of the following aggregation functions: avg, max, min, sum (\"{}\" provided)",
+                        String::from_utf8_lossy(other)
+                    );
+                    checker.diagnostics.error(call.span, problem);
+                    return None;
+                }
+            }
+        }
+    };
+    let series = Series {
+        interval_ns: u64::try_from(interval).unwrap_or(u64::MAX),
+        intervals: u32::try_from(number).unwrap_or(u32::MAX),
+        of,
+        signed: true,
+        given_clock: checker.config.dummy_ts_map.is_some(),
+    };
+    Some(Aggregation { agg: Agg::Tseries(series), sample: Some(sample) })
+}
+
+fn unstable(checker: &mut Checker<'_>, call: &Call<'_>) {
+    let key = "unstable_tseries=enable";
+    match checker.config.unstable_tseries {
+        Unstable::Enable => {}
+        Unstable::Warn => checker.diagnostics.push(Diagnostic::warning_without_place(format!(
+            "Script is using an unstable feature: tseries. To prevent this warning you must explicitly enable it in the config e.g. {key}"
+        ))),
+        Unstable::Error => checker.diagnostics.error(
+            call.span,
+            format!("tseries feature is not enabled by default. To enable this unstable feature, set the config flag to enable. {key}"),
+        ),
+    }
+}
+
+/// More would take much memory for each key and CPU.
+const MOST_INTERVALS: i128 = 1_000_000;
+
+fn series_sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
+    let value = checker.operand(call.args.first()?);
+    match checker.types.kind(value.ty) {
+        TyKind::Int { .. } | TyKind::Error => Some(value),
+        _ => {
+            super::time::only_ints(checker, call, &value);
+            None
+        }
+    }
+}
+
+/// A sample of a series with the time it is of.
+pub fn with_time(checker: &mut Checker<'_>, sample: Expr, series: Series) -> Expr {
+    let span = sample.span;
+    let time = match checker.config.dummy_ts_map.clone().filter(|_| series.given_clock) {
+        Some(name) => {
+            let name = ast::MapName { name: name.trim_start_matches('@').to_owned(), span };
+            let time = checker.map_value(&name, None, span);
+            checker.force(time, Ty::U64)
+        }
+        None => {
+            let helper = Helper { id: id::KTIME_GET_BOOT_NS, once: false };
+            node(ExprKind::Helper(helper), Ty::U64, span)
+        }
+    };
+    let ty = checker.types.tuple([sample.ty, Ty::U64]);
+    node(ExprKind::Tuple(vec![sample, time]), ty, span)
+}
 
 fn of(checker: &mut Checker<'_>, call: &Call<'_>, agg: Agg) -> Option<Aggregation> {
     let sample = sample(checker, call)?;

@@ -17,6 +17,7 @@ mod strings;
 mod text;
 mod time;
 
+pub use aggregate::with_time;
 pub use context::pid;
 pub use meta::config_field;
 pub use registers::{argument, numbered};
@@ -121,7 +122,6 @@ pub const MISSING: &[&str] = &[
     "ppid",
     "skboutput",
     "socket_cookie",
-    "tseries",
     "uaddr",
     "unwatch",
     "usermode",

@@ -10,7 +10,7 @@ use crate::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
 use crate::sema::builtins::{self, Action, Aggregation, Call};
 use crate::sema::infer;
 use crate::syntax::ast::{self, BinaryOp, NodeId, Spanned, TypeExpr, UnaryOp, VarName};
-use crate::ty::{Agg, Ty, TyKind};
+use crate::ty::{Agg, Series, Ty, TyKind};
 use crate::walk;
 
 impl Checker<'_> {
@@ -297,6 +297,9 @@ impl Checker<'_> {
             (Some(Agg::Lhist { .. }), Agg::Lhist { .. }) => {
                 self.diagnostics.error(call.span, "Different lhist bounds in a single map unsupported");
             }
+            (Some(Agg::Tseries(a)), Agg::Tseries(b)) if a != (Series { signed: a.signed, ..b }) => {
+                self.diagnostics.error(call.span, "Different tseries bounds in a single map unsupported");
+            }
             (Some(before), _) if same_function(before, agg) => self.set_map_value(id, ty),
             _ => self.map_mismatch(id, ty, old, call.span),
         }
@@ -307,7 +310,10 @@ impl Checker<'_> {
                     Some(false) => self.force(sample, Ty::U64),
                     None => self.widen_int(sample),
                 };
-                Some(wide)
+                Some(match agg {
+                    Agg::Tseries(series) => builtins::with_time(self, wide, series),
+                    _ => wide,
+                })
             }
             None => None,
         };
@@ -337,6 +343,7 @@ impl Checker<'_> {
             Agg::Max { .. } => Agg::Max { signed },
             Agg::Avg { .. } => Agg::Avg { signed },
             Agg::Stats { .. } => Agg::Stats { signed },
+            Agg::Tseries(series) => Agg::Tseries(Series { signed, ..series }),
             Agg::Count | Agg::Hist { .. } | Agg::Lhist { .. } => agg,
         }
     }
@@ -469,7 +476,8 @@ fn agg_sign(agg: Agg) -> Option<bool> {
         | Agg::Min { signed }
         | Agg::Max { signed }
         | Agg::Avg { signed }
-        | Agg::Stats { signed } => Some(signed),
+        | Agg::Stats { signed }
+        | Agg::Tseries(Series { signed, .. }) => Some(signed),
         Agg::Count | Agg::Hist { .. } | Agg::Lhist { .. } => None,
     }
 }
@@ -489,5 +497,6 @@ fn aggregate_call(agg: Agg) -> &'static str {
         Agg::Stats { .. } => "stats(retval)",
         Agg::Hist { .. } => "hist(retval)",
         Agg::Lhist { .. } => "lhist(rand %10, 0, 10, 1)",
+        Agg::Tseries(_) => "tseries(rand %10, 1s, 5)",
     }
 }
