@@ -80,12 +80,14 @@ pub struct Config {
     pub perf_rb_pages: u32,
     /// The map that `tseries` takes its time from instead of the clock, for tests.
     pub dummy_ts_map: Option<String>,
-    /// What is said about `tseries`, which may still change.
-    pub unstable_tseries: Unstable,
+    /// Whether the script is told of keys that are not there and of memory that cannot be read (`-k`).
+    pub runtime_warnings: bool,
     /// How many bytes of a file `cat` shows.
     pub max_cat_bytes: u32,
     /// What happens to a probe that cannot be attached.
     pub missing_probes: MissingProbes,
+    /// Whether `tseries` may be used.
+    pub tseries: Unstable,
     /// Whether `typeinfo` may be used.
     pub typeinfo: Unstable,
 }
@@ -112,17 +114,6 @@ pub enum MissingProbes {
     Ignore,
 }
 
-/// How a feature that may still change is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unstable {
-    /// As any other.
-    Enable,
-    /// With a warning.
-    Warn,
-    /// As an error.
-    Error,
-}
-
 impl Config {
     /// Bytes that a text read from memory takes at most, NUL included. The setting counts characters
     /// only up to 1023: so it does in the original.
@@ -143,7 +134,8 @@ impl Default for Config {
             max_probes: 1024,
             perf_rb_pages: 0,
             dummy_ts_map: None,
-            unstable_tseries: Unstable::Warn,
+            tseries: Unstable::Warn,
+            runtime_warnings: false,
             max_cat_bytes: 10240,
             missing_probes: MissingProbes::Error,
             typeinfo: Unstable::Error,

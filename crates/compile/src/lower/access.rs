@@ -53,7 +53,7 @@ impl Lower<'_> {
         let text = self.reader(pointer.ty, true);
         let addr = self.func.addr(dst);
         let limit = self.func.int(i64::from(size));
-        let len = self.func.call(text, &[addr, limit, src], ValueTy::Int);
+        let len = self.call_reader(text, &[addr, limit, src]);
         // An array need not end in a NUL, but the helper always writes one.
         let full = self.func.new_block();
         let after = self.func.new_block();

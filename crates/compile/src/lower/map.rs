@@ -135,6 +135,30 @@ impl Lower<'_> {
         self.func.rare(outer);
     }
 
+    /// Tells that a key is not there, if the user wants to hear of that.
+    fn report_missing(&mut self) {
+        if self.program.config.runtime_warnings {
+            let nothing = self.func.int(0);
+            self.report_failure(id::MAP_LOOKUP_ELEM, nothing);
+        }
+    }
+
+    /// A call of a helper that reads memory which may not be there; it tells of a failure if the user wants to hear
+    /// of that. The result is the helper's.
+    pub(super) fn call_reader(&mut self, helper: u32, args: &[Value]) -> Value {
+        let result = self.func.call(helper, args, ValueTy::Int);
+        if self.program.config.runtime_warnings {
+            let (failed, after) = (self.func.new_block(), self.func.new_block());
+            let zero = self.func.int(0);
+            self.func.branch(CmpOp::SGe, result, zero, after, failed);
+            self.func.enter(failed);
+            self.report_failure(helper, result);
+            self.func.jump(after, &[]);
+            self.func.enter(after);
+        }
+        result
+    }
+
     pub(super) fn map_get(&mut self, map: hir::MapId, key: Option<&Expr>) -> Result<Value, Error> {
         let ty = self.map_decl(map).value;
         if let Some(place) = self.only_value(map) {
@@ -150,6 +174,7 @@ impl Lower<'_> {
         let loaded = self.load(ty, Place::aligned(entry));
         self.func.jump(after, &[loaded]);
         self.func.enter(missing);
+        self.report_missing();
         let zero = self.func.int(0);
         self.func.jump(after, &[zero]);
         self.func.enter(after);
@@ -170,6 +195,7 @@ impl Lower<'_> {
         self.func.enter(found);
         self.func.jump(after, &[entry]);
         self.func.enter(missing);
+        self.report_missing();
         let (constants, offset) = self.shared.zeroes();
         let zeroes = self.func.map_value(constants, offset);
         let zeroes = self.func.addr(zeroes);

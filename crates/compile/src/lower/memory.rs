@@ -172,7 +172,7 @@ impl Lower<'_> {
                 let len = self.bounded_length(length.as_deref(), size.saturating_sub(4))?;
                 self.func.store(Width::W32, dst, len);
                 let addr = self.func.addr(dst.at(4));
-                self.func.call(helper, &[addr, len, src], ValueTy::Int);
+                self.call_reader(helper, &[addr, len, src]);
             }
             ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
             ExprKind::Op { op, args } if op.is_written() => {
@@ -228,7 +228,7 @@ impl Lower<'_> {
         } else {
             let src = self.func.addr(src);
             let addr = self.func.addr(content);
-            self.func.call(id::PROBE_READ_KERNEL, &[addr, len, src], ValueTy::Int);
+            self.call_reader(id::PROBE_READ_KERNEL, &[addr, len, src]);
         }
         Ok(())
     }
@@ -282,13 +282,13 @@ impl Lower<'_> {
             }
         };
         let addr = self.func.addr(dst);
-        Ok(self.func.call(helper, &[addr, len, src], ValueTy::Int))
+        Ok(self.call_reader(helper, &[addr, len, src]))
     }
 
     pub(super) fn read_bytes(&mut self, helper: u32, dst: Place, size: u32, src: Value) {
         let addr = self.func.addr(dst);
         let len = self.func.int(i64::from(size));
-        self.func.call(helper, &[addr, len, src], ValueTy::Int);
+        self.call_reader(helper, &[addr, len, src]);
     }
 
     /// A length that is at most `capacity`, in a way the kernel can follow.

@@ -41,13 +41,6 @@ impl Lower<'_> {
                 let swapped = self.func.byte_swap(width, value);
                 if signed { self.func.extend(width, signed, swapped) } else { swapped }
             }
-            (Operation::Read, [pointer]) => {
-                let size = self.types.size(expr.ty);
-                let object = self.func.object("read", size, 8);
-                let place = self.func.object_place(object);
-                self.read_value(pointer, place, size)?;
-                self.load(expr.ty, place)
-            }
             (Operation::TextLength, [text]) => self.text_length(text)?,
             (Operation::Difference, [lhs, rhs, count]) => {
                 let ExprKind::Int(count) = count.kind else { return Err(self.misused(op, expr)) };
@@ -86,7 +79,6 @@ impl Lower<'_> {
         size: u32,
     ) -> Result<(), Error> {
         match (op, args) {
-            (Operation::Read, [pointer]) => self.read_value(pointer, dst, size),
             (Operation::Address, [family, address]) => {
                 let family = self.scalar(family)?;
                 self.func.store(Width::W64, dst, family);
@@ -110,17 +102,6 @@ impl Lower<'_> {
             what: format!("{op:?} gives no value of type {}", self.types.name(expr.ty)),
             span: expr.span,
         }
-    }
-
-    /// Reads bytes at a pointer. What cannot be read is zero.
-    fn read_value(&mut self, pointer: &Expr, dst: Place, size: u32) -> Result<(), Error> {
-        let helper = self.reader(pointer.ty, false);
-        let src = self.scalar(pointer)?;
-        self.func.zero(dst, size);
-        let addr = self.func.addr(dst);
-        let len = self.func.int(i64::from(size));
-        self.func.call(helper, &[addr, len, src], ValueTy::Int);
-        Ok(())
     }
 
     /// A helper that copies a text tells how long it is.

@@ -17,8 +17,6 @@ pub enum Operation {
     },
     /// The bytes of an integer in reverse order; of the integer's type.
     ByteSwap,
-    /// A value in memory at a pointer, of the expression's type; zeroes when it cannot be read.
-    Read,
     /// `inet`: a family and an address, as 4 bytes in an integer or as 4 or 16 bytes in memory.
     Address,
     /// Characters in a text, without the NUL: `uint64`.
@@ -45,7 +43,7 @@ pub const NOT_FOUND: i32 = -2;
 impl Operation {
     /// Whether its result is written where it is wanted, having no place of its own.
     pub fn is_written(self) -> bool {
-        matches!(self, Operation::Read | Operation::Address)
+        matches!(self, Operation::Address)
     }
 
     /// Whether it does something besides giving a value.

@@ -96,15 +96,9 @@ const KEYS: &[Key] = &[
     Key {
         name: "unstable_tseries",
         value: Value::Word {
-            words: &["enable", "warn", "error"],
+            words: UNSTABLE_WORDS,
             listed: "unstable config",
-            set: |config, word| {
-                config.unstable_tseries = match word {
-                    "enable" => Unstable::Enable,
-                    "warn" => Unstable::Warn,
-                    _ => Unstable::Error,
-                };
-            },
+            set: |config, word| config.tseries = unstable(word),
         },
     },
     Key { name: "unstable_dw_ustack", value: UNSTABLE },

@@ -64,7 +64,8 @@ pub fn compile_front(sources: &SourceMap, file: FileId, options: &Options, world
 /// Gives a tree its meaning. The tree may have parts that did not parse; they are passed over.
 pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> Analysis {
     let mut diagnostics = Diagnostics::new();
-    let config = config::settings(script.config(), &options.config, &mut diagnostics);
+    let mut config = config::settings(script.config(), &options.config, &mut diagnostics);
+    config.runtime_warnings = options.runtime_warnings;
     reject_unsupported(script, &mut diagnostics);
     let declarations: Vec<&ast::MapDecl> = script
         .items

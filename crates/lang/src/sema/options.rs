@@ -13,6 +13,8 @@ pub struct Options {
     pub has_command: bool,
     /// Whether functions that can harm the traced system are allowed.
     pub unsafe_mode: bool,
+    /// Whether the script tells of keys that are not there and of memory that cannot be read.
+    pub runtime_warnings: bool,
 }
 
 /// The value of a positional parameter.

@@ -7,7 +7,7 @@ use super::options::{Group, Row, TABLE};
 /// The first lines: how the program is called.
 pub(super) fn usage(name: &str) -> String {
     format!(
-        "Usage: {name} [OPTION]... FILE [ARGUMENT]...\n       \
+        "USAGE:\n       {name} [OPTION]... FILE [ARGUMENT]...\n       \
          {name} [OPTION]... -e PROGRAM [ARGUMENT]...\n       \
          {name} -l [PATTERN]\n\
          Try `{name} --help` for all options.\n"
@@ -18,7 +18,8 @@ pub(super) fn usage(name: &str) -> String {
 pub(super) fn full(name: &str) -> String {
     let mut out = format!(
         "Traces the system with a script that is compiled to BPF.\n\n\
-         Usage: {name} [OPTION]... FILE [ARGUMENT]...          run a script (- reads it from standard input)\n       \
+         USAGE:\n       \
+         {name} [OPTION]... FILE [ARGUMENT]...          run a script (- reads it from standard input)\n       \
          {name} [OPTION]... -e PROGRAM [ARGUMENT]...    run a program given on the command line\n       \
          {name} -l [PATTERN]                            list probes\n\n\
          ARGUMENTs are $1, $2, ... in the script; after -- they may begin with a dash.\n"

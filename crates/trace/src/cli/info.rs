@@ -14,7 +14,11 @@ pub(super) fn report() -> String {
     // Writing to a `String` cannot fail.
     let _ = writeln!(out, "System\n  OS: {}", limits::kernel_name());
     let _ = writeln!(out, "  Arch: {}\n", std::env::consts::ARCH);
-    let _ = writeln!(out, "Build\n  version: v{}\n  compiler: own (without LLVM)\n", super::VERSION);
+    let _ = writeln!(out, "Build\n  version: v{}\n  compiler: own (without LLVM)", super::VERSION);
+    let _ =
+        writeln!(out, "  bfd: no\n  libdw (DWARF support): yes\n  libsystemd (systemd notify support): no");
+    let _ =
+        writeln!(out, "  blazesym (advanced symbolization): no\n  dwunwind (DWARF stack unwinding): no\n");
     let helper = |name: &str| {
         skep_isa::helpers::helper_by_name(name)
             .is_some_and(|helper| helper_known(ProgType::TRACEPOINT, helper.id))
@@ -36,6 +40,7 @@ pub(super) fn report() -> String {
         "Kernel features",
         &[
             ("btf", btf_file::has_vmlinux()),
+            ("module btf", btf_file::modules().is_ok_and(|modules| !modules.is_empty())),
             ("program btf", has(Feature::ProgBtf)),
             ("ringbuf", has(Feature::RingBuffer)),
             ("map_batch", has(Feature::BatchLookup)),
@@ -52,6 +57,7 @@ pub(super) fn report() -> String {
             ("attach_cookie", has(Feature::AttachCookie)),
             ("kprobe_multi", has(Feature::KprobeMulti)),
             ("uprobe_multi", has(Feature::UprobeMulti)),
+            ("kprobe_session", false),
         ],
     );
     out

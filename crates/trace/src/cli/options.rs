@@ -167,15 +167,12 @@ pub(super) const TABLE: &[Row] = &[
     with(Opt::Buffering, Some('B'), None, "MODE", Group::Output, "hold results back: line, full or none"),
     flag(Opt::Quiet, Some('q'), "quiet", Group::Output, "do not say how many probes were attached"),
     flag(Opt::NoWarnings, None, "no-warnings", Group::Output, "leave out warnings"),
-    later(
-        flag(
-            Opt::RuntimeWarnings,
-            Some('k'),
-            "warnings",
-            Group::Output,
-            "warn when memory of a process cannot be read",
-        ),
-        "warnings about failed reads are not available yet",
+    flag(
+        Opt::RuntimeWarnings,
+        Some('k'),
+        "warnings",
+        Group::Output,
+        "warn when memory cannot be read or a map lacks a key",
     ),
     later(
         with(Opt::IncludeDir, Some('I'), None, "DIR", Group::Types, "also look for included files here"),

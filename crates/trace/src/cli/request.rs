@@ -21,6 +21,7 @@ pub(super) struct Request {
     pub quiet: bool,
     pub warnings: bool,
     pub unsafe_mode: bool,
+    pub runtime_warnings: bool,
     pub dry_run: bool,
     pub json: bool,
     pub output: Option<OsString>,
@@ -130,6 +131,7 @@ impl Request {
             quiet: false,
             warnings: true,
             unsafe_mode: false,
+            runtime_warnings: false,
             dry_run: false,
             json: false,
             output: None,
@@ -174,6 +176,10 @@ impl Request {
                         _ => return Err("USAGE: -B must be either 'line', 'full', or 'none'.".into()),
                     }
                 }
+                Opt::RuntimeWarnings if request.runtime_warnings => {
+                    return Err("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.".into());
+                }
+                Opt::RuntimeWarnings => request.runtime_warnings = true,
                 Opt::Pid => request.pid = Some(pid(&text()?)?),
                 Opt::Command => request.command = Some(words(&text()?)?),
                 Opt::Debug => request.stages = request.stages.merge(Stages::read(&text()?)?),
@@ -186,6 +192,9 @@ impl Request {
                 Opt::Btf | Opt::Help | Opt::Version => {}
                 later => return Err(not_yet(later)),
             }
+        }
+        if request.runtime_warnings && !request.warnings {
+            return Err("USAGE: -k, --warnings conflicts with --no-warnings".into());
         }
         if request.pid.is_some() && request.command.is_some() {
             return Err("USAGE: Cannot use both -c and -p.".into());

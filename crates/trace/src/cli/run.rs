@@ -195,6 +195,7 @@ impl Request {
             pid_filter: self.pid.is_some(),
             has_command: self.command.is_some(),
             unsafe_mode: self.unsafe_mode,
+            runtime_warnings: self.runtime_warnings,
         }
     }
 }

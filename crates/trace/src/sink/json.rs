@@ -9,7 +9,7 @@ use skep_lang::ty::Agg;
 use skep_ui::{LineCol, SourceMap, Span};
 
 use super::output::Output;
-use super::text::strerror;
+use super::text::helper_message;
 use super::value::{Json, into_text, json_key};
 use super::{Event, Sink, Source, printf};
 use crate::aggregate::{Number, Reduced};
@@ -122,7 +122,7 @@ impl Sink for JsonSink {
             Event::Problem(text) => self.problem(text),
             Event::HelperError { helper, code, span } => {
                 if self.warnings {
-                    let message = Message::Helper { text: &strerror(code), helper, code };
+                    let message = Message::Helper { text: &helper_message(helper, code), helper, code };
                     self.located("helper_error", message, span)?;
                 }
             }

@@ -203,7 +203,7 @@ fn helper_error(sources: &SourceMap, helper: &str, code: i64, span: Span) -> Str
 }
 
 /// What a failed helper means for the script.
-fn helper_message(helper: &str, code: i64) -> String {
+pub(super) fn helper_message(helper: &str, code: i64) -> String {
     const ENOENT: i64 = -2;
     const E2BIG: i64 = -7;
     match (helper, code) {
@@ -219,7 +219,7 @@ fn helper_message(helper: &str, code: i64) -> String {
 }
 
 /// The C library's words for a negative errno.
-pub(super) fn strerror(code: i64) -> String {
+fn strerror(code: i64) -> String {
     let errno = code.checked_neg().and_then(|errno| i32::try_from(errno).ok()).unwrap_or(0);
     skep_kernel::Errno(errno).meaning()
 }

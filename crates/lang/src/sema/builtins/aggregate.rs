@@ -3,9 +3,7 @@
 use super::{Action, Aggregation, Arity, Builtin, Call};
 use skep_isa::helpers::id;
 
-use skep_ui::Diagnostic;
-
-use crate::hir::{Expr, ExprKind, Helper, Unstable};
+use crate::hir::{Expr, ExprKind, Helper};
 use crate::sema::check::{Checker, node};
 use crate::syntax::ast;
 use crate::ty::{Agg, Series, SeriesOf, Ty, TyKind};
@@ -78,7 +76,9 @@ pub(super) const TABLE: &[Builtin] = &[
 
 /// `tseries(n, interval, number[, function])`
 fn tseries(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Aggregation> {
-    unstable(checker, call);
+    if !checker.may_use("tseries", checker.config.tseries, call.span) {
+        return None;
+    }
     let sample = series_sample(checker, call)?;
     let [_, interval, number, function @ ..] = call.args else { return None };
     let mut part = |name: &str, arg| {
@@ -126,20 +126,6 @@ fn tseries(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Aggregation> {
         given_clock: checker.config.dummy_ts_map.is_some(),
     };
     Some(Aggregation { agg: Agg::Tseries(series), sample: Some(sample) })
-}
-
-fn unstable(checker: &mut Checker<'_>, call: &Call<'_>) {
-    let key = "unstable_tseries=enable";
-    match checker.config.unstable_tseries {
-        Unstable::Enable => {}
-        Unstable::Warn => checker.diagnostics.push(Diagnostic::warning_without_place(format!(
-            "Script is using an unstable feature: tseries. To prevent this warning you must explicitly enable it in the config e.g. {key}"
-        ))),
-        Unstable::Error => checker.diagnostics.error(
-            call.span,
-            format!("tseries feature is not enabled by default. To enable this unstable feature, set the config flag to enable. {key}"),
-        ),
-    }
 }
 
 /// More would take much memory for each key and CPU.

@@ -111,7 +111,7 @@ fn macaddr(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         TyKind::Error => place,
         TyKind::Int { .. } | TyKind::Ptr { .. } => {
             let pointer = super::text::as_pointer(checker, place);
-            node(ExprKind::Op { op: Operation::Read, args: vec![pointer] }, ty, call.span)
+            node(ExprKind::Read { pointer: Box::new(pointer), offset: 0, bits: None }, ty, call.span)
         }
         TyKind::Str(_) if matches!(place.kind, ExprKind::Str(_)) => {
             checker.error(call.span, "macaddr() does not support literal string arguments")

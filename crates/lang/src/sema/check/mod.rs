@@ -26,7 +26,7 @@ pub use maps::MapInfo;
 use super::expand::{Context, Unit};
 use super::infer;
 use super::options::Options;
-use crate::hir::{self, Abilities, Config, Expr, ExprKind, Probe, Program, Target};
+use crate::hir::{self, Abilities, Config, Expr, ExprKind, Probe, Program, Target, Unstable};
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
 use crate::walk;
@@ -187,6 +187,23 @@ impl<'a> Checker<'a> {
     /// The kernel, for builtins that look something up.
     pub fn world(&self) -> &'a dyn World {
         self.world
+    }
+
+    /// Whether a feature that may still change is allowed, with what there is to say about that.
+    pub fn may_use(&mut self, feature: &str, setting: Unstable, span: Span) -> bool {
+        match setting {
+            Unstable::Enable => {}
+            Unstable::Warn => self.diagnostics.push(Diagnostic::warning_without_place(format!(
+                "Script is using an unstable feature: {feature}. To prevent this warning you must explicitly enable it in the config e.g. unstable_{feature}=enable"
+            ))),
+            Unstable::Error => self.diagnostics.error(
+                span,
+                format!(
+                    "{feature} feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_{feature}=enable"
+                ),
+            ),
+        }
+        setting != Unstable::Error
     }
 
     /// Reports an error and gives the expression that stands for it.

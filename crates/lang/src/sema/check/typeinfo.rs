@@ -3,7 +3,7 @@
 use skep_ui::{Diagnostic, Span, suggest};
 
 use super::{Checker, node};
-use crate::hir::{Expr, ExprKind, Unstable};
+use crate::hir::{Expr, ExprKind};
 use crate::syntax::ast::{Ident, TypeOrExpr};
 use crate::ty::{Agg, Ty, TyKind};
 
@@ -63,18 +63,8 @@ impl Checker<'_> {
     /// `typeinfo(x)`: a record of the type's BTF id (always 0: it means nothing outside of the kernel
     /// that has it), what sort of type it is, and its name.
     pub fn type_info(&mut self, of: &TypeOrExpr, span: Span) -> Expr {
-        match self.config.typeinfo {
-            Unstable::Enable => {}
-            Unstable::Warn => {
-                let text = "Script is using an unstable feature: typeinfo. To prevent this warning you must explicitly enable it in the config e.g. unstable_typeinfo=enable";
-                self.diagnostics.push(Diagnostic::warning_without_place(text));
-            }
-            Unstable::Error => {
-                return self.error(
-                    span,
-                    "typeinfo feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_typeinfo=enable",
-                );
-            }
+        if !self.may_use("typeinfo", self.config.typeinfo, span) {
+            return self.broken(span);
         }
         let Some(ty) = self.type_of(of) else { return self.broken(span) };
         let sort = self.sort(ty);
