@@ -85,6 +85,30 @@ impl From<WorldError> for String {
     }
 }
 
+/// A text that the runtime read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// What messages call it: its path, as it was found.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// What an `import` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// A file, or the files of a directory in the order of their names; empty for a file of a kind that
+    /// nobody reads.
+    Files(Vec<SourceText>),
+    /// It is there, but is not read: why.
+    Refused(String),
+    /// It is not there.
+    Missing {
+        /// Where it was looked for.
+        looked_at: Vec<String>,
+    },
+}
+
 /// The kernel, as the compiler sees it.
 pub trait World {
     /// All tracepoints as (category, event), sorted.
@@ -130,6 +154,21 @@ pub trait World {
     /// All raw tracepoints as (module, event), sorted; [`KERNEL`] is the module of the kernel's own.
     fn raw_tracepoints(&self) -> Result<Arc<[(String, String)]>, WorldError> {
         Err(WorldError("The kernel's raw tracepoints are not known.".into()))
+    }
+
+    /// What `import "path"` in the file `from` brings in.
+    fn import(&self, _path: &str, _from: &str) -> Imported {
+        Imported::Missing { looked_at: Vec::new() }
+    }
+
+    /// The header that an `#include` in the file `from` names: `<path>` if `system`, else `"path"`.
+    fn header(&self, _path: &str, _system: bool, _from: &str) -> Option<SourceText> {
+        None
+    }
+
+    /// The kernel's version: 6, 18, 2.
+    fn kernel_version(&self) -> Option<(u32, u32, u32)> {
+        None
     }
 
     /// Whether programs can read what the other CPUs keep in a per-CPU map

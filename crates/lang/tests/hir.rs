@@ -10,7 +10,7 @@ fn scripts() {
         let text = std::fs::read_to_string(path).unwrap();
         let mut sources = SourceMap::new();
         let file = sources.add("script.bt", text);
-        let analysis = compile_front(&sources, file, &Options::default(), &Fixture::default());
+        let analysis = compile_front(&mut sources, file, &Options::default(), &Fixture::default());
         let mut shown = analysis.render(&sources, Colors::Never);
         match &analysis.program {
             Some(program) => shown.push_str(&dump(program)),

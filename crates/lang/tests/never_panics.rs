@@ -9,7 +9,7 @@ fn check(script: &str) {
     let options = Options { params: vec!["5".into(), "abc".into()], pid_filter: true, ..Options::default() };
     let mut sources = SourceMap::new();
     let file = sources.add("stdin", script);
-    let analysis = compile_front(&sources, file, &options, &Fixture::default());
+    let analysis = compile_front(&mut sources, file, &options, &Fixture::default());
     analysis.render(&sources, Colors::Never);
     match &analysis.program {
         Some(program) => {

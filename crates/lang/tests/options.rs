@@ -10,7 +10,7 @@ use skep_ui::{Colors, SourceMap};
 fn check(script: &str, options: &Options, world: &dyn World) -> (Option<Program>, String) {
     let mut sources = SourceMap::new();
     let file = sources.add("stdin", script);
-    let analysis = compile_front(&sources, file, options, world);
+    let analysis = compile_front(&mut sources, file, options, world);
     let shown = analysis.render(&sources, Colors::Never);
     (analysis.program, shown)
 }
@@ -122,4 +122,48 @@ fn too_many_probes_are_refused() {
     let (program, shown) = check(script, &Options::default(), &Fixture::default());
     assert!(program.is_none());
     insta::assert_snapshot!(shown);
+}
+
+fn with_named(named: &[&str]) -> Options {
+    let split = |text: &&str| match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => ((*text).to_owned(), None),
+    };
+    Options { named: named.iter().map(split).collect(), ..Options::default() }
+}
+
+#[test]
+fn options_of_the_script_have_the_type_of_their_default() {
+    let script = "begin { print((getopt(\"aa\", 20), getopt(\"bb\", -1), getopt(\"cc\", true), getopt(\"dd\"), \
+                  getopt(\"ee\", \"hello\"), getopt(\"ff\", 1 << 4, \"of f\"), getopt(\"gg\", 7), getopt(\"hh\", \"x\"))); }";
+    let named = ["dd", "aa=0xffffffffffffffff", "bb=-10", "cc=False", "gg=-1", "hh=a=b"];
+    let (program, shown) = check(script, &with_named(&named), &Fixture::default());
+    assert_eq!(shown, "");
+    insta::assert_snapshot!(dump(&program.unwrap()));
+}
+
+#[test]
+fn wrong_options_of_the_script_are_told() {
+    let script = "begin { print((getopt(\"int\", 1), getopt(\"bool\"), getopt(\"text\", \"a\"), getopt(\"neg\", -1))); }";
+    for (given, expected) in [
+        ("int", "ERROR: program command line option --int expects an integer (value: true)\n"),
+        ("int=x", "ERROR: program command line option --int invalid integer (value: x)\n"),
+        (
+            "neg=18446744073709551615",
+            "ERROR: program command line option --neg invalid integer (value: 18446744073709551615)\n",
+        ),
+        ("bool=x", "ERROR: program command line option --bool expects a boolean (e.g. 'true') (value: x)\n"),
+        ("text", "ERROR: program command line option --text expects a string (value: true)\n"),
+        (
+            "txt=1",
+            "ERROR: unexpected program command line options: --txt\n\
+             HINT: expected program options: --int, --bool, --text, --neg\nHINT: Did you mean --text?\n",
+        ),
+    ] {
+        let (program, shown) = check(script, &with_named(&[given]), &Fixture::default());
+        assert!(program.is_none(), "{given}");
+        assert_eq!(shown, expected, "{given}");
+    }
+    let (_, shown) = check("begin { }", &with_named(&["x"]), &Fixture::default());
+    assert!(shown.ends_with("HINT: no custom program options defined.\n"), "{shown}");
 }

@@ -16,7 +16,7 @@ fn scripts() {
         }
         let mut sources = SourceMap::new();
         let file = sources.add("stdin", line);
-        let analysis = compile_front(&sources, file, &Options::default(), &Fixture::default());
+        let analysis = compile_front(&mut sources, file, &Options::default(), &Fixture::default());
         assert!(analysis.program.is_none(), "not wrong: {line}");
         shown.push_str(&analysis.render(&sources, Colors::Never));
         shown.push('\n');
@@ -31,6 +31,6 @@ fn scripts() {
 fn on_an_old_kernel() {
     let mut sources = SourceMap::new();
     let file = sources.add("stdin", "begin { @a[1] = count(); print(@a[1]); if (@a[1] > 2) { } }");
-    let analysis = compile_front(&sources, file, &Options::default(), &Old::default());
+    let analysis = compile_front(&mut sources, file, &Options::default(), &Old::default());
     insta::assert_snapshot!(analysis.render(&sources, Colors::Never));
 }

@@ -2,7 +2,7 @@
 
 use skep_compile::artifact::Artifact;
 use skep_compile::ir::Module;
-use skep_lang::syntax::{self, ast};
+use skep_lang::syntax::ast;
 use skep_lang::world::World;
 use skep_lang::{Options, hir};
 use skep_ui::{Diagnostic, Diagnostics, FileId, SourceMap};
@@ -19,7 +19,7 @@ pub struct Compiled {
 /// What a stage of the compiler made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stage<'a> {
-    /// The tree of the text.
+    /// The tree of the text, macros expanded.
     Ast(&'a ast::Script),
     /// The typed program.
     Hir(&'a hir::Program),
@@ -31,41 +31,38 @@ pub(crate) enum Stage<'a> {
     Bpf(&'a Artifact),
 }
 
-/// Compiles a script of `sources` for the kernel that `world` describes.
+/// Compiles a script of `sources` for the kernel that `world` describes. What the script draws in is
+/// added to `sources`.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the script, warnings included.
 pub fn compile(
-    sources: &SourceMap,
+    sources: &mut SourceMap,
     file: FileId,
     options: &Options,
     world: &dyn World,
 ) -> Result<Compiled, Diagnostics> {
-    compile_observed(sources, file, options, world, |_| ())
+    compile_observed(sources, file, options, world, |_, _| ())
 }
 
 /// [`compile`], showing each stage's result to `observe`.
 pub(crate) fn compile_observed(
-    sources: &SourceMap,
+    sources: &mut SourceMap,
     file: FileId,
     options: &Options,
     world: &dyn World,
-    mut observe: impl FnMut(Stage<'_>),
+    mut observe: impl FnMut(Stage<'_>, &SourceMap),
 ) -> Result<Compiled, Diagnostics> {
-    let parsed = syntax::parse(file, sources.text(file));
-    observe(Stage::Ast(&parsed.script));
-    let mut diagnostics = Diagnostics::from(parsed.diagnostics);
-    if diagnostics.has_errors() {
-        return Err(diagnostics);
-    }
-    let analysed = skep_lang::analyse(&parsed.script, world, options);
-    diagnostics.extend(analysed.diagnostics);
+    let prepared = skep_lang::prepare(sources, file, options, world);
+    observe(Stage::Ast(&prepared.script), sources);
+    let analysed = skep_lang::analyse(prepared, world, options);
+    let mut diagnostics = Diagnostics::from(analysed.diagnostics);
     let program = match analysed.program {
         Some(program) if !diagnostics.has_errors() => program,
         _ => return Err(diagnostics),
     };
-    observe(Stage::Hir(&program));
+    observe(Stage::Hir(&program), sources);
     match generate(&program, sources, &mut observe) {
         Ok(artifact) => Ok(Compiled { artifact, warnings: diagnostics }),
         Err(error) => {
@@ -78,13 +75,13 @@ pub(crate) fn compile_observed(
 fn generate(
     program: &hir::Program,
     sources: &SourceMap,
-    observe: &mut impl FnMut(Stage<'_>),
+    observe: &mut impl FnMut(Stage<'_>, &SourceMap),
 ) -> Result<Artifact, skep_compile::Error> {
     let mut module = skep_compile::lower(program)?;
-    observe(Stage::Ir(&module));
+    observe(Stage::Ir(&module), sources);
     skep_compile::optimise(&mut module);
-    observe(Stage::OptimisedIr(&module));
+    observe(Stage::OptimisedIr(&module), sources);
     let artifact = skep_compile::backend::compile(module, program, sources)?;
-    observe(Stage::Bpf(&artifact));
+    observe(Stage::Bpf(&artifact), sources);
     Ok(artifact)
 }

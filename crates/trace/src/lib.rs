@@ -14,6 +14,7 @@ pub mod cli;
 mod compile;
 pub mod decode;
 mod error;
+mod files;
 pub mod host;
 mod load;
 pub mod maps;

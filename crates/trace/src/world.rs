@@ -13,9 +13,12 @@ use skep_btf::{Btf, Kind, Type};
 use skep_kernel::features::{Feature, Features};
 use skep_kernel::tracefs::{self, TraceFs};
 use skep_kernel::{btf_file, modules};
-use skep_lang::world::{Field, FieldKind, Functions, KERNEL, TracepointFormat, World, WorldError};
+use skep_lang::world::{
+    Field, FieldKind, Functions, Imported, KERNEL, SourceText, TracepointFormat, World, WorldError,
+};
 
 use crate::error::{Error, Result};
+use crate::files::Files;
 
 /// Answers from tracefs, which is opened when it is first needed; each answer is read once.
 #[derive(Debug, Default)]
@@ -29,6 +32,7 @@ pub struct KernelWorld {
     formats: RefCell<FxHashMap<(String, String), Arc<TracepointFormat>>>,
     modules: RefCell<FxHashMap<String, Arc<Btf>>>,
     features: Features,
+    files: Files,
 }
 
 impl KernelWorld {
@@ -46,6 +50,13 @@ impl KernelWorld {
     #[must_use]
     pub fn traceable_functions(self, path: Option<PathBuf>) -> KernelWorld {
         KernelWorld { traceable_functions: path, ..self }
+    }
+
+    /// Looks for headers and imported scripts in these directories, too.
+    #[must_use]
+    pub fn include_dirs(mut self, directories: Vec<PathBuf>) -> KernelWorld {
+        self.files.include_dirs = directories;
+        self
     }
 
     /// tracefs, opened now unless it is open.
@@ -208,6 +219,18 @@ impl World for KernelWorld {
         let btf = Arc::new(btf);
         self.modules.borrow_mut().insert(module.to_owned(), Arc::clone(&btf));
         Ok(btf)
+    }
+
+    fn import(&self, path: &str, from: &str) -> Imported {
+        self.files.import(path, from)
+    }
+
+    fn header(&self, path: &str, system: bool, from: &str) -> Option<SourceText> {
+        self.files.header(path, system, from)
+    }
+
+    fn kernel_version(&self) -> Option<(u32, u32, u32)> {
+        Some(skep_kernel::limits::kernel_version())
     }
 
     fn reads_other_cpus(&self) -> bool {

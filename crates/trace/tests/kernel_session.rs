@@ -19,7 +19,7 @@ fn records_reach_a_closure() {
         "BEGIN { print((1, \"a\")); printf(\"%d\\n\", 7); @m[5] = count(); } END { print(2); exit(3); }",
     );
     let world = KernelWorld::new();
-    let compiled = compile(&sources, file, &skep_lang::Options::default(), &world)
+    let compiled = compile(&mut sources, file, &skep_lang::Options::default(), &world)
         .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(&sources, Colors::Never)));
     let session = Session::load(compiled.artifact, Options::default()).expect("the script loads");
     let mut records = Vec::new();
@@ -96,7 +96,7 @@ fn an_output_that_closes_ends_a_script_that_prints_nothing() {
     need!(Root, Bpf, RingBuf);
     let mut sources = SourceMap::new();
     let file = sources.add("test", "interval:s:1000 { print(1) } END { exit(4) }");
-    let compiled = compile(&sources, file, &skep_lang::Options::default(), &KernelWorld::new())
+    let compiled = compile(&mut sources, file, &skep_lang::Options::default(), &KernelWorld::new())
         .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(&sources, Colors::Never)));
     let session = Session::load(compiled.artifact, Options::default()).expect("the script loads");
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -119,7 +119,7 @@ fn histograms_are_the_originals() {
     }"#;
     let mut sources = SourceMap::new();
     let file = sources.add("test", script);
-    let compiled = compile(&sources, file, &skep_lang::Options::default(), &KernelWorld::new())
+    let compiled = compile(&mut sources, file, &skep_lang::Options::default(), &KernelWorld::new())
         .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(&sources, Colors::Never)));
     let session = Session::load(compiled.artifact, Options::default()).expect("the script loads");
     let (reader, writer) = std::io::pipe().expect("a pipe");

@@ -11,7 +11,7 @@ fn printed(script: &str) -> String {
     let mut sources = SourceMap::new();
     let file = sources.add("test", script);
     let world = KernelWorld::new();
-    let compiled = compile(&sources, file, &skep_lang::Options::default(), &world)
+    let compiled = compile(&mut sources, file, &skep_lang::Options::default(), &world)
         .unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(&sources, Colors::Never)));
     let session = Session::load(compiled.artifact, Options::default())
         .unwrap_or_else(|error| panic!("{}", error.render(&sources, Colors::Never)));

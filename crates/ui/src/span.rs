@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Names one text of a [`SourceMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +111,13 @@ pub struct SourceMap {
 
 #[derive(Debug, Clone)]
 struct SourceFile {
+    text: Arc<SourceText>,
+    /// The call, for a text that stands for one expansion of a macro.
+    expanded_at: Option<Span>,
+}
+
+#[derive(Debug)]
+struct SourceText {
     name: String,
     text: String,
     /// Offset of each line's first byte; the first is always 0.
@@ -134,8 +142,28 @@ impl SourceMap {
                 line_starts.push(next);
             }
         }
+        let text = Arc::new(SourceText { name: name.into(), text, line_starts });
+        self.push(SourceFile { text, expanded_at: None })
+    }
+
+    /// The text of `file` once more, for what a macro in it expands to at `call`: messages about places
+    /// in it show the macro and go on to the call. A `file` that is not in the map is given back.
+    pub fn add_expansion(&mut self, file: FileId, call: Span) -> FileId {
+        let Some(of) = self.files.get(file.0 as usize) else { return file };
+        let text = Arc::clone(&of.text);
+        self.push(SourceFile { text, expanded_at: Some(call) })
+    }
+
+    /// Where the code at `file` was expanded from, innermost first; empty for code that was written where
+    /// it stands.
+    pub fn expansions(&self, file: FileId) -> impl Iterator<Item = Span> {
+        let call_of = |file: FileId| self.files.get(file.0 as usize).and_then(|file| file.expanded_at);
+        std::iter::successors(call_of(file), move |call| call_of(call.file))
+    }
+
+    fn push(&mut self, file: SourceFile) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(SourceFile { name: name.into(), text, line_starts });
+        self.files.push(file);
         id
     }
 
@@ -177,8 +205,8 @@ impl SourceMap {
         f.text.get(start..end)
     }
 
-    fn file(&self, file: FileId) -> Option<&SourceFile> {
-        self.files.get(file.0 as usize)
+    fn file(&self, file: FileId) -> Option<&SourceText> {
+        self.files.get(file.0 as usize).map(|file| &*file.text)
     }
 }
 
@@ -214,6 +242,20 @@ mod tests {
         assert_eq!(map.name(FileId::GENERATED), "");
         assert_eq!(map.snippet(Span::GENERATED), "");
         assert_eq!(map.line_col(FileId(3), 7), LineCol { line: 1, col: 1 });
+    }
+
+    #[test]
+    fn an_expansion_shows_the_macro_and_knows_its_calls() {
+        let mut map = SourceMap::new();
+        let f = map.add("stdin", "macro m() { 1 }");
+        let outer_call = Span::new(f, 0, 5);
+        let outer = map.add_expansion(f, outer_call);
+        let inner_call = Span::new(outer, 6, 7);
+        let inner = map.add_expansion(outer, inner_call);
+        assert_eq!(map.text(inner), map.text(f));
+        assert_eq!(map.expansions(inner).collect::<Vec<_>>(), [inner_call, outer_call]);
+        assert_eq!(map.expansions(f).count(), 0);
+        assert_eq!(map.add_expansion(FileId::GENERATED, outer_call), FileId::GENERATED);
     }
 
     #[test]

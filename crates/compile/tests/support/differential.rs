@@ -41,7 +41,7 @@ pub struct Types {
 pub fn compile(script: &str) -> Option<Stages> {
     let mut sources = SourceMap::new();
     let file = sources.add("made_up.bt", script);
-    let analysis = compile_front(&sources, file, &Options::default(), &Fixture::default());
+    let analysis = compile_front(&mut sources, file, &Options::default(), &Fixture::default());
     let Some(program) = &analysis.program else {
         if std::env::var_os("SKEP_SHOW_REFUSED").is_some() {
             eprintln!("{script}{}", analysis.render(&sources, skep_ui::Colors::Never));

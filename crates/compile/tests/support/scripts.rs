@@ -31,7 +31,7 @@ pub fn all() -> Vec<(String, String)> {
 pub fn front(name: &str, text: &str) -> (Program, SourceMap) {
     let mut sources = SourceMap::new();
     let file = sources.add(name, text);
-    let analysis = compile_front(&sources, file, &options(text), &Fixture::default());
+    let analysis = compile_front(&mut sources, file, &options(text), &Fixture::default());
     let said = analysis.render(&sources, Colors::Never);
     (analysis.program.unwrap_or_else(|| panic!("{said}\n{text}")), sources)
 }

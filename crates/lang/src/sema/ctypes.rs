@@ -93,6 +93,6 @@ impl Checker<'_> {
 }
 
 /// The types of a source of the script's own making.
-pub fn add_script(types: &mut Types, btf: skep_btf::Btf) -> SourceId {
-    types.add_source(Origin::Script, Arc::new(btf))
+pub fn add_script(types: &mut Types, btf: Arc<skep_btf::Btf>) -> SourceId {
+    types.add_source(Origin::Script, btf)
 }

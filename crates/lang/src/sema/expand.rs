@@ -7,10 +7,12 @@ use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use skep_ui::{Diagnostic, Diagnostics, Span, suggest};
 
+use super::named::Value;
 use super::options::Options;
 use super::providers::{self, Expanded, Provider};
 use super::record::{self, Access, TextPointer};
 use super::uses::{self, Name, Uses};
+use crate::c::Definitions;
 use crate::hir::{Attach, Config, MissingProbes, ProbeKind, Target, TargetId};
 use crate::syntax::ast;
 use crate::ty::{SourceId, Types};
@@ -65,6 +67,10 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// The settings.
     pub config: &'a Config,
+    /// What the script's C text defines.
+    pub c: &'a Definitions,
+    /// The values of the script's own options.
+    pub named: &'a FxHashMap<String, Value>,
 }
 
 /// A target that is not yet in a unit.

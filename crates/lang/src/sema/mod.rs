@@ -13,6 +13,7 @@ mod format;
 mod infer;
 mod keys;
 mod list;
+mod named;
 mod options;
 mod pattern;
 pub mod providers;
@@ -21,13 +22,17 @@ mod registers;
 pub mod testing;
 mod uses;
 
+use std::sync::Arc;
+
 use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
 
 pub use list::{Listed, list};
+pub use named::{ProgramOption, Value};
 pub use options::Options;
 
 use crate::hir::Program;
-use crate::syntax::{self, ast};
+use crate::prepare::{Prepared, prepare};
+use crate::syntax::ast;
 use crate::ty::Types;
 use crate::world::World;
 use check::Checker;
@@ -48,22 +53,24 @@ impl Analysis {
     }
 }
 
-/// Parses and analyses one file of `sources`. A text that does not parse is not analysed: what
-/// would be said about its remains is noise.
-pub fn compile_front(sources: &SourceMap, file: FileId, options: &Options, world: &dyn World) -> Analysis {
-    let parsed = syntax::parse(file, sources.text(file));
-    let mut diagnostics = Diagnostics::from(parsed.diagnostics);
+/// Prepares and analyses one file of `sources`, which is given what the file draws in. A text that
+/// does not parse is not analysed: what would be said about its remains is noise.
+pub fn compile_front(
+    sources: &mut SourceMap,
+    file: FileId,
+    options: &Options,
+    world: &dyn World,
+) -> Analysis {
+    analyse(prepare(sources, file, options, world), world, options)
+}
+
+/// Gives a prepared script its meaning.
+pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Analysis {
+    let Prepared { script, c, diagnostics } = &prepared;
+    let mut diagnostics = Diagnostics::from(diagnostics.clone());
     if diagnostics.has_errors() {
         return Analysis { program: None, diagnostics: in_order(diagnostics) };
     }
-    let analysis = analyse(&parsed.script, world, options);
-    diagnostics.extend(analysis.diagnostics);
-    Analysis { program: analysis.program, diagnostics: in_order(diagnostics) }
-}
-
-/// Gives a tree its meaning. The tree may have parts that did not parse; they are passed over.
-pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> Analysis {
-    let mut diagnostics = Diagnostics::new();
     let mut config = config::settings(script.config(), &options.config, &mut diagnostics);
     config.runtime_warnings = options.runtime_warnings;
     reject_unsupported(script, &mut diagnostics);
@@ -76,7 +83,11 @@ pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> An
         })
         .collect();
     let mut types = Types::default();
-    let context = expand::Context { world, options, config: &config };
+    if let Some(declared) = c.types() {
+        ctypes::add_script(&mut types, Arc::clone(declared));
+    }
+    let named = named::values(script, options, &mut diagnostics);
+    let context = expand::Context { world, options, config: &config, c, named: &named };
     let (targets, units) = expand::expand(script, &context, &mut types, &mut diagnostics);
     if u32::try_from(targets.len()).unwrap_or(u32::MAX) > config.max_probes {
         diagnostics.push(
@@ -103,15 +114,20 @@ pub fn analyse(script: &ast::Script, world: &dyn World, options: &Options) -> An
     Analysis { program: (!failed).then_some(program), diagnostics: in_order(diagnostics) }
 }
 
+/// The options that a script defines for itself with `getopt()`.
+pub fn program_options(prepared: &Prepared) -> Vec<ProgramOption> {
+    named::defined(&prepared.script, &mut Diagnostics::new())
+}
+
 /// Complains about items of the language that are still missing.
 fn reject_unsupported(script: &ast::Script, diagnostics: &mut Diagnostics) {
     for item in &script.items {
         let (span, what) = match &item.kind {
-            ast::ItemKind::C(definition) => (definition.text.span, "C definitions are"),
-            ast::ItemKind::Import(import) => (import.path.span, "`import` is"),
-            ast::ItemKind::Macro(definition) => (definition.header, "Macros are"),
             ast::ItemKind::Function(definition) => (definition.header, "Functions are"),
-            ast::ItemKind::Config(_)
+            ast::ItemKind::C(_)
+            | ast::ItemKind::Import(_)
+            | ast::ItemKind::Macro(_)
+            | ast::ItemKind::Config(_)
             | ast::ItemKind::MapDecl(_)
             | ast::ItemKind::Probe(_)
             | ast::ItemKind::Error => continue,

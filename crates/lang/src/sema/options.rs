@@ -5,6 +5,10 @@
 pub struct Options {
     /// `$1`, `$2`, … in order; `$#` is how many.
     pub params: Vec<String>,
+    /// `--name` and `--name=value` for `getopt()`, in order.
+    pub named: Vec<(String, Option<String>)>,
+    /// Headers to read before everything else.
+    pub includes: Vec<String>,
     /// Settings that beat those of the script: a key, with or without `BPFTRACE_`, and its value.
     pub config: Vec<(String, String)>,
     /// Whether every probe but `begin` and `end` only runs for [`crate::hir::Runtime::FilterPid`].

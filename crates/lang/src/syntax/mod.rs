@@ -7,6 +7,7 @@ mod literal;
 mod parser;
 pub mod print;
 pub mod visit;
+pub mod visit_mut;
 
 #[cfg(test)]
 pub(crate) use parser::is_builtin_value;

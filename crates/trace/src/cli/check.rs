@@ -40,7 +40,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     let world = KernelWorld::new();
     let mut failed = false;
     for file in files {
-        let script = match Script::read(&file) {
+        let mut script = match Script::read(&file) {
             Ok(script) => script,
             Err(problem) => {
                 if json {
@@ -54,7 +54,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         };
         let options =
             skep_lang::Options { config: run::environment(), unsafe_mode: true, ..Default::default() };
-        let diagnostics = match compile(&script.sources, script.file, &options, &world) {
+        let diagnostics = match compile(&mut script.sources, script.file, &options, &world) {
             Ok(compiled) => compiled.warnings,
             Err(diagnostics) => diagnostics,
         };

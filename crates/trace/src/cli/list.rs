@@ -22,9 +22,9 @@ pub(super) fn pattern(pattern: &str, request: &Request) -> Result<ExitCode, Stri
 }
 
 /// Lists what a script attaches to.
-pub(super) fn script(script: &Script, request: &Request) -> Result<ExitCode, String> {
+pub(super) fn script(script: &mut Script, request: &Request) -> Result<ExitCode, String> {
     let world = request.world();
-    let compiled = match compile(&script.sources, script.file, &request.compile_options(), &world) {
+    let compiled = match compile(&mut script.sources, script.file, &request.compile_options(), &world) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {
             show(&diagnostics, &script.sources, request.warnings);

@@ -174,14 +174,8 @@ pub(super) const TABLE: &[Row] = &[
         Group::Output,
         "warn when memory cannot be read or a map lacks a key",
     ),
-    later(
-        with(Opt::IncludeDir, Some('I'), None, "DIR", Group::Types, "also look for included files here"),
-        "C headers are not available yet",
-    ),
-    later(
-        with(Opt::IncludeFile, None, Some("include"), "FILE", Group::Types, "include a C header"),
-        "C headers are not available yet",
-    ),
+    with(Opt::IncludeDir, Some('I'), None, "DIR", Group::Types, "also look for included files here"),
+    with(Opt::IncludeFile, None, Some("include"), "FILE", Group::Types, "include a C header"),
     later(
         with(
             Opt::DebugInfo,

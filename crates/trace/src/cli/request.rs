@@ -17,6 +17,12 @@ pub(super) struct Request {
     pub action: Action,
     /// `$1`, `$2`, ...
     pub params: Vec<String>,
+    /// `--name=value`, for `getopt()`.
+    pub named: Vec<(String, Option<String>)>,
+    /// `--include`
+    pub includes: Vec<String>,
+    /// `-I`
+    pub include_dirs: Vec<PathBuf>,
     pub verbose: bool,
     pub quiet: bool,
     pub warnings: bool,
@@ -127,6 +133,9 @@ impl Request {
         let mut request = Request {
             action: Action::Info,
             params: Vec::new(),
+            named: Vec::new(),
+            includes: Vec::new(),
+            include_dirs: Vec::new(),
             verbose: false,
             quiet: false,
             warnings: true,
@@ -188,6 +197,8 @@ impl Request {
                     request.probe_filter = Some(regex.map_err(|error| format!("--probe-filter: {error}"))?);
                 }
                 Opt::TraceableFunctions => request.traceable_functions = Some(PathBuf::from(text()?)),
+                Opt::IncludeDir => request.include_dirs.push(value.into()),
+                Opt::IncludeFile => request.includes.push(text()?),
                 Opt::NoFeature => no_features(&text()?, &request.features)?,
                 Opt::Btf | Opt::Help | Opt::Version => {}
                 later => return Err(not_yet(later)),
@@ -217,8 +228,17 @@ impl Request {
                 None => return Err("USAGE: filename or -e 'program' required.".into()),
             }
         };
-        request.params =
-            operands.chain(parsed.rest).map(|param| text_of(&param)).collect::<Result<_, _>>()?;
+        request.params = operands.map(|param| text_of(&param)).collect::<Result<_, _>>()?;
+        for param in parsed.rest {
+            let param = text_of(&param)?;
+            match param.strip_prefix("--").filter(|name| !name.is_empty()) {
+                Some(named) => request.named.push(match named.split_once('=') {
+                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                    None => (named.to_owned(), None),
+                }),
+                None => request.params.push(param),
+            }
+        }
         Ok(request)
     }
 
@@ -230,7 +250,7 @@ impl Request {
         match std::mem::replace(&mut self.action, Action::Info) {
             Action::Info => Ok(super::print(&info::report())),
             Action::List(pattern) => list::pattern(&pattern, &self),
-            Action::ListScript(script) => list::script(&script, &self),
+            Action::ListScript(mut script) => list::script(&mut script, &self),
             Action::Run(script) => run::run(script, self),
         }
     }
@@ -375,8 +395,9 @@ mod tests {
 
     #[test]
     fn parameters_stand_before_and_behind_the_dashes() {
-        let request = request(&["-e", "x", "1", "two", "--", "-3"]).unwrap();
-        assert_eq!(request.params, ["1", "two", "-3"]);
+        let request = request(&["-e", "x", "1", "two", "--", "-3", "--a=b=c", "--d", "4"]).unwrap();
+        assert_eq!(request.params, ["1", "two", "-3", "4"]);
+        assert_eq!(request.named, [("a".into(), Some("b=c".into())), ("d".into(), None)]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use skep_compile::backend::listing::listing;
 use skep_kernel::child::Exit;
 use skep_lang::hir::Attach;
 use skep_lang::syntax::print;
+use skep_ui::SourceMap;
 
 use super::request::{Request, Script, Stages};
 use super::{colors, message, show};
@@ -23,12 +24,15 @@ use crate::world::KernelWorld;
 const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles and runs. The error is a sentence for the user.
-pub(super) fn run(script: Script, mut request: Request) -> Result<ExitCode, String> {
+pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, String> {
     let world = request.world();
-    let Script { sources, file } = &script;
+    if request.named.iter().any(|(name, _)| name == "help") {
+        return Ok(program_help(&mut script, &request, &world));
+    }
+    let Script { sources, file } = &mut script;
     let mut shown = String::new();
-    let compiled = compile_observed(sources, *file, &request.compile_options(), &world, |stage| {
-        shown.push_str(&show_stage(request.stages, stage, &script));
+    let compiled = compile_observed(sources, *file, &request.compile_options(), &world, |stage, sources| {
+        shown.push_str(&show_stage(request.stages, stage, sources));
     });
     if !shown.is_empty() {
         super::print(&shown);
@@ -52,7 +56,7 @@ pub(super) fn run(script: Script, mut request: Request) -> Result<ExitCode, Stri
     match trace(artifact, &mut request, &script, &world) {
         Ok(code) => Ok(code),
         Err(error) => {
-            message(&error.render(sources, colors()));
+            message(&error.render(&script.sources, colors()));
             Ok(ExitCode::from(error.exit_code()))
         }
     }
@@ -158,19 +162,42 @@ fn keep_probes(artifact: &mut Artifact, filter: &regex::Regex) -> Result<(), Str
     }
 }
 
-fn show_stage(wanted: Stages, stage: Stage<'_>, script: &Script) -> String {
+fn show_stage(wanted: Stages, stage: Stage<'_>, sources: &SourceMap) -> String {
     let (title, text) = match stage {
         Stage::Ast(ast) if wanted.ast => ("AST", print::script(ast, print::Spans::Show)),
         Stage::Hir(program) if wanted.hir => ("typed program", skep_lang::dump(program)),
         Stage::Ir(module) if wanted.ir => ("IR", module.to_string()),
         Stage::OptimisedIr(module) if wanted.optimised => ("IR after optimising", module.to_string()),
-        Stage::Bpf(artifact) if wanted.bpf => ("BPF", listing(artifact, &script.sources)),
+        Stage::Bpf(artifact) if wanted.bpf => ("BPF", listing(artifact, sources)),
         _ => return String::new(),
     };
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = std::fmt::Write::write_fmt(&mut out, format_args!("== {title}\n{text}\n"));
     out
+}
+
+/// `-- --help`: the options that the script defines with `getopt()`. To ask is to fail, as in the
+/// original.
+fn program_help(script: &mut Script, request: &Request, world: &KernelWorld) -> ExitCode {
+    let options = request.compile_options();
+    let prepared = skep_lang::prepare(&mut script.sources, script.file, &options, world);
+    show(&skep_ui::Diagnostics::from(prepared.diagnostics.clone()), &script.sources, request.warnings);
+    let defined = skep_lang::program_options(&prepared);
+    if defined.is_empty() {
+        message("HINT: no custom program options defined.\n");
+        return ExitCode::FAILURE;
+    }
+    let mut text = String::from("HINT: expected program options:\n");
+    for option in defined {
+        text.push_str(&format!("--{}", option.name));
+        if !option.description.is_empty() {
+            text.push_str(&format!(": {}", option.description));
+        }
+        text.push('\n');
+    }
+    message(&text);
+    ExitCode::FAILURE
 }
 
 /// Settings of the environment: `BPFTRACE_MAX_STRLEN` and the like.
@@ -186,11 +213,14 @@ impl Request {
     pub fn world(&self) -> KernelWorld {
         KernelWorld::with_features(self.features.clone())
             .traceable_functions(self.traceable_functions.clone())
+            .include_dirs(self.include_dirs.clone())
     }
 
     pub fn compile_options(&self) -> skep_lang::Options {
         skep_lang::Options {
             params: self.params.clone(),
+            named: self.named.clone(),
+            includes: self.includes.clone(),
             config: environment(),
             pid_filter: self.pid.is_some(),
             has_command: self.command.is_some(),

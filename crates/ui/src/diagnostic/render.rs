@@ -20,8 +20,9 @@ pub(super) fn diagnostic(d: &Diagnostic, sources: &SourceMap, colors: Colors) ->
     if let Some(help) = &d.help {
         out.hint(help);
     }
-    for span in &d.expanded_from {
-        out.message(Some(*span), "expanded from");
+    let calls = d.span.into_iter().flat_map(|span| sources.expansions(span.file));
+    for span in d.expanded_from.iter().copied().chain(calls) {
+        out.message(Some(span), "expanded from");
     }
     out.out
 }

@@ -1,30 +1,14 @@
 //! What a script can ask about itself while it is compiled, and what it can insist on.
 
-use super::output::{literal_text, printf_parts};
+use super::output::printf_parts;
 use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS};
-use crate::hir::{
-    Block, CompareOp, Config, Expr, ExprKind, Format, MissingProbes, Piece, PrintTo, Runtime, Spec, Stmt,
-    StmtKind,
-};
+use crate::hir::{Block, CompareOp, Config, Expr, ExprKind, MissingProbes, Piece, Runtime, Spec, StmtKind};
 use crate::sema::check::{Checker, node};
+use crate::sema::named::{self, Value};
 use crate::syntax::ast;
 use crate::ty::{Ty, TyKind};
 
 pub(super) const TABLE: &[Builtin] = &[
-    Builtin {
-        name: "assert",
-        aliases: &[],
-        args: Arity::range(2, 2),
-        action: Action::Statement(assert),
-        doc: "Ends the script with an error unless a condition holds",
-    },
-    Builtin {
-        name: "static_assert",
-        aliases: &[],
-        args: Arity::range(2, 2),
-        action: Action::Statement(static_assert),
-        doc: "Refuses to compile unless a condition holds",
-    },
     Builtin {
         name: "assert_str",
         aliases: &[],
@@ -135,6 +119,14 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "Whether there is a command of -c",
     },
     Builtin {
+        name: "getopt",
+        aliases: &[],
+        // That there are too many, `named` says itself.
+        args: Arity::range(1, usize::MAX),
+        action: Action::Value(getopt),
+        doc: "An option of the script's own: getopt(\"name\"[, default[, description]])",
+    },
+    Builtin {
         name: "config",
         aliases: &[],
         args: Arity::NONE,
@@ -142,40 +134,6 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "The settings in force",
     },
 ];
-
-fn assert(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
-    let [cond, message] = call.args else { return None };
-    let value = checker.value(cond);
-    let cond = checker.condition(value, cond.span);
-    let message = literal_text(checker, call, message)?;
-    if cond.ty == Ty::ERROR {
-        return None;
-    }
-    let text = [b"assert failed: ".as_slice(), &message].concat();
-    let format = Format { pieces: vec![Piece::Text(text)] };
-    let tell = StmtKind::Printf { to: PrintTo::Error, format, args: Vec::new() };
-    let code = node(ExprKind::Int(1), Ty::I64, call.span);
-    let stmts = [tell, StmtKind::Exit { code }].map(|kind| Stmt { kind, span: call.span });
-    let cond = match cond.kind {
-        ExprKind::Int(value) => checker.boolean(value == 0, call.span),
-        _ => node(ExprKind::Not(Box::new(cond)), Ty::BOOL, call.span),
-    };
-    Some(StmtKind::If { cond, then: Block { stmts: stmts.into() }, otherwise: Block::default() })
-}
-
-fn static_assert(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
-    let [cond, message] = call.args else { return None };
-    let value = checker.value(cond);
-    let cond = checker.condition(value, cond.span);
-    let message = literal_text(checker, call, message)?;
-    match cond.kind {
-        _ if cond.ty == Ty::ERROR => {}
-        ExprKind::Int(0) => checker.diagnostics.error(call.span, String::from_utf8_lossy(&message)),
-        ExprKind::Int(_) => return Some(StmtKind::Block(Block::default())),
-        _ => checker.diagnostics.error(cond.span, "Unable to resolve comptime expression"),
-    }
-    None
-}
 
 fn assert_str(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
     let value = checker.expr(call.args.first()?);
@@ -241,6 +199,19 @@ fn is_err(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let lhs = Box::new(checker.force(value, Ty::U64));
     let rhs = Box::new(node(ExprKind::Int((-4095i64).cast_unsigned()), Ty::U64, call.span));
     node(ExprKind::Compare { op: CompareOp::Ge, lhs, rhs }, Ty::BOOL, call.span)
+}
+
+/// The value is known: it was given when the script was started, and what was wrong about it is told.
+fn getopt(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let span = call.span;
+    let name = call.args.first().and_then(named::literal_text);
+    match name.and_then(|name| checker.named.get(&name)) {
+        Some(Value::Bool(value)) => checker.boolean(*value, span),
+        Some(Value::Unsigned(value)) => node(ExprKind::Int(*value), Ty::U64, span),
+        Some(Value::Signed(value)) => node(ExprKind::Int(value.cast_unsigned()), Ty::I64, span),
+        Some(Value::Text(text)) => checker.text(text.clone(), span),
+        None => checker.broken(span),
+    }
 }
 
 /// A setting as a script sees it.

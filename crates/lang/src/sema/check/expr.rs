@@ -6,6 +6,7 @@ use super::{Checker, node};
 use crate::hir::{self, Expr, ExprKind};
 use crate::sema::builtins::{self, Action, Call};
 use crate::sema::infer;
+use crate::stdlib;
 use crate::syntax::ast::{self, UnaryOp};
 use crate::ty::{Ty, TyKind};
 
@@ -100,7 +101,7 @@ impl Checker<'_> {
             ast::ExprKind::Offsetof { of, path } => self.offset_of(of, path, span),
             ast::ExprKind::Typeof(_) => self.unsupported(span, "typeof() as an argument is"),
             ast::ExprKind::Typeinfo(of) => self.type_info(of, span),
-            ast::ExprKind::Comptime(_) => self.unsupported(span, "`comptime` is"),
+            ast::ExprKind::Comptime(inner) => self.comptime(inner, span),
             ast::ExprKind::Error => self.broken(span),
         }
     }
@@ -144,13 +145,16 @@ impl Checker<'_> {
     }
 
     fn unknown_name(&mut self, name: &str, bare: bool, span: Span) -> Expr {
+        if bare && let Some(constant) = self.header_constant(name, span) {
+            return constant;
+        }
         if builtins::MISSING.contains(&name) {
             let parens = if bare { "" } else { "()" };
             return self.unsupported(span, &format!("{name}{parens} is"));
         }
         let kind = if bare { "identifier" } else { "function" };
         let mut diagnostic = Diagnostic::error(span, format!("Unknown {kind}: '{name}'"));
-        if let Some(near) = suggest(name, builtins::names()) {
+        if let Some(near) = suggest(name, builtins::names().chain(stdlib::macros())) {
             diagnostic = diagnostic.help(format!("Did you mean '{near}'?"));
         }
         self.diagnostics.push(diagnostic);
@@ -175,6 +179,9 @@ impl Checker<'_> {
 
     /// `if (c) { …; a } else { …; b }`
     fn if_value(&mut self, chosen: &ast::IfExpr, span: Span) -> Expr {
+        if let ast::ExprKind::Comptime(cond) = &chosen.cond.kind {
+            return self.comptime_if_value(cond, chosen, span);
+        }
         let cond = self.if_condition(chosen, span);
         let then = self.block_value(&chosen.then, chosen.then.span);
         let Some(otherwise) = &chosen.otherwise else {
@@ -185,7 +192,7 @@ impl Checker<'_> {
     }
 
     /// `{ …; e }`
-    fn block_value(&mut self, block: &ast::Block, span: Span) -> Expr {
+    pub fn block_value(&mut self, block: &ast::Block, span: Span) -> Expr {
         self.enter();
         let (stmts, _) = self.statements(block);
         let value = block.tail.as_ref().map(|tail| self.value(tail));

@@ -8,6 +8,7 @@
 mod access;
 mod assign;
 mod cast;
+mod comptime;
 mod convert;
 mod expr;
 mod literal;
@@ -19,13 +20,16 @@ mod stmt;
 mod typeinfo;
 mod types;
 
+use rustc_hash::FxHashMap;
 use skep_ui::{Diagnostic, Diagnostics, Span};
 
 pub use maps::MapInfo;
 
 use super::expand::{Context, Unit};
 use super::infer;
+use super::named::Value;
 use super::options::Options;
+use crate::c::Definitions;
 use crate::hir::{self, Abilities, Config, Expr, ExprKind, Probe, Program, Target, Unstable};
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
@@ -44,6 +48,10 @@ pub struct Checker<'a> {
     pub diagnostics: Diagnostics,
     /// The maps, in order of appearance.
     pub maps: Vec<MapInfo>,
+    /// The values of the script's own options.
+    pub named: &'a FxHashMap<String, Value>,
+    /// What the script's C text defines.
+    pub c: &'a Definitions,
     /// The kernel.
     pub world: &'a dyn World,
     /// Why the kernel's types could not be looked at, if something needed them.
@@ -82,6 +90,8 @@ impl<'a> Checker<'a> {
             config: context.config.clone(),
             loops: 0,
             abilities: Abilities::default(),
+            named: context.named,
+            c: context.c,
             world: context.world,
             untold: None,
             diagnostics: Diagnostics::new(),

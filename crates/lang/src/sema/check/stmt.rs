@@ -1,6 +1,6 @@
 //! Clauses, blocks and statements.
 
-use skep_ui::Span;
+use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node, stmt};
 use crate::hir::{self, CompareOp, Expr, ExprKind, Operation, Runtime, Stmt, StmtKind};
@@ -97,7 +97,12 @@ impl<'a> Checker<'a> {
             ast::StmtKind::For(found) => self.for_loop(statement.id, found, span),
             ast::StmtKind::While { cond, body } => self.while_loop(cond, body, span),
             ast::StmtKind::Unroll { count, body } => self.unroll(count, body, span),
-            ast::StmtKind::Import(_) => self.nothing(span, "`import` is not supported yet"),
+            ast::StmtKind::Import(_) => {
+                let message = "Import statements that are not at the top level are primarily for the standard library. If this is functionality you need, please file an issue to explain why.";
+                let help = "Write the import at the top of the script";
+                self.diagnostics.push(Diagnostic::error(span, message).help(help));
+                Vec::new()
+            }
             ast::StmtKind::Error => Vec::new(),
         }
     }
@@ -124,7 +129,7 @@ impl<'a> Checker<'a> {
     }
 
     /// An expression for its effect.
-    fn expr_statement(&mut self, expr: &ast::Expr, span: Span) -> Vec<Stmt> {
+    pub fn expr_statement(&mut self, expr: &ast::Expr, span: Span) -> Vec<Stmt> {
         match &expr.kind {
             ast::ExprKind::If(chosen) => vec![self.if_statement(chosen, expr.span)],
             ast::ExprKind::Block(block) => vec![stmt(StmtKind::Block(self.block(block)), expr.span)],
@@ -178,6 +183,9 @@ impl<'a> Checker<'a> {
     }
 
     fn if_statement(&mut self, chosen: &ast::IfExpr, span: Span) -> Stmt {
+        if let ast::ExprKind::Comptime(cond) = &chosen.cond.kind {
+            return self.comptime_if(cond, chosen, span);
+        }
         let cond = self.if_condition(chosen, span);
         let then = self.block(&chosen.then);
         let otherwise = match chosen.otherwise.as_deref() {
@@ -190,9 +198,6 @@ impl<'a> Checker<'a> {
 
     /// The condition of an `if`; `span` is all of it.
     pub fn if_condition(&mut self, chosen: &ast::IfExpr, span: Span) -> Expr {
-        if let ast::ExprKind::Comptime(_) = chosen.cond.kind {
-            return self.unsupported(chosen.cond.span, "`if comptime` is");
-        }
         let cond = self.value(&chosen.cond);
         self.condition(cond, span)
     }

@@ -16,13 +16,17 @@ pub struct Expr {
 }
 
 impl Expr {
-    /// The expression inside of any parentheses around it.
+    /// The expression inside of any parentheses around it, and of braces with nothing else in them,
+    /// such as a macro's.
     pub fn peel_parens(&self) -> &Expr {
         let mut expr = self;
-        while let ExprKind::Paren(inner) = &expr.kind {
-            expr = inner;
+        loop {
+            match &expr.kind {
+                ExprKind::Paren(inner) => expr = inner,
+                ExprKind::Block(Block { stmts, tail: Some(inner), .. }) if stmts.is_empty() => expr = inner,
+                _ => return expr,
+            }
         }
-        expr
     }
 }
 
