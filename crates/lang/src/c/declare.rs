@@ -101,7 +101,7 @@ enum Part {
 
 type Result<T> = std::result::Result<T, String>;
 
-impl Reader<'_, '_> {
+impl<'a> Reader<'a, '_> {
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
     }
@@ -132,8 +132,9 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn word(&self) -> &str {
-        self.peek().filter(|token| token.kind == Kind::Ident).map_or("", |token| token.text.as_str())
+    fn word(&self) -> &'a str {
+        let token = self.tokens.get(self.at).filter(|token| token.kind == Kind::Ident);
+        token.map_or("", |token| token.text.as_str())
     }
 
     fn ident(&mut self) -> Option<String> {
@@ -281,7 +282,7 @@ impl Reader<'_, '_> {
                     } else if found.is_none()
                         && words.is_empty()
                         && !word.is_empty()
-                        && let Some(id) = self.typedef(&word.to_owned())
+                        && let Some(id) = self.typedef(word)
                     {
                         found = Some(id);
                         self.at += 1;
