@@ -146,6 +146,8 @@ pub enum MapRole {
     Control,
     /// One 64-bit count of lost records per program and CPU.
     Lost,
+    /// The processes that a stack or an address was taken of, so that user space is told of each once.
+    Processes,
     /// What does not fit the stack of a program.
     Scratch,
     /// Constants.
@@ -231,6 +233,9 @@ pub enum Action {
         /// strftime format.
         format: String,
     },
+    /// A process is about to send addresses of its own; the one field is its id. What it has mapped is to be looked
+    /// at while it lives.
+    ProcessSeen,
     /// End; the one field is the exit status.
     Exit,
     /// An operation failed in the kernel; the one field is its result, a negative errno.

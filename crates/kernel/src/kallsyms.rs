@@ -1,7 +1,8 @@
 //! /proc/kallsyms: the kernel's own symbols and those of modules and BPF programs.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -31,6 +32,24 @@ pub fn read() -> Result<String> {
     let path = Path::new("/proc/kallsyms");
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
+/// Calls `each` for every symbol, in the kernel's order, without the whole text in memory; lines of another form are
+/// left out.
+pub fn for_each(mut each: impl FnMut(Symbol<'_>)) -> Result<()> {
+    let path = Path::new("/proc/kallsyms");
+    let file = File::open(path).map_err(|e| Error::file(path, e))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if reader.read_line(&mut line).map_err(|e| Error::file(path, e))? == 0 {
+            return Ok(());
+        }
+        if let Some(symbol) = parse_line(line.trim_end_matches('\n')) {
+            each(symbol);
+        }
+    }
 }
 
 /// The symbols of the text, in its order; lines of another form are left out.
@@ -69,8 +88,8 @@ pub struct Found {
 /// the kernel tens of milliseconds, so the reading ends when everything is found.
 pub fn find(wanted: &Wanted) -> Result<Found> {
     let path = Path::new("/proc/kallsyms");
-    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e))?;
-    let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
+    let file = File::open(path).map_err(|e| Error::file(path, e))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
     find_in(&mut reader, wanted).map_err(|e| Error::file(path, e))
 }
 

@@ -15,6 +15,7 @@
 //! | [`netlink`], [`cgroup`] | network devices and their classifiers, control groups |
 //! | [`config`], [`trace_pipe`] | the kernel's configuration and settings, what bpf_printk writes |
 //! | [`MappedFile`] | a file's contents, mapped |
+//! | [`maps`], [`map_watch`] | what processes have mapped, now and as it happens |
 //! | [`child`], [`signals`], [`poll`] | a command that waits for its release, signals and readiness as descriptors |
 //! | [`shell`], [`users`] | commands and files that a script names, users and their names |
 //! | [`features`], [`limits`], [`clock`] | what this kernel can do, resource limits, clocks |
@@ -30,7 +31,9 @@ mod error;
 pub mod features;
 pub mod kallsyms;
 pub mod limits;
+pub mod map_watch;
 mod mapped_file;
+pub mod maps;
 pub mod modules;
 pub mod mounts;
 pub mod netdev;

@@ -252,6 +252,43 @@ pub fn has_kprobes() -> bool {
     Path::new(KPROBE_TYPE).exists()
 }
 
+/// Records about processes instead of events: see [`crate::map_watch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SideBand {
+    /// Of this process and its children to come, or of all.
+    pub pid: Option<i32>,
+    /// While they run on this CPU.
+    pub cpu: u32,
+    /// The descriptor becomes readable when there are so many bytes of records.
+    pub wakeup_bytes: u32,
+}
+
+/// Opens a dummy event that records executable mappings, names, forks and exits, each with its time last.
+pub(crate) fn open_side_band(band: SideBand) -> Result<OwnedFd> {
+    const FLAG_INHERIT: u64 = 1 << 1;
+    const FLAG_MMAP: u64 = 1 << 8;
+    const FLAG_COMM: u64 = 1 << 9;
+    const FLAG_TASK: u64 = 1 << 13;
+    const FLAG_WATERMARK: u64 = 1 << 14;
+    const FLAG_SAMPLE_ID_ALL: u64 = 1 << 18;
+    const FLAG_MMAP2: u64 = 1 << 23;
+    const FLAG_COMM_EXEC: u64 = 1 << 24;
+    const SAMPLE_TIME: u64 = 1 << 2;
+    let records = FLAG_MMAP | FLAG_MMAP2 | FLAG_COMM | FLAG_COMM_EXEC | FLAG_TASK | FLAG_SAMPLE_ID_ALL;
+    let inherit = if band.pid.is_some() { FLAG_INHERIT } else { 0 };
+    let attr = Attr {
+        kind: TYPE_SOFTWARE,
+        size: size_of::<Attr>() as u32,
+        config: Software::Dummy as u64,
+        flags: records | FLAG_WATERMARK | inherit,
+        sample_type: SAMPLE_TIME,
+        wakeup: band.wakeup_bytes,
+        ..Attr::default()
+    };
+    // SAFETY: no field of the structure is an address.
+    unsafe { open_attr(&attr, Scope { pid: band.pid, cpu: Some(band.cpu) }) }
+}
+
 /// # Safety
 ///
 /// Fields of `attr` that are addresses are valid.

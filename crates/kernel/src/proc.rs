@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, RawDir, open, readlinkat_raw};
 
 use crate::bpf::ObjectKind;
-use crate::{Error, Result};
+use crate::{Error, Result, maps};
 
 /// The name of a process or thread, at most 15 bytes.
 pub fn comm(pid: i32) -> Result<String> {
@@ -31,19 +30,11 @@ pub fn root(pid: i32) -> PathBuf {
 /// The files that a process has mapped with the right to execute, as it names them, in the order of their
 /// addresses, each once. Files that were deleted are left out.
 pub fn mapped_programs(pid: i32) -> Result<Vec<PathBuf>> {
-    let bytes = read(&process_file(pid, "maps"))?;
     let mut paths: Vec<PathBuf> = Vec::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        // 55d0c0a00000-55d0c0a21000 r-xp 00001000 08:01 1234    /usr/bin/cat
-        let mut words = line.split(|byte| *byte == b' ');
-        if !words.nth(1).is_some_and(|rights| rights.contains(&b'x')) {
-            continue;
-        }
-        let Some(at) = line.iter().position(|byte| *byte == b'/') else { continue };
-        let path = line.get(at..).unwrap_or_default();
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
-        if !path.as_os_str().as_bytes().ends_with(b" (deleted)") && !paths.contains(&path) {
-            paths.push(path);
+    for mapping in maps::of(pid.unsigned_abs())? {
+        let wanted = mapping.executable && mapping.is_of_file() && !mapping.deleted;
+        if wanted && !paths.contains(&mapping.path) {
+            paths.push(mapping.path);
         }
     }
     Ok(paths)

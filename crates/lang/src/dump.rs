@@ -197,6 +197,7 @@ impl Dumper<'_> {
             ExprKind::Comm => format!("comm:{ty}"),
             ExprKind::Probe => "probe".into(),
             ExprKind::Func => "func".into(),
+            ExprKind::Stack => ty,
             ExprKind::Context { offset } => format!("ctx[{offset}]:{ty}{}", self.space(expr.ty)),
             ExprKind::DataLoc { offset, relative } => {
                 format!("{}[{offset}]:{ty}", if *relative { "rel_loc" } else { "data_loc" })

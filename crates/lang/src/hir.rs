@@ -13,7 +13,7 @@ use std::fmt;
 
 use skep_ui::Span;
 
-use crate::ty::{Agg, Bits, Ty, Types};
+use crate::ty::{Agg, Bits, StackMode, Ty, Types};
 
 /// Index into [`Program::maps`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -90,6 +90,12 @@ pub struct Config {
     pub tseries: Unstable,
     /// Whether `typeinfo` may be used.
     pub typeinfo: Unstable,
+    /// How stacks are shown that do not say it themselves.
+    pub stack_mode: StackMode,
+    /// Whether frames of programs come with file, line and inlined functions, where debug information has them.
+    pub show_debug_info: bool,
+    /// Whether names of C++ and Rust are shown as their sources spell them.
+    pub demangle: bool,
 }
 
 /// What happens to a use of a feature that may still change.
@@ -139,6 +145,9 @@ impl Default for Config {
             max_cat_bytes: 10240,
             missing_probes: MissingProbes::Error,
             typeinfo: Unstable::Error,
+            stack_mode: StackMode::default(),
+            show_debug_info: true,
+            demangle: true,
         }
     }
 }
@@ -679,7 +688,7 @@ pub enum ExprKind {
     /// To another integer type (also to and from `bool` and pointers: a `bool`
     /// is whether the value is not zero), or to a string of another capacity.
     Cast(Box<Expr>),
-    /// `(a, b)`, or a record's values in the order of the type's fields.
+    /// `(a, b)`, or a record's values in the order of the type's fields, or the parts of a user symbol.
     Tuple(Vec<Expr>),
     /// `{ statements; value }`: runs the statements, then evaluates the value.
     Block {
@@ -690,7 +699,7 @@ pub enum ExprKind {
     },
     /// `t.N`
     Element {
-        /// A tuple or record.
+        /// A tuple or record, or another type that has elements (see [`Types::elems`]).
         base: Box<Expr>,
         /// Counted from 0.
         index: u32,
@@ -776,6 +785,9 @@ pub enum ExprKind {
         /// At most so many bytes.
         length: Option<Box<Expr>>,
     },
+    /// `kstack`, `ustack`: the frames above this probe, as many and as the type says. No frames where there are
+    /// none to be had.
+    Stack,
     /// `buf(t, n)`: the first bytes of a text or array, zeroes after its end.
     Bytes {
         /// A text or an array.

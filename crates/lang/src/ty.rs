@@ -260,6 +260,69 @@ pub enum TyKind {
     Shown(Shown),
     /// The value of an aggregating map.
     Agg(Agg),
+    /// `kstack`, `ustack`: the number of frames and the process (0 for the kernel's), 32 bits each, then that
+    /// many frames, zeroes after the last. Equal stacks of one process are equal bytes.
+    Stack(Stack),
+    /// `ksym()`: an address of the kernel, printed as the name of what is there.
+    KernelSymbol,
+    /// `usym()`: an address and the process it is one of, 64 bits each.
+    UserSymbol,
+}
+
+/// What a [`TyKind::Stack`] is a stack of, and how it is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Stack {
+    /// The process' own frames instead of the kernel's.
+    pub user: bool,
+    /// How frames are shown, and with it what they are.
+    pub mode: StackMode,
+    /// So many frames at most, the innermost ones.
+    pub frames: u32,
+}
+
+/// How the frames of a stack are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum StackMode {
+    /// `function+offset`
+    #[default]
+    Bpftrace,
+    /// As `perf script`: address, `function+offset`, file.
+    Perf,
+    /// Addresses.
+    Raw,
+    /// Build ids of files, and offsets in them. A frame is a `struct bpf_stack_build_id`.
+    BuildId,
+}
+
+impl StackMode {
+    /// All, in the order in which messages list them.
+    pub const ALL: [StackMode; 4] =
+        [StackMode::Bpftrace, StackMode::Raw, StackMode::Perf, StackMode::BuildId];
+
+    /// As scripts spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StackMode::Bpftrace => "bpftrace",
+            StackMode::Perf => "perf",
+            StackMode::Raw => "raw",
+            StackMode::BuildId => "build_id",
+        }
+    }
+}
+
+impl Stack {
+    /// Bytes in front of the frames.
+    pub const HEADER: u32 = 8;
+
+    /// The builtin that takes it.
+    pub fn builtin(self) -> &'static str {
+        if self.user { "ustack" } else { "kstack" }
+    }
+
+    /// Bytes of one frame.
+    pub fn frame_size(self) -> u32 {
+        if self.mode == StackMode::BuildId { 32 } else { 8 }
+    }
 }
 
 /// The interner of types. The common ones are there from the start.
@@ -318,6 +381,10 @@ common_types! {
     PROBE = TyKind::Probe;
     /// See [`TyKind::Func`].
     FUNC = TyKind::Func;
+    /// See [`TyKind::KernelSymbol`].
+    KSYM = TyKind::KernelSymbol;
+    /// See [`TyKind::UserSymbol`].
+    USYM = TyKind::UserSymbol;
 }
 
 impl Types {
@@ -377,9 +444,12 @@ impl Types {
             .collect()
     }
 
-    /// The element types of a tuple or record, in order; empty for other types.
+    /// The element types of a tuple or record, in order, and those of other types that are made of parts: the
+    /// counts in front of a stack's frames, the address and the process of a user symbol. Empty for the rest.
     pub fn elems(&self, ty: Ty) -> Vec<Ty> {
         match self.kind(ty) {
+            TyKind::Stack(_) => vec![Ty::U32, Ty::U32],
+            TyKind::UserSymbol => vec![Ty::U64, Ty::U64],
             TyKind::Tuple(elems) => elems.to_vec(),
             TyKind::Record(fields) => fields.iter().map(|(_, ty)| *ty).collect(),
             TyKind::Shown(shown) => shown.parts().to_vec(),
@@ -408,6 +478,8 @@ impl Types {
                 | TyKind::Record(_)
                 | TyKind::Struct { .. }
                 | TyKind::Shown(Shown::Time | Shown::Address | Shown::Mac | Shown::CgroupPath)
+                | TyKind::Stack(_)
+                | TyKind::UserSymbol
         )
     }
 
@@ -418,7 +490,9 @@ impl Types {
             TyKind::Int { bits, .. } => (u32::from(*bits) / 8, u32::from(*bits) / 8),
             TyKind::Str(capacity) => (*capacity, 1),
             TyKind::Buf(capacity) => (capacity.saturating_add(4).next_multiple_of(4), 4),
-            TyKind::Ptr { .. } | TyKind::Probe | TyKind::Func => (8, 8),
+            TyKind::Ptr { .. } | TyKind::Probe | TyKind::Func | TyKind::KernelSymbol => (8, 8),
+            TyKind::UserSymbol => (16, 8),
+            TyKind::Stack(stack) => (Stack::HEADER + stack.frames.saturating_mul(stack.frame_size()), 8),
             TyKind::Array { elem, len } => {
                 let (size, align) = self.layout(*elem);
                 (size.saturating_mul(*len), align)
@@ -480,7 +554,6 @@ impl Types {
                 format!("record {{ {} }}", names.join(", "))
             }
             TyKind::Probe => "string".into(),
-            TyKind::Func => "ksym_t".into(),
             TyKind::Shown(shown) => match shown {
                 Shown::Time => "timestamp".into(),
                 Shown::Address => format!("inet[{}]", self.size(ty)),
@@ -488,6 +561,9 @@ impl Types {
                 Shown::Mac => "mac_address".into(),
                 Shown::CgroupPath => "cgroup_path_t".into(),
             },
+            TyKind::Func | TyKind::KernelSymbol => "ksym_t".into(),
+            TyKind::UserSymbol => "usym_t".into(),
+            TyKind::Stack(stack) => format!("{}_{}_{}", stack.builtin(), stack.mode.name(), stack.frames),
             TyKind::Agg(agg) => {
                 let sign = |signed: bool, name: &str| format!("{}{name}_t", if signed { "" } else { "u" });
                 match agg {

@@ -93,6 +93,7 @@ macro_rules! walkers {
                 | ExprKind::Func
                 | ExprKind::EntryKey
                 | ExprKind::EntryValue
+                | ExprKind::Stack
                 | ExprKind::Context { .. }
                 | ExprKind::DataLoc { .. } => {}
                 ExprKind::MapGet { key, .. }

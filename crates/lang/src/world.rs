@@ -192,6 +192,11 @@ pub trait World {
         true
     }
 
+    /// The address of a symbol of the kernel or of one of its modules; `None` if there is none of that name.
+    fn kernel_address(&self, _name: &str) -> Result<Option<u64>, WorldError> {
+        Ok(None)
+    }
+
     /// Bytes a key may have at most, if the kernel has such a limit (before Linux 5.11).
     fn max_key_size(&self) -> Option<u32> {
         None

@@ -9,13 +9,16 @@ use std::cmp::Ordering;
 use skep_compile::artifact::{Artifact, EventField};
 use skep_lang::hir::{Config, Target};
 use skep_lang::ty::{Field, Shown, Ty, TyKind, Types};
+use skep_symbols::Symbols;
 
 use crate::host::Host;
 use crate::shown;
+use crate::stack::{Stack, Symbol};
 
 /// What is needed to understand bytes: the types, and the names that indices stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema<'a> {
+    symbols: Option<&'a Symbols>,
     types: &'a Types,
     targets: &'a [Target],
     max_strlen: u32,
@@ -34,7 +37,13 @@ impl<'a> Schema<'a> {
     /// A schema from its parts.
     pub fn new(types: &'a Types, targets: &'a [Target], config: &'a Config) -> Schema<'a> {
         let (max_strlen, trailer) = (config.max_strlen, config.str_trunc_trailer.as_bytes());
-        Schema { types, targets, max_strlen, trailer, texts: &[], host: None }
+        Schema { symbols: None, types, targets, max_strlen, trailer, texts: &[], host: None }
+    }
+
+    /// The schema with someone who knows the names of addresses.
+    #[must_use]
+    pub fn with_symbols(self, symbols: &'a Symbols) -> Schema<'a> {
+        Schema { symbols: Some(symbols), ..self }
     }
 
     /// The machine whose bytes these are, if it is this one.
@@ -78,6 +87,12 @@ impl<'a> Schema<'a> {
                 let size = self.types.size(ty) as usize;
                 let bytes = bytes.get(..size).unwrap_or(bytes);
                 Value::Shown(Meaning { schema: self, what: *what, bytes })
+            }
+            TyKind::Stack(stack) => Value::Stack(Stack::new(*stack, bytes, self.symbols)),
+            TyKind::KernelSymbol => Value::Symbol(Symbol::new(None, word(bytes), self.symbols)),
+            TyKind::UserSymbol => {
+                let pid = word(bytes.get(8..).unwrap_or_default()) as u32;
+                Value::Symbol(Symbol::new(Some(pid), word(bytes), self.symbols))
             }
             TyKind::Array { .. } => Value::Array(Elems { schema: self, ty, bytes }),
             TyKind::Tuple(_) => Value::Tuple(Elems { schema: self, ty, bytes }),
@@ -151,6 +166,10 @@ pub enum Value<'a> {
     Pointer(u64),
     /// Something that has a text here and not in the kernel.
     Shown(Meaning<'a>),
+    /// The frames of a stack.
+    Stack(Stack<'a>),
+    /// An address that is shown as a name.
+    Symbol(Symbol<'a>),
     /// Values of one type.
     Array(Elems<'a>),
     /// Values of several types.
@@ -200,6 +219,8 @@ impl Value<'_> {
             (Value::Text(a), Value::Text(b)) => a.bytes.cmp(b.bytes),
             (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
             (Value::Shown(a), Value::Shown(b)) => a.bytes.cmp(b.bytes),
+            (Value::Stack(a), Value::Stack(b)) => a.order(b),
+            (Value::Symbol(a), Value::Symbol(b)) => a.order(b),
             (Value::Array(a), Value::Array(b))
             | (Value::Tuple(a), Value::Tuple(b))
             | (Value::Record(a), Value::Record(b)) => a

@@ -27,6 +27,8 @@ pub mod series;
 mod session;
 mod shown;
 pub mod sink;
+pub mod stack;
+mod symbols;
 mod world;
 
 pub use compile::{Compiled, compile};

@@ -38,6 +38,7 @@ use crate::reader::Reader;
 use crate::second_signal;
 use crate::shown;
 use crate::sink::{Event, Sink, Source, format_printf};
+use crate::symbols::Names;
 
 /// What a run needs beside the script.
 #[derive(Default)]
@@ -129,6 +130,7 @@ struct State {
     mute: bool,
     /// Nobody reads the results any more.
     closed: bool,
+    names: Names,
 }
 
 impl Session {
@@ -171,8 +173,10 @@ impl Session {
             loaded.maps.get(index)
         };
         let reader = Reader::new(ring(MapRole::Events), ring(MapRole::Control))?;
-        let state =
-            State { artifact, host: Host::default(), loaded, exit_code: None, mute: false, closed: false };
+        let scope = options.pid.or(child.as_ref().map(Child::pid));
+        let names = Names::new(&artifact, scope);
+        let host = Host::default();
+        let state = State { artifact, host, loaded, exit_code: None, mute: false, closed: false, names };
         Ok(Session { state, reader, attached: None, child, process, signals, options })
     }
 
@@ -318,6 +322,9 @@ impl Session {
             for ring in self.reader.rings() {
                 poll.add(ring, Ready::RING)?;
             }
+            for records in self.state.names.descriptors() {
+                poll.add(records, Ready::RING)?;
+            }
             if let Some(signals) = &self.signals {
                 poll.add(signals, Ready::SIGNAL)?;
             }
@@ -337,6 +344,7 @@ impl Session {
 
     fn drain(&mut self, sink: &mut dyn Sink) -> Result<u64> {
         let state = &mut self.state;
+        state.names.catch_up();
         self.reader.drain(|record, control| state.handle(record, control, sink))
     }
 
@@ -421,7 +429,8 @@ impl State {
             tracing::warn!("a record of {} bytes that no layout describes", record.len());
             return Ok(());
         };
-        let schema = Schema::of(&self.artifact, &self.host);
+        self.names.prepare(index);
+        let schema = Schema::of(&self.artifact, &self.host).with_symbols(self.names.symbols());
         let mut fields = schema.fields(&layout.fields, layout.fixed_size, record);
         let span = layout.span;
         match &layout.action {
@@ -475,6 +484,12 @@ impl State {
                 let text = shown::wall_clock(format);
                 send(&mut self.closed, sink, Event::Time(&text))?;
             }
+            Action::ProcessSeen => {
+                let pid = fields.next().and_then(|pid| pid.as_bits()).and_then(|pid| u32::try_from(pid).ok());
+                if let Some(pid) = pid {
+                    self.names.symbols().process_seen(pid);
+                }
+            }
             Action::Exit => {
                 let code = fields.next().and_then(|code| code.as_bits()).unwrap_or(0);
                 // The first one counts, but `END` has the last word.
@@ -493,7 +508,8 @@ impl State {
     }
 
     fn print_maps(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        let schema = Schema::of(&self.artifact, &self.host);
+        self.names.catch_up();
+        let schema = Schema::of(&self.artifact, &self.host).with_symbols(self.names.symbols());
         let mut users: Vec<(usize, UserMap<'_>)> = (0..self.artifact.maps.len())
             .filter_map(|index| {
                 let map = MapRef(u32::try_from(index).ok()?);

@@ -7,6 +7,7 @@ mod collect;
 mod json;
 mod output;
 mod printf;
+mod stack;
 mod text;
 mod value;
 

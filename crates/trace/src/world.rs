@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rustc_hash::FxHashMap;
 use skep_btf::{Btf, Kind, Type};
 use skep_kernel::features::{Feature, Features};
+use skep_kernel::kallsyms;
 use skep_kernel::tracefs::{self, TraceFs};
 use skep_kernel::{btf_file, modules};
 use skep_lang::world::{
@@ -231,6 +232,23 @@ impl World for KernelWorld {
 
     fn kernel_version(&self) -> Option<(u32, u32, u32)> {
         Some(skep_kernel::limits::kernel_version())
+    }
+
+    fn kernel_address(&self, name: &str) -> Result<Option<u64>, WorldError> {
+        let (mut found, mut hidden) = (None, true);
+        kallsyms::for_each(|symbol| {
+            hidden &= symbol.address == 0;
+            if symbol.name == name {
+                found.get_or_insert(symbol.address);
+            }
+        })
+        .map_err(told)?;
+        match found {
+            Some(_) if hidden => Err(WorldError(
+                "The kernel hides its addresses: see sysctl kernel.kptr_restrict, and run as root.".into(),
+            )),
+            found => Ok(found),
+        }
     }
 
     fn reads_other_cpus(&self) -> bool {

@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 use skep_btf::ext::{FuncInfo, LineInfo};
 use skep_btf::{BtfBuilder, IntEncoding, Linkage, Member, Param, TypeId};
-use skep_lang::ty::{Agg, Shown, Ty, TyKind, Types};
+use skep_lang::ty::{Agg, Shown, Stack, Ty, TyKind, Types};
 use skep_ui::{SourceMap, Span};
 
 use super::emit::Code;
@@ -158,7 +158,18 @@ impl<'a> TypeInfo<'a> {
                 )
             }
             TyKind::Opaque { .. } => TypeId::VOID,
-            TyKind::Probe | TyKind::Func => self.ty(Ty::U64),
+            TyKind::Probe | TyKind::Func | TyKind::KernelSymbol => self.ty(Ty::U64),
+            TyKind::UserSymbol => self.composite(ty, "usym", &["address".into(), "pid".into()]),
+            TyKind::Stack(stack) => {
+                let (count, frame) = (self.ty(Ty::U32), self.ty(Ty::U64));
+                let frames = self.array(frame, stack.frames * stack.frame_size() / 8);
+                let members = [
+                    member("count", count, 0),
+                    member("pid", count, 4),
+                    member("frames", frames, Stack::HEADER),
+                ];
+                self.builder.struct_("stack", self.types.size(ty), &members)
+            }
             TyKind::Agg(agg) => self.aggregation(ty, agg),
         }
     }

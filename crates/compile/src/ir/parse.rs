@@ -115,11 +115,12 @@ fn map(line: &mut Line<'_>) -> Read<MapSpec> {
 
 impl MapRole {
     /// All of them; the types of the script's maps are not known.
-    const ALL: [MapRole; 6] = [
+    const ALL: [MapRole; 7] = [
         MapRole::User { key: Ty::VOID, value: Ty::VOID },
         MapRole::Events,
         MapRole::Control,
         MapRole::Lost,
+        MapRole::Processes,
         MapRole::Scratch,
         MapRole::Constants,
     ];

@@ -85,6 +85,7 @@ impl MapRole {
             MapRole::Events => "events",
             MapRole::Control => "control",
             MapRole::Lost => "lost",
+            MapRole::Processes => "processes",
             MapRole::Scratch => "scratch",
             MapRole::Constants => "constants",
         }

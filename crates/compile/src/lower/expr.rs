@@ -131,6 +131,7 @@ impl Lower<'_> {
             ExprKind::AggEntry { .. }
             | ExprKind::Str(_)
             | ExprKind::Comm
+            | ExprKind::Stack
             | ExprKind::Tuple(_)
             | ExprKind::ReadStr { .. }
             | ExprKind::ReadBuf { .. }

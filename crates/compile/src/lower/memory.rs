@@ -104,6 +104,9 @@ impl Lower<'_> {
                 self.func.call(id::GET_CURRENT_COMM, &[addr, len], ValueTy::Int);
             }
             ExprKind::Tuple(elems) => {
+                if ty == Ty::USYM {
+                    self.process_seen();
+                }
                 let elem_types = self.types.elems(ty);
                 let offsets = self.types.offsets(ty);
                 let mut end = 0;
@@ -174,6 +177,7 @@ impl Lower<'_> {
                 let addr = self.func.addr(dst.at(4));
                 self.call_reader(helper, &[addr, len, src]);
             }
+            ExprKind::Stack => self.write_stack(dst, ty),
             ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
             ExprKind::Op { op, args } if op.is_written() => {
                 self.write_operation(*op, args, expr, dst, size)?
@@ -336,6 +340,7 @@ fn describe(kind: &ExprKind) -> &'static str {
         ExprKind::Str(_) => "literal",
         ExprKind::Comm => "comm",
         ExprKind::Tuple(_) => "tuple",
+        ExprKind::Stack => "stack",
         ExprKind::ReadStr { .. } | ExprKind::DataLoc { .. } => "text",
         ExprKind::ReadBuf { .. } | ExprKind::Bytes { .. } => "bytes",
         _ => "value",

@@ -17,6 +17,7 @@ mod map;
 mod memory;
 mod operation;
 mod shared;
+mod stack;
 
 use rustc_hash::FxHashMap;
 use skep_lang::hir::{self, ExprKind, ProbeKind, StmtKind};

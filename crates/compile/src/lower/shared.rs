@@ -99,6 +99,11 @@ impl Shared {
         self.own_map(MapRole::Lost, "lost", Storage::PerCpuArray, 8, self.programs)
     }
 
+    /// The processes that were seen: a new one drives out the one not seen for longest, which is then told of again.
+    pub fn processes(&mut self) -> MapRef {
+        self.own_map(MapRole::Processes, "processes", Storage::LruHash, 8, MOST_PROCESSES)
+    }
+
     /// Zeroes: as many as any value of a map has bytes.
     pub fn zeroes(&mut self) -> (MapRef, u32) {
         (self.constants_map(), 0)
@@ -163,6 +168,9 @@ impl Shared {
         })
     }
 }
+
+/// How many processes are told of only once.
+const MOST_PROCESSES: u32 = 4096;
 
 fn user_map(map: &hir::Map, types: &Types) -> MapSpec {
     let aggregates = matches!(types.kind(map.value), TyKind::Agg(_));

@@ -5,6 +5,7 @@ use skep_ui::{Diagnostic, Diagnostics, Span, suggest};
 
 use crate::hir::{Config, MissingProbes, Unstable};
 use crate::syntax::ast::{ConfigBlock, ConfigValue};
+use crate::ty::StackMode;
 
 /// A key and what its value must look like.
 struct Key {
@@ -55,7 +56,7 @@ const KEYS: &[Key] = &[
             set: |_, _| {},
         },
     },
-    Key { name: "cpp_demangle", value: Value::Bool(ignored) },
+    Key { name: "cpp_demangle", value: Value::Bool(|c, b| c.demangle = b) },
     Key { name: "lazy_symbolication", value: Value::Bool(ignored) },
     Key { name: "license", value: Value::License },
     Key { name: "log_size", value: Value::Number(ignored) },
@@ -82,14 +83,17 @@ const KEYS: &[Key] = &[
     Key { name: "on_stack_limit", value: Value::Number(ignored) },
     Key { name: "perf_rb_pages", value: Value::Number(|c, n| c.perf_rb_pages = small(n)) },
     Key { name: "print_maps_on_exit", value: Value::Bool(|c, b| c.print_maps_on_exit = b) },
-    Key { name: "show_debug_info", value: Value::Bool(ignored) },
+    Key { name: "show_debug_info", value: Value::Bool(|c, b| c.show_debug_info = b) },
     Key { name: "use_blazesym", value: Value::Bool(ignored) },
     Key {
         name: "stack_mode",
         value: Value::Word {
             words: &["bpftrace", "raw", "perf", "build_id"],
             listed: "stack_mode",
-            set: |_, _| {},
+            set: |config, word| {
+                let named = StackMode::ALL.into_iter().find(|mode| mode.name() == word);
+                config.stack_mode = named.unwrap_or_default();
+            },
         },
     },
     Key { name: "str_trunc_trailer", value: Value::Text(|c, text| c.str_trunc_trailer = text) },

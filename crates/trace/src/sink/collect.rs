@@ -9,7 +9,9 @@ use super::value::into_text;
 use super::{Event, Sink, Source};
 use crate::aggregate::{Number, Reduced};
 use crate::decode::Value;
+
 use crate::maps::{Entry, EntryValue, MapView};
+use crate::stack::StackFrame;
 
 /// Hands owned [`Record`]s to a closure.
 ///
@@ -116,6 +118,8 @@ pub enum Data {
     Bytes(Vec<u8>),
     /// An array or a tuple.
     List(Vec<Data>),
+    /// The frames of a stack, the innermost one first.
+    Stack(Vec<StackFrame>),
     /// Named values.
     Record(Vec<(String, Data)>),
     /// `avg`, `stats` and histograms.
@@ -133,6 +137,11 @@ impl From<Value<'_>> for Data {
             Value::Text(text) => Data::Text(into_text([text.bytes, text.trailer].concat())),
             Value::Bytes(bytes) => Data::Bytes(bytes.to_vec()),
             Value::Shown(meaning) => Data::Text(meaning.text()),
+            Value::Stack(stack) => Data::Stack(stack.frames()),
+            Value::Symbol(symbol) => {
+                let name = symbol.frame().and_then(|frame| frame.name);
+                Data::Text(name.map_or_else(|| format!("{:#x}", symbol.address()), String::from))
+            }
             Value::Array(elems) | Value::Tuple(elems) => {
                 Data::List(elems.into_iter().map(Data::from).collect())
             }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
 use super::output::{push_foreign, push_hex_escape};
+use super::stack::{push_stack, push_symbol};
 use crate::aggregate::{Number, Reduced};
 use crate::decode::{Text, Value};
 
@@ -23,6 +24,8 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>, escape: bool) {
         Value::Bytes(bytes) => push_bytes(out, bytes),
         Value::Shown(meaning) => out.extend_from_slice(meaning.text().as_bytes()),
         Value::Pointer(value) => push_pointer(out, value),
+        Value::Stack(stack) => push_stack(out, stack, escape),
+        Value::Symbol(symbol) => push_symbol(out, symbol, escape),
         Value::Array(elems) => push_list(out, elems.into_iter(), (b"[", b",", b"]"), escape),
         Value::Tuple(elems) => push_list(out, elems.into_iter(), (b"(", b", ", b")"), escape),
         Value::Record(elems) => {
@@ -136,6 +139,12 @@ pub(super) fn json_key(key: Value<'_>) -> String {
                 }
                 out.push(b'}');
             }
+            // No spaces, not even those in front of a frame.
+            Value::Stack(stack) => {
+                let mut text = Vec::new();
+                push_stack(&mut text, stack, false);
+                out.extend(text.into_iter().filter(|&byte| byte != b' '));
+            }
             value => push_value(out, value, false),
         }
     }
@@ -182,6 +191,11 @@ impl Serialize for Json<Value<'_>> {
             }
             Value::Bytes(bytes) => serializer.collect_seq(bytes),
             Value::Shown(meaning) => serializer.serialize_str(&meaning.text()),
+            Value::Stack(_) | Value::Symbol(_) => {
+                let mut text = Vec::new();
+                push_value(&mut text, self.0, false);
+                serializer.serialize_str(&into_text(text))
+            }
             Value::Array(elems) | Value::Tuple(elems) => {
                 let mut seq = serializer.serialize_seq(None)?;
                 for elem in elems {

@@ -188,6 +188,7 @@ fn sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
                     ("int", "string".to_owned())
                 }
                 ("hist" | "lhist", TyKind::Tuple(_)) => ("int", "tuple".to_owned()),
+                ("hist" | "lhist", TyKind::Stack(stack)) => ("int", stack.builtin().to_owned()),
                 ("hist" | "lhist", _) => ("int", checker.type_name(value.ty)),
                 _ => ("integer", checker.type_name(value.ty)),
             };

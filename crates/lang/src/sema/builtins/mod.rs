@@ -13,6 +13,7 @@ mod names;
 mod network;
 mod output;
 mod registers;
+mod stacks;
 mod strings;
 mod text;
 mod time;
@@ -90,6 +91,7 @@ const TABLES: &[&[Builtin]] = &[
     network::TABLE,
     names::TABLE,
     output::TABLE,
+    stacks::TABLE,
     actions::TABLE,
     maps::TABLE,
     memory::TABLE,
@@ -107,12 +109,8 @@ pub const MISSING: &[&str] = &[
     "dw_ustack",
     "find",
     "join",
-    "kaddr",
     "kfunc_allowed",
     "kfunc_exist",
-    "kstack",
-    "ksym",
-    "len",
     "path",
     "percpu_kaddr",
     "skboutput",
@@ -120,8 +118,6 @@ pub const MISSING: &[&str] = &[
     "uaddr",
     "unwatch",
     "usermode",
-    "ustack",
-    "usym",
 ];
 
 /// The builtin of this name or alias.

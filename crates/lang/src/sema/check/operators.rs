@@ -130,6 +130,15 @@ impl Checker<'_> {
                 }
             }
             (TyKind::Probe, TyKind::Probe) | (TyKind::Func, TyKind::Func) if !ordered => (lhs, rhs),
+            (TyKind::Stack(a), TyKind::Stack(b)) if a == b && !ordered => (lhs, rhs),
+            (TyKind::KernelSymbol, TyKind::KernelSymbol) | (TyKind::UserSymbol, TyKind::UserSymbol)
+                if !ordered =>
+            {
+                (lhs, rhs)
+            }
+            (a @ (TyKind::Stack(_) | TyKind::KernelSymbol | TyKind::UserSymbol), b) if a == b => {
+                return self.not_for(op, &lhs, &rhs, span);
+            }
             (TyKind::Probe, TyKind::Str(_)) | (TyKind::Str(_), TyKind::Probe) if !ordered => {
                 return self.unsupported(span, "Comparing probe with anything but a literal text is");
             }

@@ -87,6 +87,7 @@ impl Checker<'_> {
             TyKind::Tuple(_) => "tuple".into(),
             TyKind::Record(_) => "record".into(),
             TyKind::Struct { .. } | TyKind::Opaque { .. } => "c_type".into(),
+            TyKind::Stack(stack) => stack.builtin().into(),
             TyKind::Agg(Agg::Sum { .. }) => "sum_t".into(),
             _ => self.type_name(ty),
         }
