@@ -32,6 +32,17 @@ pub struct Artifact {
     pub texts: Vec<String>,
 }
 
+impl Artifact {
+    /// Leaves out the programs for the targets that `keep` does not want. The targets keep their numbers.
+    pub fn keep(&mut self, keep: impl Fn(&Target) -> bool) {
+        let Artifact { targets, programs, .. } = self;
+        for program in programs.iter_mut() {
+            program.targets.retain(|id| targets.get(id.0 as usize).is_some_and(&keep));
+        }
+        programs.retain(|program| !program.targets.is_empty());
+    }
+}
+
 /// One program, to be loaded once and attached to each of its targets.
 #[derive(Clone, Debug)]
 pub struct Program {

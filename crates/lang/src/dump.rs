@@ -342,6 +342,8 @@ impl Display for Attached<'_> {
                 write!(f, "{modes} of {} bytes at {:#x}", watch.length, watch.address)
             }
             Attach::Signal => f.write_str("SIGUSR1"),
+            Attach::Test { name } => write!(f, "test {name}"),
+            Attach::Bench { name } => write!(f, "benchmark {name}"),
             Attach::Interval(rate) => write!(f, "one CPU, {}", Paced(*rate)),
             Attach::Profile(rate) => write!(f, "all CPUs, {}", Paced(*rate)),
         }

@@ -210,6 +210,16 @@ pub enum Attach {
     Watchpoint(Watchpoint),
     /// SIGUSR1 sent to the tracer: run by the tracer itself.
     Signal,
+    /// A test: run when the script's tests are.
+    Test {
+        /// What it is called.
+        name: String,
+    },
+    /// A benchmark: run when the script's benchmarks are.
+    Bench {
+        /// What it is called.
+        name: String,
+    },
 }
 
 /// What a kprobe or a kretprobe is attached to.

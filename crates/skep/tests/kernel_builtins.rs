@@ -185,3 +185,38 @@ fn values_over_time_have_a_graph() {
         "{\"type\": \"tseries\", \"data\": {\"@a\": [{\"interval_start\":\"1970-01-01 01:02:03.010000000\",\"value\":7},{\"interval_start\":\"1970-01-01 01:02:03.030000000\",\"value\":100}]}}\n"
     );
 }
+
+#[test]
+fn tests_and_benchmarks_of_a_script_are_run() {
+    need!(Root, Bpf, RingBuf);
+    let script = r#"BEGIN { print("b"); } test:good { return 0; } test:bad { print("x"); return 1; } i:s:1 { print("never"); } END { print("e"); }"#;
+    let run = trace(&["-q", "--test", "-e", script]);
+    assert_eq!(run.code(), 1);
+    let plain = run.stdout.replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[0m", "");
+    let lines: Vec<&str> = plain.lines().map(|line| line.split(" (").next().unwrap()).collect();
+    let expected = [
+        "[==========] Running 2 tests.",
+        "b",
+        "[ RUN      ] good",
+        "[       OK ] good",
+        "[ RUN      ] bad",
+        "x",
+        "[  FAILED  ] bad",
+        "[==========] 2 tests ran.",
+        "[  PASSED  ] 1 test.",
+        "[  FAILED  ] 1 test, listed below:",
+        "[  FAILED  ] bad",
+        "e",
+        "",
+        "",
+    ];
+    assert_eq!(lines, expected);
+    let run = trace(&["-q", "--test", "-f", "json", "-e", script]);
+    let last = run.stdout.lines().nth(1).unwrap();
+    assert!(last.starts_with(r#"{"type": "test_result", "data": {"bad": {"duration": "#), "{last}");
+    assert!(last.ends_with(r#", "passed": false, "output": "x\n"}}}"#), "{last}");
+    let run = trace(&["-q", "--bench", "-e", "bench:a { @ = count(); }"]).success();
+    assert!(run.stdout.starts_with("Benchmark                                Time(ns)       Iterations\n"));
+    let refused = trace(&["-q", "-e", "test:a { }"]);
+    assert_eq!(refused.stderr, "ERROR: No probes attached; use --test to run test probes.\n");
+}

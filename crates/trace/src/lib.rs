@@ -33,7 +33,7 @@ mod world;
 
 pub use compile::{Compiled, compile};
 pub use error::{Error, Refusal, Result};
-pub use session::{Ended, Notice, Notices, Options, Outcome, Session};
+pub use session::{Ended, Mode, Notice, Notices, Options, Outcome, Session};
 pub use sink::Sink;
 pub use skep_lang::Options as CompileOptions;
 pub use world::KernelWorld;

@@ -4,6 +4,10 @@
 //! go. At the end everything is detached, what was sent is read to the last record, `END` runs, and the maps are
 //! printed.
 
+mod trial;
+
+pub use trial::Mode;
+
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::io;

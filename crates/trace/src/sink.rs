@@ -9,6 +9,7 @@ mod output;
 mod printf;
 mod stack;
 mod text;
+mod trial;
 mod value;
 
 use std::io;
@@ -26,6 +27,7 @@ pub use json::JsonSink;
 pub use output::{Buffering, Output};
 pub use printf::format as format_printf;
 pub use text::TextSink;
+pub use trial::Trial;
 
 /// Something a script said, or something that happened to it.
 #[derive(Debug)]
@@ -80,6 +82,8 @@ pub enum Event<'a> {
         /// Of each probe that lost any.
         probes: &'a [(String, u64)],
     },
+    /// Something about the script's tests and benchmarks.
+    Trial(Trial<'a>),
     /// All probes are done; what follows are the maps.
     Finished,
 }

@@ -88,6 +88,9 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
     }
     let named = named::values(script, options, &mut diagnostics);
     let context = expand::Context { world, options, config: &config, c, named: &named };
+    for complaint in providers::repeated_trials(script) {
+        diagnostics.push(complaint);
+    }
     let (targets, units) = expand::expand(script, &context, &mut types, &mut diagnostics);
     if u32::try_from(targets.len()).unwrap_or(u32::MAX) > config.max_probes {
         diagnostics.push(

@@ -54,9 +54,8 @@ pub(crate) fn attach(
     let mut attached = Attached::default();
     let mut failures = Failures::new(artifact);
     for program in &loaded.programs {
-        let targets: Vec<(TargetId, &Target)> = targets_of(artifact, program)
-            .filter(|(_, target)| !matches!(target.attach, Attach::Begin | Attach::End | Attach::Signal))
-            .collect();
+        let targets: Vec<(TargetId, &Target)> =
+            targets_of(artifact, program).filter(|(_, target)| !is_run(&target.attach)).collect();
         for (_, target) in &targets {
             tell(&Notice::Attaching(&target.name));
         }
@@ -78,6 +77,14 @@ pub(crate) fn attach(
     }
     failures.judge(attached.links.is_empty())?;
     Ok(attached)
+}
+
+/// Whether the tracer runs it itself.
+fn is_run(attach: &Attach) -> bool {
+    matches!(
+        attach,
+        Attach::Begin | Attach::End | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. }
+    )
 }
 
 /// Runs the programs of `BEGIN`, `END` or a signal in the order of the script.
@@ -122,7 +129,9 @@ fn one(
         Attach::Profile(rate) => events::profile(*rate)?,
         Attach::Counter(counter) => events::counter(*counter)?,
         Attach::Watchpoint(watch) => events::watchpoint(*watch, surroundings.process)?,
-        Attach::Begin | Attach::End | Attach::Signal => Vec::new(),
+        Attach::Begin | Attach::End | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => {
+            Vec::new()
+        }
     };
     events.into_iter().map(|event| Ok(Link::Perf(perf::attach(event, fd, cookie)?))).collect()
 }

@@ -38,7 +38,7 @@ pub(super) fn script(script: &mut Script, request: &Request) -> Result<ExitCode,
         let pattern = match &target.attach {
             Attach::Begin | Attach::End => continue,
             // The original lists neither.
-            Attach::Watchpoint(_) | Attach::Signal => continue,
+            Attach::Watchpoint(_) | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => continue,
             Attach::Tracepoint { .. } | Attach::RawTracepoint { .. } => target.name.clone(),
             // A place in a function is listed as the function.
             Attach::Kprobe(_) => target.name.split('+').next().unwrap_or_default().to_owned(),

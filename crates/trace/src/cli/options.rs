@@ -214,18 +214,9 @@ pub(super) const TABLE: &[Row] = &[
         "show a stage: ast, hir, ir, bpf, verifier, log, all",
     ),
     flag(Opt::Info, None, "info", Group::Developer, "show what the kernel can do"),
-    later(
-        with(Opt::Mode, None, Some("mode"), "MODE", Group::Developer, "test, bench, format, ..."),
-        "only the normal mode is available yet",
-    ),
-    later(
-        flag(Opt::Test, None, "test", Group::Developer, "run the script's tests"),
-        "test probes are not available yet",
-    ),
-    later(
-        flag(Opt::Bench, None, "bench", Group::Developer, "run the script's benchmarks"),
-        "bench probes are not available yet",
-    ),
+    with(Opt::Mode, None, Some("mode"), "MODE", Group::Developer, "test, bench, format, ..."),
+    flag(Opt::Test, None, "test", Group::Developer, "run the script's tests"),
+    flag(Opt::Bench, None, "bench", Group::Developer, "run the script's benchmarks"),
     later(
         flag(Opt::Fmt, None, "fmt", Group::Developer, "format the script"),
         "the formatter is not available yet",

@@ -10,6 +10,7 @@ use skep_ui::{FileId, SourceMap};
 
 use super::options::{Opt, Parsed, TABLE};
 use super::{info, list, run};
+use crate::session::Mode;
 use crate::sink::Buffering;
 
 /// A checked command line.
@@ -28,6 +29,9 @@ pub(super) struct Request {
     pub warnings: bool,
     pub unsafe_mode: bool,
     pub runtime_warnings: bool,
+    pub mode: Mode,
+    /// The script is compiled and no more.
+    pub compile_only: bool,
     pub dry_run: bool,
     pub json: bool,
     pub output: Option<OsString>,
@@ -141,6 +145,8 @@ impl Request {
             warnings: true,
             unsafe_mode: false,
             runtime_warnings: false,
+            mode: Mode::Trace,
+            compile_only: false,
             dry_run: false,
             json: false,
             output: None,
@@ -189,6 +195,20 @@ impl Request {
                     return Err("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.".into());
                 }
                 Opt::RuntimeWarnings => request.runtime_warnings = true,
+                Opt::Test => request.mode = Mode::Test,
+                Opt::Bench => request.mode = Mode::Bench,
+                Opt::Mode => match text()?.as_str() {
+                    "test" => request.mode = Mode::Test,
+                    "bench" => request.mode = Mode::Bench,
+                    "codegen" | "compiler-bench" => request.compile_only = true,
+                    "format" => return Err(not_yet(Opt::Fmt)),
+                    _ => {
+                        return Err(
+                            "USAGE: --mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'."
+                                .into(),
+                        );
+                    }
+                },
                 Opt::Pid => request.pid = Some(pid(&text()?)?),
                 Opt::Command => request.command = Some(words(&text()?)?),
                 Opt::Debug => request.stages = request.stages.merge(Stages::read(&text()?)?),

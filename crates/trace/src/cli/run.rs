@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use skep_compile::artifact::Artifact;
 use skep_compile::backend::listing::listing;
 use skep_kernel::child::Exit;
-use skep_lang::hir::Attach;
+use skep_lang::hir::{Attach, Target};
 use skep_lang::syntax::print;
 use skep_ui::SourceMap;
 
@@ -16,7 +16,7 @@ use super::request::{Request, Script, Stages};
 use super::{colors, message, show};
 use crate::compile::{Compiled, Stage, compile_observed};
 use crate::error::Error;
-use crate::session::{Notice, Options, Session};
+use crate::session::{Mode, Notice, Options, Session};
 use crate::sink::{JsonSink, Output, Sink, TextSink};
 use crate::world::KernelWorld;
 
@@ -47,8 +47,12 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
             return Ok(ExitCode::FAILURE);
         }
     };
-    if request.stages.stop_before_loading() {
+    if request.compile_only || request.stages.stop_before_loading() {
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Err(problem) = request.mode.narrow(&mut artifact) {
+        message(&format!("ERROR: {problem}\n"));
+        return Ok(ExitCode::from(255));
     }
     if let Some(filter) = &request.probe_filter {
         keep_probes(&mut artifact, filter)?;
@@ -86,11 +90,17 @@ fn trace(
             message(&format!("{name}:\n{log}\n"));
         }
     }
-    session.attach()?;
+    if request.dry_run || request.mode == Mode::Trace {
+        session.attach()?;
+    }
     if request.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let outcome = session.run(&mut *sink)?;
+    let outcome = match request.mode {
+        Mode::Trace => session.run(&mut *sink)?,
+        Mode::Test => session.run_tests(&mut *sink)?,
+        Mode::Bench => session.run_benchmarks(&mut *sink)?,
+    };
     // The status of a process has eight bits.
     Ok(ExitCode::from(outcome.exit_code as u8))
 }
@@ -143,19 +153,10 @@ fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
 
 /// Drops the probes that `--probe-filter` does not name; `BEGIN` and `END` always stay.
 fn keep_probes(artifact: &mut Artifact, filter: &regex::Regex) -> Result<(), String> {
-    let Artifact { targets, programs, .. } = artifact;
-    let mut matched = false;
-    for program in programs.iter_mut() {
-        program.targets.retain(|id| {
-            let Some(target) = targets.get(id.0 as usize) else { return false };
-            let special = matches!(target.attach, Attach::Begin | Attach::End);
-            let matches = filter.is_match(&target.name);
-            matched |= matches && !special;
-            special || matches
-        });
-    }
-    programs.retain(|program| !program.targets.is_empty());
-    if matched {
+    let special = |target: &Target| matches!(target.attach, Attach::Begin | Attach::End);
+    artifact.keep(|target| special(target) || filter.is_match(&target.name));
+    let mut kept = artifact.programs.iter().flat_map(|program| &program.targets);
+    if kept.any(|id| artifact.targets.get(id.0 as usize).is_some_and(|target| !special(target))) {
         Ok(())
     } else {
         Err(format!("--probe-filter {filter}: no probe of the script has such a name"))

@@ -6,7 +6,7 @@ use skep_lang::hir::PrintTo;
 
 use super::printf;
 use super::value::into_text;
-use super::{Event, Sink, Source};
+use super::{Event, Sink, Source, Trial};
 use crate::aggregate::{Number, Reduced};
 use crate::decode::Value;
 
@@ -63,6 +63,13 @@ pub enum Record {
         by: Source,
         /// As it was.
         bytes: Vec<u8>,
+    },
+    /// A test was run.
+    Tested {
+        /// Its name.
+        name: String,
+        /// Whether all is well.
+        passed: bool,
     },
     /// Something that the script asked for cannot be done.
     Problem(String),
@@ -200,6 +207,10 @@ impl<F: FnMut(Record) -> io::Result<()>> Sink for Collect<F> {
             Event::Map(map) => Record::Map { name: map.name.to_owned(), entries: map.to_entries() },
             Event::Time(text) => Record::Time(text.to_owned()),
             Event::Brought { by, bytes } => Record::Brought { by, bytes: bytes.to_vec() },
+            Event::Trial(trial) => match trial {
+                Trial::Result { name, passed, .. } => Record::Tested { name: name.to_owned(), passed },
+                _ => return Ok(()),
+            },
             Event::Problem(text) => Record::Problem(text.to_owned()),
             Event::HelperError { helper, code, .. } => {
                 Record::HelperError { helper: helper.to_owned(), code }

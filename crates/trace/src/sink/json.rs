@@ -2,16 +2,19 @@
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex};
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use skep_lang::hir::PrintTo;
 use skep_lang::ty::Agg;
 use skep_ui::{LineCol, SourceMap, Span};
 
-use super::output::Output;
+use super::output::{Buffering, Output};
+use super::text::TextSink;
 use super::text::helper_message;
 use super::value::{Json, into_text, json_key};
-use super::{Event, Sink, Source, printf};
+use super::{Event, Sink, Source, Trial, printf};
 use crate::aggregate::{Number, Reduced};
 use crate::maps::{Entry, EntryValue, MapView};
 
@@ -21,12 +24,14 @@ pub struct JsonSink {
     sources: SourceMap,
     quiet: bool,
     warnings: bool,
+    /// What is said during the tests is part of their results.
+    captured: Option<Captured>,
 }
 
 impl JsonSink {
     /// Everything goes to `out`. `sources` tells the places in messages.
     pub fn new(out: Output, sources: SourceMap) -> JsonSink {
-        JsonSink { out, sources, quiet: false, warnings: true }
+        JsonSink { out, sources, quiet: false, warnings: true, captured: None }
     }
 
     /// Leaves out how many probes were attached (`-q`).
@@ -69,6 +74,26 @@ impl JsonSink {
         let _ = writeln!(io::stderr(), "ERROR: {text}");
     }
 
+    fn trial(&mut self, trial: Trial<'_>) -> io::Result<()> {
+        match trial {
+            Trial::Begin { .. } => self.captured = Some(Captured::new(self.sources.clone())),
+            Trial::Run { .. } => {}
+            Trial::Result { name, duration, passed } => {
+                let output = self.captured.as_mut().map(Captured::take).unwrap_or_default();
+                let duration = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+                self.data("test_result", Pair(name, Tested { duration, passed, output: &output }))?;
+            }
+            Trial::End { .. } => self.captured = None,
+            Trial::Benchmarks(results) => {
+                for (name, average, iters) in results {
+                    let result = Measured { average: *average, iters: *iters };
+                    self.data("benchmark_result", Pair(name, result))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn map(&mut self, map: &MapView<'_>) -> io::Result<()> {
         let kind = match map.agg() {
             Some(Agg::Hist { .. } | Agg::Lhist { .. }) => "hist",
@@ -86,7 +111,11 @@ impl JsonSink {
 
 impl Sink for JsonSink {
     fn event(&mut self, event: Event<'_>) -> io::Result<()> {
+        if let (Some(captured), false) = (&mut self.captured, matches!(event, Event::Trial(_))) {
+            return captured.sink.event(event);
+        }
         match event {
+            Event::Trial(trial) => self.trial(trial)?,
             Event::Attached { probes } => {
                 if !self.quiet {
                     self.line(&Counted { kind: "attached_probes", count: probes as u64, name: "probes" })?;
@@ -144,6 +173,53 @@ impl Sink for JsonSink {
 
     fn output(&self) -> Option<BorrowedFd<'_>> {
         self.out.descriptor()
+    }
+}
+
+#[derive(Serialize)]
+struct Tested<'a> {
+    duration: u64,
+    passed: bool,
+    output: &'a str,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    average: u64,
+    iters: u64,
+}
+
+/// The text form of what is said meanwhile, messages included.
+struct Captured {
+    sink: TextSink,
+    text: Shared,
+}
+
+impl Captured {
+    fn new(sources: SourceMap) -> Captured {
+        let text = Shared::default();
+        let out = Output::new(Box::new(text.clone()), Buffering::None, false);
+        Captured { sink: TextSink::new(out, Box::new(text.clone()), sources), text }
+    }
+
+    /// What was said since the last time.
+    fn take(&mut self) -> String {
+        // Nobody panics while holding it.
+        self.text.0.lock().map(|mut text| into_text(std::mem::take(&mut *text))).unwrap_or_default()
+    }
+}
+
+/// A buffer that two writers fill.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

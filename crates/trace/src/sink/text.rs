@@ -144,6 +144,7 @@ impl Sink for TextSink {
                     self.out.buffer().push(b'\n');
                 }
             }
+            Event::Trial(trial) => self.out.buffer().extend_from_slice(trial.text().as_bytes()),
             Event::Problem(text) => self.message(format!("ERROR: {text}\n").as_bytes())?,
             Event::HelperError { helper, code, span } => {
                 if self.warnings {

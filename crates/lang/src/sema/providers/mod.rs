@@ -10,11 +10,14 @@ mod signal;
 mod special;
 mod timer;
 mod tracepoint;
+mod trial;
 mod watchpoint;
 
 pub use offers::{Arguments, Offers, ReturnValue};
 
 use std::cell::RefCell;
+
+pub use trial::repeated as repeated_trials;
 
 use skep_ui::{Diagnostic, Span, suggest};
 
@@ -109,6 +112,8 @@ pub struct Match {
 pub static PROVIDERS: &[&Provider] = &[
     &special::BEGIN,
     &special::END,
+    &trial::TEST,
+    &trial::BENCH,
     &signal::SELF,
     &timer::INTERVAL,
     &timer::PROFILE,
@@ -123,11 +128,9 @@ pub static PROVIDERS: &[&Provider] = &[
 
 /// Kinds of probes of the language that are still missing, with their aliases.
 const MISSING: &[&[&str]] = &[
-    &["bench"],
     &["fentry", "f", "kfunc"],
     &["fexit", "fr", "kretfunc"],
     &["iter", "it"],
-    &["test"],
     &["uprobe", "u"],
     &["uretprobe", "ur"],
     &["usdt", "U"],
