@@ -35,6 +35,14 @@ pub enum Error {
         /// Bytes of the values that fit no register.
         needed: u32,
     },
+    /// More functions would be active at once than the kernel allows.
+    #[error(
+        "loops and functions are nested too deeply here: the kernel allows eight at once, the probe included"
+    )]
+    Depth {
+        /// The innermost that is too deep.
+        span: Span,
+    },
     /// The strings, tuples and buffers of one program exceed what a per-CPU map value may have.
     #[error(
         "the strings and buffers of this probe need {needed} bytes at once, the kernel gives at most {limit}; \
@@ -65,6 +73,7 @@ impl Error {
             Error::Unsupported { span, .. }
             | Error::TooLong { span, .. }
             | Error::Stack { span, .. }
+            | Error::Depth { span }
             | Error::Scratch { span, .. }
             | Error::Internal { span, .. } => *span,
         }

@@ -33,16 +33,21 @@ impl<'a> TypeInfo<'a> {
     pub fn functions(&mut self, code: &Code) -> Vec<FuncInfo> {
         let result = self.builder.int("int", 4, IntEncoding::SIGNED);
         let mut infos = Vec::with_capacity(code.funcs.len());
-        for (at, (insn_off, name)) in code.funcs.iter().enumerate() {
+        for (at, func) in code.funcs.iter().enumerate() {
+            let name = &func.name;
             let type_id = if at == 0 {
                 let ctx = self.builder.ptr(TypeId::VOID);
                 let proto = self.builder.func_proto(result, &[Param { name: "ctx", ty: ctx }]);
                 self.builder.func(name, proto, Linkage::Global)
             } else {
-                let proto = self.builder.func_proto(result, &[]);
-                self.builder.func(name, proto, Linkage::Static)
+                // Whatever the parameters are: of functions that are not global the kernel knows it better.
+                let long = self.builder.int("unsigned long", 8, IntEncoding::empty());
+                let params = vec![Param { name: "arg", ty: long }; func.params];
+                let proto = self.builder.func_proto(result, &params);
+                let linkage = if func.is_global { Linkage::Global } else { Linkage::Static };
+                self.builder.func(name, proto, linkage)
             };
-            infos.push(FuncInfo { insn_off: *insn_off, type_id });
+            infos.push(FuncInfo { insn_off: func.at, type_id });
         }
         infos
     }
@@ -52,7 +57,7 @@ impl<'a> TypeInfo<'a> {
     pub fn lines(&mut self, code: &Code, probe: Span) -> Vec<LineInfo> {
         let mut lines: Vec<LineInfo> = Vec::new();
         let mut second_half = false;
-        let mut func_starts = code.funcs.iter().map(|(start, _)| *start as usize).peekable();
+        let mut func_starts = code.funcs.iter().map(|func| func.at as usize).peekable();
         for (at, (insn, span)) in code.insns.iter().zip(&code.spans).enumerate() {
             let is_second_half = std::mem::replace(&mut second_half, insn.is_ld_imm64());
             let starts = func_starts.next_if_eq(&at).is_some();

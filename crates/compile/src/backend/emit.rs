@@ -19,10 +19,23 @@ pub struct Code {
     pub spans: Vec<Span>,
     /// What is filled in before loading.
     pub relocs: Vec<Reloc>,
-    /// Where functions start, and what they are called; the program itself first.
-    pub funcs: Vec<(u32, String)>,
+    /// The functions; the program itself first.
+    pub funcs: Vec<FuncStart>,
     /// Calls and addresses of functions that are not filled in yet; none in a finished program.
     pub links: Vec<Link>,
+}
+
+/// Where a function starts.
+#[derive(Clone, Debug)]
+pub struct FuncStart {
+    /// Index of its first instruction.
+    pub at: u32,
+    /// Its name.
+    pub name: String,
+    /// How many parameters it has.
+    pub params: usize,
+    /// See [`crate::ir::Func::is_global`].
+    pub is_global: bool,
 }
 
 /// A jump does not reach its target.
@@ -33,12 +46,12 @@ pub struct TooFar;
 ///
 /// # Errors
 /// [`TooFar`] when a jump is longer than 16 bits can say.
-pub fn emit(func: &MFunc, output: &Output, frame: &Frame, name: &str) -> Result<Code, TooFar> {
+pub fn emit(func: &MFunc, output: &Output, frame: &Frame, start: FuncStart) -> Result<Code, TooFar> {
     let mut emitter = Emitter {
         func,
         output,
         frame,
-        code: Code { funcs: vec![(0, name.into())], ..Code::default() },
+        code: Code { funcs: vec![start], ..Code::default() },
         span: Span::GENERATED,
         starts: vec![0; func.blocks.len()],
         jumps: Vec::new(),

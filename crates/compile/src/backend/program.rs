@@ -3,7 +3,7 @@
 use skep_isa::{Imm64, Reg};
 use skep_ui::Span;
 
-use super::emit::{self, Code, TooFar};
+use super::emit::{self, Code, FuncStart, TooFar};
 use super::frame::{Commons, Frame, STACK_SIZE};
 use super::{edges, legalize, regs, select};
 use crate::artifact::MapSpec;
@@ -170,7 +170,13 @@ impl One<'_> {
                 budget = less.min(budget.saturating_sub(8)).min(room.saturating_sub(spilled));
                 continue;
             }
-            let code = emit::emit(&machine, &allocation, &frame, &self.func.name)
+            let start = FuncStart {
+                at: 0,
+                name: self.func.name.clone(),
+                params: self.func.params.len(),
+                is_global: self.func.is_global,
+            };
+            let code = emit::emit(&machine, &allocation, &frame, start)
                 .map_err(|TooFar| Error::TooLong { span: self.span, insns: machine.insts.len() })?;
             return Ok((code, frame, used));
         }
@@ -192,7 +198,9 @@ fn join(codes: Vec<Code>, place: &[Option<usize>]) -> Code {
             reloc
         }));
         joined.links.extend(code.links.into_iter().map(|link| Link { insn: link.insn + start, ..link }));
-        joined.funcs.extend(code.funcs.into_iter().map(|(at, name)| (at + start as u32, name)));
+        joined
+            .funcs
+            .extend(code.funcs.into_iter().map(|func| FuncStart { at: func.at + start as u32, ..func }));
     }
     for link in std::mem::take(&mut joined.links) {
         let part = place.get(link.func.0 as usize).copied().flatten();

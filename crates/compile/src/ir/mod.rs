@@ -54,6 +54,8 @@ pub struct Module {
 pub struct Func {
     /// Name the kernel gets to see: at most 15 bytes of `[A-Za-z0-9_]`.
     pub name: String,
+    /// Whether the kernel checks it by itself, whoever calls it: then parameters are integers of any value.
+    pub is_global: bool,
     /// At most five, defined on entry. A program has none: its context is [`Op::Ctx`], which only programs have.
     pub params: Vec<Value>,
     /// All values; parameters, parameters of blocks and results of instructions.

@@ -81,8 +81,11 @@ fn outside(line: &mut Line<'_>, module: &mut Module) -> Read<Option<FuncReader>>
             line.end()?;
         }
         "event" => {}
-        "func" => return FuncReader::start(line, false).map(Some),
-        "sub" if line.take("func") => return FuncReader::start(line, true).map(Some),
+        "func" => return FuncReader::start(line, false, false).map(Some),
+        "sub" if line.take("func") => return FuncReader::start(line, true, false).map(Some),
+        "sub" if line.take("global") && line.take("func") => {
+            return FuncReader::start(line, true, true).map(Some);
+        }
         other => return Err(format!("`{other}` is none of `map`, `event`, `func` and `sub func`")),
     }
     Ok(None)
@@ -156,9 +159,9 @@ struct FuncReader {
 
 impl FuncReader {
     /// `name(v0: int) {`
-    fn start(line: &mut Line<'_>, is_sub: bool) -> Read<FuncReader> {
+    fn start(line: &mut Line<'_>, is_sub: bool, is_global: bool) -> Read<FuncReader> {
         let name = line.word()?.to_owned();
-        let func = Func { name, ..Func::default() };
+        let func = Func { name, is_global, ..Func::default() };
         let mut reader = FuncReader { func, is_sub, types: Vec::new(), open: None };
         reader.func.params = line.list(|line| reader.definition(line))?;
         line.mark("{")?;

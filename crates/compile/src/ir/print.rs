@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A line starts a block, is one instruction, or ends a block. Values carry their type where they are
-//! defined. A module's text is its maps, its events, its programs, then what they call: `sub func name(v0: int) {`.
+//! defined. A function that the kernel checks by itself is `global`. A module's text is its maps, its events, its programs, then what they call: `sub func name(v0: int) {`.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -120,7 +120,7 @@ impl Display for EventLayout {
 
 impl Display for Func {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "func {}", self.name)?;
+        write!(f, "{}func {}", if self.is_global { "global " } else { "" }, self.name)?;
         self.fmt_params(f, &self.params)?;
         writeln!(f, " {{")?;
         for (at, object) in self.objects.iter().enumerate() {

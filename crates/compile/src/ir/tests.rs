@@ -31,6 +31,7 @@ fn edge(to: u32, args: &[u32]) -> Edge {
 fn func(types: &[ValueTy], blocks: Vec<Block>) -> Func {
     Func {
         name: "test".into(),
+        is_global: false,
         params: Vec::new(),
         values: types.iter().map(|ty| ValueData { ty: *ty }).collect(),
         blocks,

@@ -278,7 +278,6 @@ impl Lower<'_> {
 
     /// One more record of this program that found no room.
     fn count_lost(&mut self) {
-        let outer = self.func.rare(true);
         let lost = self.shared.lost();
         let object = self.func.object("slot", 4, 4);
         let key = self.func.object_place(object);
@@ -295,7 +294,6 @@ impl Lower<'_> {
         let count = self.func.bin_imm(BinOp::Add, before, 1);
         self.func.store(Width::W64, place, count);
         self.func.jump(after, &[]);
-        self.func.rare(outer);
         self.func.enter(after);
     }
 }

@@ -74,10 +74,8 @@ pub(super) struct FuncBuilder {
     data: Option<Value>,
     /// The objects in memory that functions share, by its number.
     common: FxHashMap<u32, ObjectId>,
-    /// How many instructions and branches there are, see [`FuncBuilder::weight`].
-    weight: (u64, u64),
-    /// Whether what is being written hardly ever runs.
-    rare: bool,
+    /// Limits of loops that the kernel follows round by round, and what a round of each costs.
+    limits: Vec<(Value, u32)>,
 }
 
 impl FuncBuilder {
@@ -105,8 +103,7 @@ impl FuncBuilder {
             params: Vec::new(),
             data: None,
             common: FxHashMap::default(),
-            weight: (0, 0),
-            rare: false,
+            limits: Vec::new(),
         };
         let entry = builder.new_block();
         builder.seal(entry);
@@ -190,26 +187,7 @@ impl FuncBuilder {
         self.enter(unreachable);
     }
 
-    /// Goes elsewhere; code that follows in the script cannot be reached.
-    pub fn jump_away(&mut self, to: BlockId) {
-        self.jump(to, &[]);
-        let unreachable = self.new_block();
-        self.enter(unreachable);
-    }
-
-    /// Whether what comes next hardly ever runs. Gives what was said before.
-    pub fn rare(&mut self, rare: bool) -> bool {
-        std::mem::replace(&mut self.rare, rare)
-    }
-
-    /// How many instructions there are so far, runs of bytes counted by their length, and branches that are usual.
-    pub fn weight(&self) -> (u64, u64) {
-        self.weight
-    }
-
     fn terminate(&mut self, term: Term) {
-        self.weight.0 += 1;
-        self.weight.1 += u64::from(matches!(term, Term::Branch { .. }) && !self.rare);
         let from = self.current;
         let mut to = Vec::new();
         match &term {
@@ -316,11 +294,6 @@ impl FuncBuilder {
     }
 
     fn emit(&mut self, op: Op, ty: Option<ValueTy>) -> Option<Value> {
-        self.weight.0 += match op {
-            // More than some stores are a call.
-            Op::Zero { len, .. } | Op::Copy { len, .. } => u64::from(len / 4).clamp(1, 64),
-            _ => 1,
-        };
         let result = ty.map(|ty| self.new_value(ty));
         let span = self.span;
         let current = self.current;
@@ -329,7 +302,6 @@ impl FuncBuilder {
     }
 
     fn define(&mut self, op: Op, ty: ValueTy) -> Value {
-        self.weight.0 += 1;
         let value = self.new_value(ty);
         let span = self.span;
         let current = self.current;
@@ -341,17 +313,35 @@ impl FuncBuilder {
         self.define(Op::Const(value), ValueTy::Int)
     }
 
-    /// Gives a constant that [`FuncBuilder::int`] made another value.
-    pub fn set_int(&mut self, constant: Value, value: i64) {
-        let insts = self.blocks.iter_mut().flat_map(|block| &mut block.insts);
-        if let Some(inst) = insts.rev().find(|inst| inst.result == Some(constant)) {
-            inst.op = Op::Const(value);
-        }
-    }
-
     /// The null address, to compare with.
     pub fn null(&mut self) -> Value {
         self.int(0)
+    }
+
+    /// The most rounds of a loop that the kernel follows round by round. All such loops of a function share what
+    /// the kernel can bear; `cost` is the number of branches in each round.
+    pub fn round_limit(&mut self, cost: u32) -> Value {
+        let limit = self.int(1);
+        self.limits.push((limit, cost));
+        limit
+    }
+
+    fn share_rounds(&mut self) {
+        // The kernel gives up after 8,192 branches on one way.
+        const BRANCHES: u32 = 7_000;
+        let cost: u32 = self.limits.iter().map(|(_, cost)| cost).sum();
+        let rounds = i64::from(BRANCHES / cost.max(1));
+        let limits: Vec<Value> = self.limits.iter().map(|(limit, _)| *limit).collect();
+        for inst in self.blocks.iter_mut().flat_map(|block| &mut block.insts) {
+            if inst.result.is_some_and(|result| limits.contains(&result)) {
+                inst.op = Op::Const(rounds);
+            }
+        }
+    }
+
+    /// Calls a function of the module.
+    pub fn call_func(&mut self, func: FuncId, args: &[Value]) -> Value {
+        self.define(Op::CallFunc { func, args: args.to_vec() }, ValueTy::Int)
     }
 
     /// A function's address, for helpers.
@@ -520,6 +510,9 @@ impl FuncBuilder {
     pub fn finish(mut self, name: String) -> Func {
         let zero = self.int(0);
         self.terminate(Term::Return(zero));
+        if !self.limits.is_empty() {
+            self.share_rounds();
+        }
         for block in 0..self.blocks.len() {
             self.seal(BlockId(block as u32));
         }
@@ -567,6 +560,13 @@ impl FuncBuilder {
                 }
             })
             .collect();
-        Func { name, params: self.params, values: self.values, blocks, objects: self.objects }
+        Func {
+            name,
+            is_global: false,
+            params: self.params,
+            values: self.values,
+            blocks,
+            objects: self.objects,
+        }
     }
 }

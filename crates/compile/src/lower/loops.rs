@@ -1,10 +1,12 @@
-//! Loops, in the way that the kernel takes them.
+//! Loops: the body is a function, called for each round.
 //!
-//! Where the kernel has `bpf_loop`, the body is a function that it calls for each round; so it is for the
-//! entries of a map. The variables that the body shares with what is around it are in scratch memory, whose
-//! contents the kernel's verifier does not follow: one round looks to it like any other, and it is done after
-//! two. A kernel without `bpf_loop` gets the loop as it stands and follows it round by round; how many rounds
-//! it can bear is estimated, and what is beyond that is told when it happens.
+//! Where the kernel has `bpf_loop`, that helper calls it; so `bpf_for_each_map_elem` does for the entries of a map.
+//! The variables that the body shares with what is around it are in scratch memory, whose contents the kernel's
+//! verifier does not follow: one round looks to it like any other, and it is done after two. On a kernel without
+//! `bpf_loop` the program itself calls the body and counts the rounds, which the kernel follows one by one, up to
+//! a limit that it can bear. The body is then a global function, which the kernel follows once and by itself;
+//! only a body that needs the context cannot be one, and has fewer rounds. What is beyond the limit is told
+//! when it happens.
 
 use skep_isa::helpers::id;
 use skep_lang::hir::{self, Block, Expr, LocalId};
@@ -14,40 +16,16 @@ use super::func::{FuncBuilder, Place};
 use super::locals::BodyId;
 use super::{Kind, Lower};
 use crate::error::Error;
-use crate::ir::{BinOp, BlockId, CmpOp, FuncId, Home, Value, ValueTy, Width};
+use crate::ir::{BinOp, CmpOp, FuncId, Home, Value, ValueTy, Width};
 
 /// The most rounds that `bpf_loop` takes.
 const MAX_ROUNDS: i64 = 1 << 23;
 
-/// How many functions can be active at once in the kernel, less the program itself and one for what a loop's
-/// body may call.
-const MAX_DEPTH: usize = 6;
+/// How many functions can be active at once in the kernel.
+const MAX_DEPTH: usize = 8;
 
-/// A loop around the statement at hand, within its function.
-#[derive(Clone, Copy)]
-pub(super) enum Around {
-    /// The function is the body.
-    Called,
-    /// The body stands in the function.
-    Inline {
-        /// Where the next round begins.
-        next: BlockId,
-        /// What follows the loop.
-        after: BlockId,
-    },
-}
-
-/// The size of a loop that stands in its function, for the estimate.
-pub(super) struct Weight {
-    /// Of everything in its body, loops in it aside.
-    insts: u64,
-    branches: u64,
-    inner: Vec<Weight>,
-    /// The number of rounds, if it is known.
-    rounds: Option<u64>,
-    /// The constant that limits the rounds.
-    limit: Value,
-}
+/// What a round costs, in branches, whose body the kernel follows anew in each round.
+const FOLLOWED_WITHIN: u32 = 100;
 
 impl Lower<'_> {
     /// `for ($i : a..b) { }`
@@ -77,16 +55,6 @@ impl Lower<'_> {
             Some(count) => self.func.int(count as i64),
             None => self.distance(start, end, ty),
         };
-        if !self.calls_loops() {
-            return self.rounds_inline(body, known, |lower, round, stop| {
-                if known.is_none() {
-                    lower.require(CmpOp::ULt, round, count, stop);
-                }
-                let value = lower.func.bin(BinOp::Add, start, round);
-                let value = lower.wrap(ty, value);
-                Ok(Some((local, value)))
-            });
-        }
         // The body reads where the range starts from memory.
         let number = self.shared.common();
         let object = self.func.object_in(Home::Common(number), "start", 8);
@@ -101,10 +69,16 @@ impl Lower<'_> {
             lower.write_local(local, value);
             Ok(())
         })?;
+        if !self.program.abilities.bpf_loop {
+            return self.follow(&called, Some(count));
+        }
         // The kernel takes the count for 32 bits.
         let count = match known {
             Some(count) => self.func.int(count.min(u64::from(u32::MAX)) as i64),
-            None => self.at_most(count, i64::from(u32::MAX)),
+            None => {
+                let count = self.at_most(count, i64::from(u32::MAX));
+                self.forget(count)
+            }
         };
         let result = self.call_loop(&called, count);
         if known.is_none_or(|count| count > MAX_ROUNDS as u64) {
@@ -123,14 +97,6 @@ impl Lower<'_> {
 
     /// `while (c) { }`
     pub(super) fn while_loop(&mut self, cond: &Expr, body: &Block) -> Result<(), Error> {
-        if !self.calls_loops() {
-            return self.rounds_inline(body, None, |lower, _, stop| {
-                let go_on = lower.func.new_block();
-                lower.branch_on(cond, go_on, stop)?;
-                lower.func.enter(go_on);
-                Ok(None)
-            });
-        }
         let called = self.called_body(&[ValueTy::Int, ValueTy::Ptr], body, |lower, _| {
             let go_on = lower.func.new_block();
             let stop = lower.func.new_block();
@@ -141,6 +107,9 @@ impl Lower<'_> {
             lower.func.enter(go_on);
             Ok(())
         })?;
+        if !self.program.abilities.bpf_loop {
+            return self.follow(&called, None);
+        }
         let count = self.func.int(MAX_ROUNDS);
         let rounds = self.call_loop(&called, count);
         self.leave_if_body_did(&called);
@@ -192,24 +161,14 @@ impl Lower<'_> {
 
     /// `break`
     pub(super) fn break_loop(&mut self) {
-        match self.around.last() {
-            Some(Around::Inline { after, .. }) => self.func.jump_away(*after),
-            _ => {
-                let stop = self.func.int(1);
-                self.func.ret(stop);
-            }
-        }
+        let stop = self.func.int(1);
+        self.func.ret(stop);
     }
 
     /// `continue`
     pub(super) fn continue_loop(&mut self) {
-        match self.around.last() {
-            Some(Around::Inline { next, .. }) => self.func.jump_away(*next),
-            _ => {
-                let go_on = self.func.int(0);
-                self.func.ret(go_on);
-            }
-        }
+        let go_on = self.func.int(0);
+        self.func.ret(go_on);
     }
 
     /// Ends this run of the whole probe or function, from within a loop's body too. What is to be returned was
@@ -225,11 +184,6 @@ impl Lower<'_> {
             let value = value.unwrap_or_else(|| self.func.int(0));
             self.func.ret(value);
         }
-    }
-
-    /// Whether bodies of loops become functions here.
-    fn calls_loops(&self) -> bool {
-        self.program.abilities.bpf_loop && self.depth < MAX_DEPTH
     }
 
     /// `end - start`, and 0 if that is not above 0.
@@ -265,6 +219,16 @@ impl Lower<'_> {
         result
     }
 
+    /// The same number, of which the kernel knows nothing. Where it knows that there are no rounds it does not
+    /// look at the body, takes it for dead code, and then misses it.
+    fn forget(&mut self, value: Value) -> Value {
+        let number = self.shared.common();
+        let object = self.func.object_in(Home::Common(number), "rounds", 8);
+        let place = self.func.object_place(object);
+        self.func.store(Width::W64, place, value);
+        self.func.load(Width::W64, false, place)
+    }
+
     // Bodies that are functions.
 
     /// Makes a function of a body; `before` is what each round begins with and gets the parameters.
@@ -275,11 +239,14 @@ impl Lower<'_> {
         before: impl FnOnce(&mut Self, &[Value]) -> Result<(), Error>,
     ) -> Result<Called, Error> {
         let span = self.func.span();
+        let followed = !self.program.abilities.bpf_loop;
         let (callee, values) = FuncBuilder::new_body(span, params);
+        if self.depth + 2 > MAX_DEPTH {
+            return Err(Error::Depth { span });
+        }
         let outer = Outer {
             func: std::mem::replace(&mut self.func, callee),
             function: self.function,
-            around: std::mem::replace(&mut self.around, vec![Around::Called]),
             kind: std::mem::replace(&mut self.kind, Kind::Body),
             leaves: std::mem::replace(&mut self.leaves, false),
         };
@@ -291,11 +258,16 @@ impl Lower<'_> {
         self.depth -= 1;
         let leaves = std::mem::replace(&mut self.leaves, outer.leaves);
         let callee = std::mem::replace(&mut self.func, outer.func);
-        (self.function, self.around, self.kind) = (outer.function, outer.around, outer.kind);
+        (self.function, self.kind) = (outer.function, outer.kind);
         lowered?;
         let uses_ctx = callee.uses_ctx();
         let name = format!("{}_{}", self.name, self.shared.subs());
-        let func = self.shared.sub(callee.finish(name));
+        let mut callee = callee.finish(name);
+        if followed && !uses_ctx {
+            callee.params.truncate(1);
+            callee.is_global = true;
+        }
+        let func = self.shared.sub(callee);
         if leaves {
             let place = self.left_place();
             let zero = self.func.int(0);
@@ -357,104 +329,42 @@ impl Lower<'_> {
         self.func.object_place(object)
     }
 
-    // Bodies that stand where the loop stands.
-
-    /// Rounds of code in place. `before` is what each round begins with: it gets the number of the round and
-    /// where to go when there are no more, and may give a variable its value for the round.
-    fn rounds_inline(
-        &mut self,
-        body: &Block,
-        rounds: Option<u64>,
-        before: impl FnOnce(&mut Self, Value, BlockId) -> Result<Option<(LocalId, Value)>, Error>,
-    ) -> Result<(), Error> {
-        let outer_weights = std::mem::take(&mut self.weights);
-        let (insts, branches) = self.func.weight();
-        let [next, stop, after, worn_out] = [(); 4].map(|()| self.func.new_block());
+    /// Calls the body for each round until it says that it is enough, or all `count` rounds are done.
+    fn follow(&mut self, called: &Called, count: Option<Value>) -> Result<(), Error> {
+        let cost = if called.uses_ctx { FOLLOWED_WITHIN } else { 1 + u32::from(count.is_some()) };
+        let [go_on, next, worn_out, stop] = [(); 4].map(|()| self.func.new_block());
+        let data = called.uses_ctx.then(|| self.loop_data(called));
         let (head, round) = self.func.new_join(ValueTy::Int);
         let zero = self.func.int(0);
         self.func.jump(head, &[zero]);
         self.func.begin_loop(head);
-        let limit = self.func.int(1);
-        let within = self.func.new_block();
-        self.func.branch(CmpOp::ULt, round, limit, within, worn_out);
-        self.func.enter(within);
-        let given = before(self, round, stop)?;
-        self.settle_locals(self.homes.body(body));
-        if let Some((local, value)) = given {
-            self.write_local(local, value);
+        if let Some(count) = count {
+            self.require(CmpOp::ULt, round, count, stop);
         }
-        self.around.push(Around::Inline { next, after: stop });
-        self.block(body)?;
-        self.around.pop();
-        self.func.jump(next, &[]);
+        let limit = self.func.round_limit(cost);
+        self.func.branch(CmpOp::ULt, round, limit, go_on, worn_out);
+        self.func.enter(go_on);
+        let args: Vec<Value> = [round].into_iter().chain(data).collect();
+        let result = self.func.call_func(called.func, &args);
+        let zero = self.func.int(0);
+        self.func.branch(CmpOp::Eq, result, zero, next, stop);
         self.func.enter(next);
         let following = self.func.bin_imm(BinOp::Add, round, 1);
         self.func.jump(head, &[following]);
         self.func.end_loop(head);
-        let (insts_now, branches_now) = self.func.weight();
-        let inner = std::mem::replace(&mut self.weights, outer_weights);
-        let inner_insts: u64 = inner.iter().map(Weight::insts).sum();
-        let inner_branches: u64 = inner.iter().map(Weight::branches).sum();
-        self.weights.push(Weight {
-            insts: (insts_now - insts).saturating_sub(inner_insts),
-            // The kernel knows how the check of the limit goes.
-            branches: (branches_now - branches).saturating_sub(inner_branches + 1),
-            inner,
-            rounds,
-            limit,
-        });
         self.func.enter(worn_out);
-        if let Some(rounds) = rounds {
-            // Usually all rounds are done then.
-            let done = self.func.new_block();
-            let count = self.func.int(rounds as i64);
-            let early = self.func.new_block();
-            self.func.branch(CmpOp::ULt, round, count, early, done);
-            self.func.enter(early);
-            self.tell_end_of_rounds()?;
-            self.func.jump(done, &[]);
-            self.func.enter(done);
-        } else {
-            self.tell_end_of_rounds()?;
-        }
+        self.tell_end_of_rounds()?;
         self.func.jump(stop, &[]);
         self.func.enter(stop);
-        self.func.jump(after, &[]);
-        self.func.enter(after);
-        if self.around.iter().all(|around| matches!(around, Around::Called)) {
-            self.limit_rounds();
-        }
+        self.leave_if_body_did(called);
         Ok(())
-    }
-
-    /// Gives the outermost loop in place, and those in it, as many rounds as the kernel will follow.
-    fn limit_rounds(&mut self) {
-        // The kernel gives up after a million instructions, and after 8,192 branches on one way.
-        const INSTS: u64 = 600_000;
-        const BRANCHES: u64 = 7_000;
-        for weight in std::mem::take(&mut self.weights) {
-            let fits = |limit: u64| weight.total(limit) <= INSTS && weight.total_branches(limit) <= BRANCHES;
-            let mut limit = 1;
-            for bit in (0..20).rev() {
-                if fits(limit | 1 << bit) {
-                    limit |= 1 << bit;
-                }
-            }
-            weight.each(&mut |weight| {
-                let rounds = weight.rounds.map_or(limit, |rounds| rounds.min(limit));
-                self.func.set_int(weight.limit, rounds as i64);
-            });
-        }
     }
 
     fn tell_end_of_rounds(&mut self) -> Result<(), Error> {
         let text = "This loop has ended early: it ran as often as this kernel allows.";
         let format = hir::Format { pieces: vec![hir::Piece::Text(text.into())] };
         let span = self.func.span();
-        let outer = self.func.rare(true);
-        self.printf(hir::PrintTo::Fault, &format, &[], span)?;
-        self.func.rare(outer);
-        Ok(())
+        self.printf(hir::PrintTo::Fault, &format, &[], span)
     }
 }
 
@@ -471,38 +381,6 @@ struct Called {
 struct Outer {
     func: FuncBuilder,
     function: u32,
-    around: Vec<Around>,
     kind: Kind,
     leaves: bool,
-}
-
-impl Weight {
-    fn insts(&self) -> u64 {
-        self.insts + self.inner.iter().map(Weight::insts).sum::<u64>()
-    }
-
-    fn branches(&self) -> u64 {
-        self.branches + self.inner.iter().map(Weight::branches).sum::<u64>()
-    }
-
-    fn rounds(&self, limit: u64) -> u64 {
-        self.rounds.map_or(limit, |rounds| rounds.min(limit))
-    }
-
-    /// Instructions that the kernel follows if no loop has more than so many rounds.
-    fn total(&self, limit: u64) -> u64 {
-        let inner: u64 = self.inner.iter().fold(0, |sum, inner| sum.saturating_add(inner.total(limit)));
-        self.insts.saturating_add(inner).saturating_mul(self.rounds(limit))
-    }
-
-    fn total_branches(&self, limit: u64) -> u64 {
-        let inner: u64 =
-            self.inner.iter().fold(0, |sum, inner| sum.saturating_add(inner.total_branches(limit)));
-        self.branches.saturating_add(inner).saturating_mul(self.rounds(limit))
-    }
-
-    fn each(&self, visit: &mut dyn FnMut(&Weight)) {
-        visit(self);
-        self.inner.iter().for_each(|inner| inner.each(visit));
-    }
 }

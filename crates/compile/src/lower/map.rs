@@ -130,9 +130,7 @@ impl Lower<'_> {
     /// Sends user space the negative errno that a helper gave.
     pub(super) fn report_failure(&mut self, helper: u32, result: Value) {
         let span = self.func.span();
-        let outer = self.func.rare(true);
         self.send_values(Action::HelperError { helper }, true, &[(result, Ty::I64)], span);
-        self.func.rare(outer);
     }
 
     /// Tells that a key is not there, if the user wants to hear of that.
@@ -268,14 +266,12 @@ impl Lower<'_> {
         self.func.enter(found);
         self.func.jump(after, &[entry]);
         self.func.enter(missing);
-        let outer = self.func.rare(true);
         let (constants, offset) = self.shared.zeroes();
         let zeroes = self.func.map_value(constants, offset);
         let zeroes = self.func.addr(zeroes);
         self.update(map, key, zeroes, NO_EXIST);
         let entry = self.lookup(map_ref, key);
         self.branch_on_null(entry, otherwise, made);
-        self.func.rare(outer);
         self.func.enter(made);
         self.func.jump(after, &[entry]);
         self.func.enter(after);

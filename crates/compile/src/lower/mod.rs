@@ -25,7 +25,6 @@ use skep_lang::ty::{Ty, Types};
 
 use self::func::{FuncBuilder, Place};
 use self::locals::Homes;
-use self::loops::{Around, Weight};
 use self::shared::Shared;
 use crate::error::Error;
 use crate::ir::{BinOp, Module, ObjectId, Width};
@@ -100,8 +99,6 @@ struct Lower<'a> {
     kind: Kind,
     slots: FxHashMap<hir::LocalId, Slot>,
     homes: Homes,
-    /// The loops around the statement at hand within its function, outermost first.
-    around: Vec<Around>,
     /// How many functions deep the one being made is.
     depth: usize,
     /// Key and value of the entry that the innermost loop over a map is at.
@@ -110,8 +107,6 @@ struct Lower<'a> {
     left: Option<u32>,
     /// Whether the body being made may end the whole probe.
     leaves: bool,
-    /// Loops that stand in the function and have no limit yet.
-    weights: Vec<Weight>,
 }
 
 impl<'a> Lower<'a> {
@@ -130,12 +125,10 @@ impl<'a> Lower<'a> {
             kind: Kind::Program,
             slots: FxHashMap::default(),
             homes: Homes::of(&probe.body, &[]),
-            around: Vec::new(),
             depth: 0,
             entry: None,
             left: None,
             leaves: false,
-            weights: Vec::new(),
         }
     }
 

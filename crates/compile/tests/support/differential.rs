@@ -5,10 +5,12 @@ use skep_compile::artifact::MapSpec;
 use skep_compile::backend::{self, Code};
 use skep_compile::ir::Func;
 use skep_compile::{lower, optimise};
-use skep_lang::sema::testing::Fixture;
+use skep_lang::sema::testing::{Fixture, Old};
+use skep_lang::world::World;
 use skep_lang::{Options, compile_front};
 use skep_ui::SourceMap;
 
+use super::language::Kernel;
 use super::run::{Outcome, run_code, run_ir};
 
 /// The one program of a script at all stages.
@@ -38,10 +40,12 @@ pub struct Types {
 }
 
 /// Compiles a script of one clause. `None` if the language refuses it.
-pub fn compile(script: &str) -> Option<Stages> {
+pub fn compile(script: &str, kernel: Kernel) -> Option<Stages> {
     let mut sources = SourceMap::new();
     let file = sources.add("made_up.bt", script);
-    let analysis = compile_front(&mut sources, file, &Options::default(), &Fixture::default());
+    let (able, old) = (Fixture::default(), Old::default());
+    let world: &dyn World = if kernel == Kernel::Calls { &able } else { &old };
+    let analysis = compile_front(&mut sources, file, &Options::default(), world);
     let Some(program) = &analysis.program else {
         if std::env::var_os("SKEP_SHOW_REFUSED").is_some() {
             eprintln!("{script}{}", analysis.render(&sources, skep_ui::Colors::Never));

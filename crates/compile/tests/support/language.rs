@@ -26,9 +26,18 @@ const NUMBERS: [&str; 14] = [
 /// Variables that are numbers: their number, and so their type, by the choices.
 const LOCALS: usize = 5;
 
-/// A script of one clause.
-pub fn script(choices: &[u16]) -> String {
-    let mut maker = Maker { choices: choices.iter(), text: String::new(), types: [0; LOCALS], indent: 1 };
+/// A script of one clause, for a kernel that can do so much.
+pub fn script(choices: &[u16], kernel: Kernel) -> String {
+    let mut maker = Maker {
+        choices: choices.iter(),
+        text: String::new(),
+        types: [0; LOCALS],
+        indent: 1,
+        kernel,
+        names: 0,
+        counters: Vec::new(),
+        loops: 0,
+    };
     maker.text.push_str("BEGIN {\n");
     maker.prologue();
     while maker.choices.len() > 0 {
@@ -44,11 +53,27 @@ pub fn script(choices: &[u16]) -> String {
     maker.text
 }
 
+/// What the scripts are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// One that calls functions of programs, for the rounds of loops and for the entries of maps.
+    Calls,
+    /// One that follows loops round by round.
+    Follows,
+}
+
 struct Maker<'a> {
     choices: std::slice::Iter<'a, u16>,
     text: String,
     types: [usize; LOCALS],
     indent: usize,
+    kernel: Kernel,
+    /// How many variables were named so far, beside those that are always there.
+    names: usize,
+    /// The variables of the loops around the place at hand: numbers.
+    counters: Vec<String>,
+    /// How many loops stand around the place at hand.
+    loops: usize,
 }
 
 impl Maker<'_> {
@@ -67,7 +92,7 @@ impl Maker<'_> {
     }
 
     fn statement(&mut self, depth: u32) {
-        let line = match self.choose(20) {
+        let line = match self.choose(24) {
             0..=3 => {
                 let (at, value) = (self.choose(LOCALS), self.int(3));
                 format!("$i{at} = ({})({value});", TYPES[self.types[at]])
@@ -100,7 +125,19 @@ impl Maker<'_> {
             15 => format!("delete(@{}, {});", ["k", "n"][self.choose(2)], self.key()),
             16 => self.aggregation(),
             17 => format!("@seen[$t] = (int64)({});", self.int(1)),
+            18 if self.loops > 0 => {
+                let (cond, word) = (self.cond(1), ["break", "continue"][self.choose(2)]);
+                format!("if ({cond}) {{ {word}; }}")
+            }
+            19 => {
+                let (at, name, value) = (self.choose(LOCALS), self.name("b"), self.int(2));
+                let ty = TYPES[self.types[at]];
+                format!(
+                    "$i{at} = {{ {name} = ({ty})({value}); {name}++; {name} = ({ty}){name}; ({ty}){name} }};"
+                )
+            }
             _ if depth == 0 => format!("@m0 = (int64)({});", self.int(1)),
+            20..=22 => return self.looped(depth - 1),
             _ => return self.branch(depth - 1),
         };
         self.line(line);
@@ -115,6 +152,66 @@ impl Maker<'_> {
             self.side(depth);
         }
         self.line("}".into());
+    }
+
+    /// A loop of a few rounds.
+    fn looped(&mut self, depth: u32) {
+        match self.choose(5) {
+            0 => {
+                let (name, rounds) = (self.name("w"), self.choose(4));
+                self.line(format!("{name} = (int64){rounds};"));
+                self.line(format!("while ({name} > 0) {{"));
+                self.indent += 1;
+                self.line(format!("{name}--;"));
+                self.indent -= 1;
+                self.body(name, depth);
+            }
+            1 => {
+                let rounds = 1 + self.choose(3);
+                self.line(format!("unroll ({rounds}) {{"));
+                // A way out would be one of the loop around it.
+                let loops = std::mem::take(&mut self.loops);
+                self.side(depth);
+                self.loops = loops;
+                self.line("}".into());
+            }
+            2 => {
+                let (name, first, rounds) = (self.name("l"), self.choose(3), self.choose(5));
+                self.line(format!("for ({name} : {first}..{}) {{", first + rounds));
+                self.body(name, depth);
+            }
+            3 if self.kernel == Kernel::Calls => {
+                let (name, map) = (self.name("kv"), ["k", "n"][self.choose(2)]);
+                self.line(format!("for ({name} : @{map}) {{"));
+                self.indent += 1;
+                // The order of entries is the kernel's business: nothing may depend on it.
+                self.line(format!("if ((int64){name}.1 > (int64){name}.0) {{ @m1 += {name}.0; }}"));
+                self.line(format!("@sum[{name}.0] = sum((int64){name}.1);"));
+                self.indent -= 1;
+                self.line("}".into());
+            }
+            _ => {
+                let (name, start, end) = (self.name("l"), self.int(1), self.int(1));
+                self.line(format!("for ({name} : ((int64)({start}) & 3)..((int64)({end}) & 7)) {{"));
+                self.body(name, depth);
+            }
+        }
+    }
+
+    /// The body of a loop with a variable, and its end.
+    fn body(&mut self, name: String, depth: u32) {
+        self.counters.push(name);
+        self.loops += 1;
+        self.side(depth);
+        self.loops -= 1;
+        self.counters.pop();
+        self.line("}".into());
+    }
+
+    /// A name that no other variable has.
+    fn name(&mut self, stem: &str) -> String {
+        self.names += 1;
+        format!("${stem}{}", self.names)
     }
 
     fn side(&mut self, depth: u32) {
@@ -168,6 +265,10 @@ impl Maker<'_> {
     fn leaf(&mut self) -> String {
         match self.choose(10) {
             0..=2 => self.number(),
+            3 if !self.counters.is_empty() => {
+                let at = self.choose(self.counters.len());
+                self.counters[at].clone()
+            }
             3..=6 => format!("$i{}", self.choose(LOCALS)),
             7 => format!("@m{}", self.choose(2)),
             8 => format!("@{}[{}]", ["k", "n"][self.choose(2)], self.key()),
