@@ -1,11 +1,15 @@
 //! perf_event_open(2): tracepoints, counters, kernel functions and watched memory as places to attach programs to.
 
+mod uprobe;
+
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::{Errno, Error, Result, bpf};
+
+pub use uprobe::{UprobeAt, open_uprobe};
 
 /// What to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

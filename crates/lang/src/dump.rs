@@ -199,6 +199,8 @@ impl Dumper<'_> {
             ExprKind::Func => "func".into(),
             ExprKind::Stack => ty,
             ExprKind::Context { offset } => format!("ctx[{offset}]:{ty}{}", self.space(expr.ty)),
+            ExprKind::Registers { first, second: None } => format!("ctx[{first}]:{ty}"),
+            ExprKind::Registers { first, second: Some(second) } => format!("ctx[{first}, {second}]:{ty}"),
             ExprKind::DataLoc { offset, relative } => {
                 format!("{}[{offset}]:{ty}", if *relative { "rel_loc" } else { "data_loc" })
             }
@@ -330,6 +332,17 @@ impl Display for Attached<'_> {
                         write!(f, "{when} {}{name}", module.unwrap_or_default())?;
                         if *offset == 0 { Ok(()) } else { write!(f, "+{offset}") }
                     }
+                }
+            }
+            Attach::Uprobe(uprobe) => {
+                let moment = if uprobe.on_return { "return of " } else { "" };
+                write!(f, "{moment}{}+{:#x}", uprobe.path, uprobe.offset)
+            }
+            Attach::Usdt(usdt) => {
+                write!(f, "{}+{:#x}", usdt.path, usdt.offset)?;
+                match usdt.semaphore {
+                    Some(semaphore) => write!(f, ", counter at {semaphore:#x}"),
+                    None => Ok(()),
                 }
             }
             Attach::Counter(counter) => {

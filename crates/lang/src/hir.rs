@@ -14,6 +14,7 @@ use std::fmt;
 use skep_ui::Span;
 
 use crate::ty::{Agg, Bits, StackMode, Ty, Types};
+use crate::world::user_space::StaticArgument;
 
 /// Index into [`Program::maps`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -200,6 +201,10 @@ pub enum Attach {
     },
     /// A kernel function, or a place in one.
     Kprobe(Kprobe),
+    /// A function of a program or library, or a place in one.
+    Uprobe(Uprobe),
+    /// A static probe of a program or library.
+    Usdt(Usdt),
     /// A timer on one CPU.
     Interval(Rate),
     /// A timer on every CPU.
@@ -247,6 +252,38 @@ pub enum KernelPlace {
     Address(u64),
 }
 
+/// What a uprobe or a uretprobe is attached to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uprobe {
+    /// The program or library.
+    pub file: String,
+    /// The file that the kernel knows it by: the archive if it is in one.
+    pub path: String,
+    /// Where in `path` the instruction is.
+    pub offset: u64,
+    /// The function that it is in, as the symbol table has it.
+    pub function: Option<String>,
+    /// The address of the function, if the instruction is its first.
+    pub entry: Option<u64>,
+    /// When the function returns rather than when it is called.
+    pub on_return: bool,
+}
+
+/// One place of a static probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usdt {
+    /// The file that the kernel knows the program or library by.
+    pub path: String,
+    /// Where in it the instruction is.
+    pub offset: u64,
+    /// Where in it the counter of those who listen is, if there is one.
+    pub semaphore: Option<u64>,
+    /// The arguments in order, each on its own or why it cannot be read.
+    pub args: Vec<Result<StaticArgument, String>>,
+    /// Whether it is another place of the probe that the target before is one of.
+    pub further: bool,
+}
+
 /// See [`Attach::Counter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter {
@@ -273,13 +310,31 @@ pub struct Watchpoint {
     pub execute: bool,
 }
 
+impl TargetId {
+    /// The target that stands for the same probe as this one: the first of a static probe's places, itself for
+    /// all others. This is the number that `probe` has as a value.
+    pub fn identity(self, targets: &[Target]) -> TargetId {
+        let mut id = self;
+        while id.0 > 0 && targets.get(id.0 as usize).is_some_and(|target| !target.counts()) {
+            id = TargetId(id.0 - 1);
+        }
+        id
+    }
+}
+
 impl Target {
     /// The function that the probe is in, for `func`.
     pub fn function(&self) -> Option<&str> {
         match &self.attach {
             Attach::Kprobe(Kprobe { place: KernelPlace::Function { name, .. }, .. }) => Some(name),
+            Attach::Uprobe(uprobe) => uprobe.function.as_deref(),
             _ => None,
         }
+    }
+
+    /// Whether it counts when probes are counted: all but the further places of a static probe do.
+    pub fn counts(&self) -> bool {
+        !matches!(self.attach, Attach::Usdt(Usdt { further: true, .. }))
     }
 }
 
@@ -738,6 +793,14 @@ pub enum ExprKind {
     Context {
         /// From the start of the context.
         offset: u32,
+    },
+    /// A value in memory whose first eight bytes are in the context at `first`, and those after them at
+    /// `second`.
+    Registers {
+        /// Byte offset from the start of the context.
+        first: u32,
+        /// The same; `None` if there are no more than eight bytes.
+        second: Option<u32>,
     },
     /// A text or array which the 32 bits at `offset` in the context point to
     /// (`__data_loc`, `__rel_loc`).

@@ -95,6 +95,7 @@ macro_rules! walkers {
                 | ExprKind::EntryValue
                 | ExprKind::Stack
                 | ExprKind::Context { .. }
+                | ExprKind::Registers { .. }
                 | ExprKind::DataLoc { .. } => {}
                 ExprKind::MapGet { key, .. }
                 | ExprKind::AggEntry { key, .. }

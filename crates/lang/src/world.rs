@@ -5,11 +5,14 @@
 //! from fixtures.
 
 mod functions;
+pub mod user_space;
 
 use std::sync::Arc;
 
 pub use functions::{Functions, KERNEL};
 use skep_btf::Btf;
+
+use user_space::{NoUserSpace, UserSpace};
 
 /// One field of a tracepoint's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +172,11 @@ pub trait World {
     /// The kernel's version: 6, 18, 2.
     fn kernel_version(&self) -> Option<(u32, u32, u32)> {
         None
+    }
+
+    /// Programs and libraries.
+    fn user_space(&self) -> &dyn UserSpace {
+        &NoUserSpace
     }
 
     /// Whether programs can read what the other CPUs keep in a per-CPU map

@@ -29,6 +29,7 @@ mod shown;
 pub mod sink;
 pub mod stack;
 mod symbols;
+mod user_space;
 mod world;
 
 pub use compile::{Compiled, compile};

@@ -248,6 +248,7 @@ impl Loader<'_> {
         let expected_attach_type = match way {
             Way::Single => AttachType(0),
             Way::KprobeMulti => AttachType::TRACE_KPROBE_MULTI,
+            Way::UprobeMulti => AttachType::TRACE_UPROBE_MULTI,
         };
         let (func_info, line_info) =
             (skep_btf::ext::encode(&self.program.func_info), skep_btf::ext::encode(&self.program.line_info));
@@ -308,7 +309,8 @@ impl Loader<'_> {
                 RelocKind::Cookie => {
                     if let Some(target) = fixed {
                         let insn = insns.get_mut(at).ok_or_else(broken)?;
-                        *insn = Insn::mov64_imm(Reg::R0, target.0.cast_signed());
+                        let identity = target.identity(&self.artifact.targets);
+                        *insn = Insn::mov64_imm(Reg::R0, identity.0.cast_signed());
                     }
                     continue;
                 }

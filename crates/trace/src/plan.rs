@@ -12,6 +12,8 @@ pub(crate) enum Way {
     Single,
     /// To all of them by one kprobe.multi link.
     KprobeMulti,
+    /// To all of them by one uprobe.multi link for each file.
+    UprobeMulti,
 }
 
 /// Targets that share one load of a program.
@@ -30,8 +32,8 @@ pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features)
     let uses_cookie = program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie);
     let mut groups = Vec::new();
     let (many, single) = split(program, targets, features);
-    if !many.is_empty() {
-        groups.push(Group { targets: many, way: Way::KprobeMulti, wants_cookie: uses_cookie });
+    if let Some((way, targets)) = many {
+        groups.push(Group { targets, way, wants_cookie: uses_cookie });
     }
     let feature = match program.kind {
         // A run without an event has no cookie.
@@ -53,21 +55,33 @@ pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features)
 }
 
 /// The targets that one link can hold, if that is worth its while, and the others.
-fn split(program: &Program, targets: &[Target], features: &Features) -> (Vec<TargetId>, Vec<TargetId>) {
-    let starts_a_function = |id: &TargetId| {
-        let attach = targets.get(id.0 as usize).map(|target| &target.attach);
-        matches!(
-            attach,
-            Some(Attach::Kprobe(Kprobe { place: KernelPlace::Function { module: None, offset: 0, .. }, .. }))
-        )
-    };
-    if program.kind != ProbeKind::Kprobe || program.targets.len() < 2 {
-        return (Vec::new(), program.targets.clone());
+fn split(
+    program: &Program,
+    targets: &[Target],
+    features: &Features,
+) -> (Option<(Way, Vec<TargetId>)>, Vec<TargetId>) {
+    let target = |id: &TargetId| targets.get(id.0 as usize);
+    for (way, feature) in [(Way::KprobeMulti, Feature::KprobeMulti), (Way::UprobeMulti, Feature::UprobeMulti)]
+    {
+        let (many, single): (Vec<_>, Vec<_>) = program
+            .targets
+            .iter()
+            .copied()
+            .partition(|id| target(id).is_some_and(|target| link_for(&target.attach) == Some(way)));
+        if many.len() > 1 && features.has(feature) {
+            return (Some((way, many)), single);
+        }
     }
-    let (many, single): (Vec<_>, Vec<_>) = program.targets.iter().copied().partition(starts_a_function);
-    if many.len() > 1 && features.has(Feature::KprobeMulti) {
-        (many, single)
-    } else {
-        (Vec::new(), program.targets.clone())
+    (None, program.targets.clone())
+}
+
+/// The kind of link that can hold a target together with others.
+fn link_for(attach: &Attach) -> Option<Way> {
+    match attach {
+        Attach::Kprobe(Kprobe { place: KernelPlace::Function { module: None, offset: 0, .. }, .. }) => {
+            Some(Way::KprobeMulti)
+        }
+        Attach::Uprobe(_) | Attach::Usdt(_) => Some(Way::UprobeMulti),
+        _ => None,
     }
 }

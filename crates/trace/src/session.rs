@@ -240,7 +240,7 @@ impl Session {
         if self.attached.is_none() {
             self.attach()?;
         }
-        let probes = self.state.artifact.targets.len();
+        let probes = self.state.artifact.targets.iter().filter(|target| target.counts()).count();
         self.state.send(sink, Event::Attached { probes })?;
         if let Some(child) = &mut self.child {
             // What `BEGIN` printed comes before what the command prints.

@@ -14,12 +14,15 @@ use skep_kernel::features::{Feature, Features};
 use skep_kernel::kallsyms;
 use skep_kernel::tracefs::{self, TraceFs};
 use skep_kernel::{btf_file, modules};
+use skep_lang::world::user_space::UserSpace;
 use skep_lang::world::{
     Field, FieldKind, Functions, Imported, KERNEL, SourceText, TracepointFormat, World, WorldError,
 };
+use skep_symbols::elf::DebugPath;
 
 use crate::error::{Error, Result};
 use crate::files::Files;
+use crate::user_space::KernelUserSpace;
 
 /// Answers from tracefs, which is opened when it is first needed; each answer is read once.
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ pub struct KernelWorld {
     modules: RefCell<FxHashMap<String, Arc<Btf>>>,
     features: Features,
     files: Files,
+    user_space: KernelUserSpace,
 }
 
 impl KernelWorld {
@@ -58,6 +62,13 @@ impl KernelWorld {
     pub fn include_dirs(mut self, directories: Vec<PathBuf>) -> KernelWorld {
         self.files.include_dirs = directories;
         self
+    }
+
+    /// Takes the files of a process for those that a script means, and looks for debugging information at other
+    /// places than usual.
+    #[must_use]
+    pub fn user_space(self, pid: Option<i32>, debug: DebugPath) -> KernelWorld {
+        KernelWorld { user_space: KernelUserSpace::new(pid, debug), ..self }
     }
 
     /// tracefs, opened now unless it is open.
@@ -249,6 +260,10 @@ impl World for KernelWorld {
             )),
             found => Ok(found),
         }
+    }
+
+    fn user_space(&self) -> &dyn UserSpace {
+        &self.user_space
     }
 
     fn reads_other_cpus(&self) -> bool {

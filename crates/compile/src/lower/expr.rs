@@ -115,7 +115,7 @@ impl Lower<'_> {
             ExprKind::Runtime(what) => self.func.runtime(*what),
             // What the probe is called and which function it is in, user space looks up.
             ExprKind::Probe | ExprKind::Func => match self.targets[..] {
-                [only] => self.func.int(i64::from(only.0)),
+                [only] => self.func.int(i64::from(only.identity(&self.program.targets).0)),
                 _ => self.func.cookie(),
             },
             ExprKind::Context { offset } => {
@@ -133,6 +133,7 @@ impl Lower<'_> {
             | ExprKind::Comm
             | ExprKind::Stack
             | ExprKind::Tuple(_)
+            | ExprKind::Registers { .. }
             | ExprKind::ReadStr { .. }
             | ExprKind::ReadBuf { .. }
             | ExprKind::Bytes { .. } => return Err(self.not_scalar(expr)),

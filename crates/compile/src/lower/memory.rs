@@ -164,6 +164,17 @@ impl Lower<'_> {
                 self.func.zero(dst, size);
                 self.read_text(expr, dst, size)?;
             }
+            ExprKind::Registers { first, second } => {
+                let room = self.func.object("registers", 16, 8);
+                let room = self.func.object_place(room);
+                let ctx = self.func.ctx();
+                for (at, offset) in [(0, Some(*first)), (8, *second)] {
+                    let Some(offset) = offset else { continue };
+                    let value = self.func.load(Width::W64, false, Place::aligned(ctx).at(offset));
+                    self.func.store(Width::W64, room.at(at), value);
+                }
+                self.func.copy(dst, room, size);
+            }
             ExprKind::DataLoc { offset, relative } => {
                 let src = self.data_loc(*offset, *relative);
                 self.read_bytes(id::PROBE_READ_KERNEL, dst, size, src);

@@ -1,7 +1,7 @@
 //! Clauses to units: what the attach points match, grouped so that one program serves all matches
 //! in which the clause sees the same.
 
-use std::sync::Arc;
+mod user;
 
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -16,6 +16,7 @@ use crate::c::Definitions;
 use crate::hir::{Attach, Config, MissingProbes, ProbeKind, Target, TargetId};
 use crate::syntax::ast;
 use crate::ty::{SourceId, Types};
+use crate::world::user_space::StaticArgument;
 use crate::world::{TracepointFormat, World};
 
 /// A clause for those of its targets that can share one program.
@@ -45,12 +46,21 @@ pub struct Shape {
     pub text: Option<TextPointer>,
     /// What each comparison of a name of the probe with a text comes to.
     names: Vec<(Name, String, bool)>,
+    /// The arguments named by number, of static probes only; `None` where there is none that can be read.
+    numbered: Vec<(u32, Option<StaticArgument>)>,
+    /// Where types of C are looked for before the kernel is asked.
+    sources: Vec<SourceId>,
 }
 
 impl Shape {
     /// How a field is reached.
     pub fn field(&self, name: &str) -> Option<Access> {
         self.fields.iter().find(|(field, _)| field == name).and_then(|(_, access)| *access)
+    }
+
+    /// Where an argument of a static probe is; `None` if it has none that can be read.
+    pub fn argument(&self, number: u32) -> Option<&StaticArgument> {
+        self.numbered.iter().find(|(known, _)| *known == number).and_then(|(_, argument)| argument.as_ref())
     }
 
     /// Whether a name of the probe is this text.
@@ -95,7 +105,15 @@ pub fn expand<'a>(
         let candidates = candidates(probe, context, diagnostics);
         let uses = uses::collect(probe, context.options);
         let left_out = FxHashMap::default();
-        let shaper = Shaper { context, types, diagnostics, uses: &uses, left_out, ambiguous: false };
+        let shaper = Shaper {
+            context,
+            types,
+            diagnostics,
+            uses: &uses,
+            left_out,
+            ambiguous: false,
+            lacking: Vec::new(),
+        };
         let shaped = shaper.shape_all(candidates);
         let mut groups: IndexMap<Shape, (&'static Provider, Vec<TargetId>), FxBuildHasher> =
             IndexMap::default();
@@ -110,8 +128,8 @@ pub fn expand<'a>(
             probe,
             provider,
             targets,
+            sources: shape.sources.clone(),
             shape,
-            sources: Vec::new(),
         }));
     }
     (targets, units)
@@ -193,11 +211,14 @@ struct Shaper<'a, 'b> {
     left_out: FxHashMap<String, Vec<LeftOut>>,
     /// Whether it was said that `str(args)` could mean several texts.
     ambiguous: bool,
+    /// Arguments that static probes lack.
+    lacking: Vec<user::Lack>,
 }
 
 struct LeftOut {
     name: String,
-    format: Arc<TracepointFormat>,
+    /// What is said if that leaves nothing.
+    complaint: Diagnostic,
 }
 
 impl Shaper<'_, '_> {
@@ -215,6 +236,10 @@ impl Shaper<'_, '_> {
                 .iter()
                 .map(|(name, text)| (*name, text.clone(), name.in_target(&candidate.target) == text))
                 .collect();
+            self.fill_numbered(&candidate, &mut shape);
+            if self.uses.types {
+                self.add_types(&candidate, &mut shape);
+            }
             if let Some(args) = self.uses.args
                 && !candidate.provider.has_args
             {
@@ -239,6 +264,7 @@ impl Shaper<'_, '_> {
         }
         let none_left = any && shaped.is_empty();
         self.report_left_out(none_left, failed);
+        self.report_lacking();
         if let Some(span) = self.uses.text_pointer
             && !without_text.is_empty()
         {
@@ -249,7 +275,9 @@ impl Shaper<'_, '_> {
     }
 
     fn fill(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
-        let Attach::Tracepoint { category, event } = &candidate.target.attach else { return Filled::Yes };
+        let Attach::Tracepoint { category, event } = &candidate.target.attach else {
+            return self.fill_params(candidate, shape);
+        };
         let format = match self.context.world.tracepoint_format(category, event) {
             Ok(format) => format,
             Err(error) => {
@@ -263,7 +291,8 @@ impl Shaper<'_, '_> {
         for (name, span) in &self.uses.fields {
             let Some(field) = format.fields.iter().find(|field| field.name == *name) else {
                 if candidate.target.wildcard {
-                    let left = LeftOut { name: candidate.target.name.clone(), format };
+                    let complaint = no_field(*span, &candidate.target.name, name, &format);
+                    let left = LeftOut { name: candidate.target.name.clone(), complaint };
                     self.left_out.entry(name.clone()).or_default().push(left);
                     return Filled::LeftOut;
                 }
@@ -305,7 +334,7 @@ impl Shaper<'_, '_> {
             let Some(left_out) = self.left_out.get(field) else { continue };
             if none_left {
                 if let (Some(first), false) = (left_out.first(), failed) {
-                    self.diagnostics.push(no_field(*span, &first.name, field, &first.format));
+                    self.diagnostics.push(first.complaint.clone());
                 }
                 return;
             }

@@ -31,14 +31,14 @@ impl Listed {
 /// matches nothing gives an empty list; the error is why the kernel could not be asked.
 pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Listed>, WorldError> {
     let mut all = Vec::new();
-    for one in search.split(',') {
+    for one in split(search, ',') {
         let one = one.trim();
         let widened = match one {
             "" | "*" => "*:*".to_owned(),
             _ if one.contains(':') => one.to_owned(),
             _ => format!("*:{one}"),
         };
-        let mut parts = widened.split(':').map(unquoted);
+        let mut parts = split(&widened, ':').into_iter().map(unquoted);
         let provider = parts.next().unwrap_or("");
         let parts: Vec<&str> = parts.collect();
         let chosen: Vec<_> = if pattern::has_wildcard(provider) {
@@ -72,6 +72,27 @@ pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Liste
     Ok(all)
 }
 
+/// The parts between separators; those within quotes are none.
+fn split(search: &str, separator: char) -> Vec<&str> {
+    let mut quoted = false;
+    let separates = |c: char| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    };
+    search.split(separates).collect()
+}
+
 fn unquoted(part: &str) -> &str {
     part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn colons_in_quotes_separate_nothing() {
+        assert_eq!(split("uprobe:./a:cpp:\"A::f(int)\"", ':'), ["uprobe", "./a", "cpp", "\"A::f(int)\""]);
+        assert_eq!(split("t:a::", ':'), ["t", "a", "", ""]);
+    }
 }

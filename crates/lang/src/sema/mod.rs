@@ -15,6 +15,7 @@ mod keys;
 mod list;
 mod named;
 mod options;
+mod params;
 mod pattern;
 pub mod providers;
 mod record;

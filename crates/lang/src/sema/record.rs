@@ -25,6 +25,15 @@ pub enum AccessKind {
         /// Counted from the end of those 32 bits.
         relative: bool,
     },
+    /// The value is in the user's memory, so many bytes above the stack pointer.
+    Stack,
+    /// The value is in the user's memory, where the register at this offset says.
+    Behind,
+    /// The bytes of the value are in the register at this offset, and from the ninth on in a second one.
+    Registers {
+        /// Byte offset of the second one.
+        second: Option<u32>,
+    },
 }
 
 /// What there is to know about the texts that a record points to, for `str(args)`.

@@ -5,9 +5,10 @@
 
 use skep_ui::Span;
 
+use super::builtins;
 use super::options::{Options, Param};
 use crate::hir::Target;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Probe};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Probe, TypeExpr};
 use crate::syntax::visit::{self, Visitor};
 
 /// See the module.
@@ -21,6 +22,10 @@ pub struct Uses {
     pub args: Option<Span>,
     /// The texts that the names of the probe are compared with.
     pub names: Vec<(Name, String)>,
+    /// The arguments that are named by their number, each with the place of its first use.
+    pub numbered: Vec<(u32, Span)>,
+    /// Whether types of C may be named.
+    pub types: bool,
 }
 
 /// A name that each probe has, known before it runs.
@@ -93,7 +98,22 @@ struct Collector<'a> {
     options: &'a Options,
 }
 
+impl Collector<'_> {
+    fn numbered(&mut self, name: &str, span: Span) {
+        if let Some(n) = builtins::numbered(name)
+            && !self.uses.numbered.iter().any(|(known, _)| *known == n)
+        {
+            self.uses.numbered.push((n, span));
+        }
+    }
+}
+
 impl Visitor for Collector<'_> {
+    fn visit_type(&mut self, ty: &TypeExpr) {
+        self.uses.types = true;
+        visit::walk_type(self, ty);
+    }
+
     fn visit_expr(&mut self, expr: &Expr) {
         match &expr.kind {
             ExprKind::Field { base, field, .. } if is_name(base, "args") => {
@@ -121,6 +141,8 @@ impl Visitor for Collector<'_> {
             _ if is_name(expr, "args") => {
                 self.uses.args.get_or_insert(expr.span);
             }
+            ExprKind::Ident(name) => self.numbered(name, expr.span),
+            ExprKind::Call { callee, args } if args.is_empty() => self.numbered(&callee.name, expr.span),
             _ => {}
         }
         visit::walk_expr(self, expr);

@@ -12,6 +12,7 @@
 )]
 
 pub mod objects;
+pub mod target;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

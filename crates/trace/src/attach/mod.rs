@@ -5,6 +5,7 @@
 
 mod events;
 mod kprobe;
+mod uprobe;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -53,7 +54,7 @@ pub(crate) fn attach(
 ) -> Result<Attached> {
     let mut attached = Attached::default();
     let mut failures = Failures::new(artifact);
-    for program in &loaded.programs {
+    for program in in_order(artifact, loaded) {
         let targets: Vec<(TargetId, &Target)> =
             targets_of(artifact, program).filter(|(_, target)| !is_run(&target.attach)).collect();
         for (_, target) in &targets {
@@ -67,6 +68,12 @@ pub(crate) fn attach(
                         Err(source) => failures.add(target, source, tell)?,
                     }
                 }
+            }
+            Way::UprobeMulti => {
+                let process = surroundings.process;
+                uprobe::many(program, &targets, process, &mut attached.links, &mut |target, source| {
+                    failures.add(target, source, tell)
+                })?;
             }
             Way::KprobeMulti => {
                 kprobe::many(program, &targets, &mut attached.links, &mut |target, source| {
@@ -100,11 +107,25 @@ pub(crate) fn run(artifact: &Artifact, loaded: &Loaded, which: &Attach) -> Resul
     Ok(())
 }
 
+/// The programs in the order in which they are attached. The kernel runs what was attached last to a place in user
+/// code first, so there the order of the script is turned round.
+fn in_order<'a>(artifact: &'a Artifact, loaded: &'a Loaded) -> impl Iterator<Item = &'a LoadedProgram> {
+    let is_in_user_code = |program: &&LoadedProgram| {
+        targets_of(artifact, program).any(|(_, target)| uprobe::place(&target.attach).is_some())
+    };
+    let (user, other): (Vec<_>, Vec<_>) = loaded.programs.iter().partition(is_in_user_code);
+    other.into_iter().chain(user.into_iter().rev())
+}
+
+/// The targets of a program, each with the number that its attach cookie is.
 fn targets_of<'a>(
     artifact: &'a Artifact,
     program: &'a LoadedProgram,
 ) -> impl Iterator<Item = (TargetId, &'a Target)> {
-    program.targets.iter().filter_map(|&id| Some((id, artifact.targets.get(id.0 as usize)?)))
+    program
+        .targets
+        .iter()
+        .filter_map(|&id| Some((id.identity(&artifact.targets), artifact.targets.get(id.0 as usize)?)))
 }
 
 /// Attaches a program to one target.
@@ -125,6 +146,10 @@ fn one(
             return Ok(vec![Link::Bpf(bpf::raw_tracepoint_open(Some(event), fd, cookie.unwrap_or(0))?)]);
         }
         Attach::Kprobe(kprobe) => vec![kprobe::open(kprobe)?],
+        Attach::Uprobe(_) | Attach::Usdt(_) => {
+            let at = uprobe::place(&target.attach);
+            at.map(|at| perf::open_uprobe(&at, surroundings.process)).transpose()?.into_iter().collect()
+        }
         Attach::Interval(rate) => vec![events::interval(*rate)?],
         Attach::Profile(rate) => events::profile(*rate)?,
         Attach::Counter(counter) => events::counter(*counter)?,

@@ -39,9 +39,11 @@ pub(super) fn script(script: &mut Script, request: &Request) -> Result<ExitCode,
             Attach::Begin | Attach::End => continue,
             // The original lists neither.
             Attach::Watchpoint(_) | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => continue,
-            Attach::Tracepoint { .. } | Attach::RawTracepoint { .. } => target.name.clone(),
+            Attach::Tracepoint { .. } | Attach::RawTracepoint { .. } | Attach::Usdt(_) => target.name.clone(),
             // A place in a function is listed as the function.
-            Attach::Kprobe(_) => target.name.split('+').next().unwrap_or_default().to_owned(),
+            Attach::Kprobe(_) | Attach::Uprobe(_) => {
+                target.name.split('+').next().unwrap_or_default().to_owned()
+            }
             // How often is not part of a listing: `interval:s:1` is listed as `interval:s:`.
             Attach::Interval(_) | Attach::Profile(_) | Attach::Counter(_) => {
                 let mut parts = target.name.split(':');

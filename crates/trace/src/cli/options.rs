@@ -176,16 +176,13 @@ pub(super) const TABLE: &[Row] = &[
     ),
     with(Opt::IncludeDir, Some('I'), None, "DIR", Group::Types, "also look for included files here"),
     with(Opt::IncludeFile, None, Some("include"), "FILE", Group::Types, "include a C header"),
-    later(
-        with(
-            Opt::DebugInfo,
-            None,
-            Some("debuginfo"),
-            "DIR[:DIR]",
-            Group::Types,
-            "where separate debug information lies",
-        ),
-        "debug information is not used yet",
+    with(
+        Opt::DebugInfo,
+        None,
+        Some("debuginfo"),
+        "DIR[:DIR]",
+        Group::Types,
+        "where separate debug information lies",
     ),
     with(
         Opt::TraceableFunctions,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use skep_kernel::features::Features;
+use skep_symbols::elf::DebugPath;
 use skep_ui::{FileId, SourceMap};
 
 use super::options::{Opt, Parsed, TABLE};
@@ -41,6 +42,7 @@ pub(super) struct Request {
     pub stages: Stages,
     pub probe_filter: Option<regex::Regex>,
     pub traceable_functions: Option<PathBuf>,
+    pub debug_path: DebugPath,
     pub features: Features,
 }
 
@@ -156,9 +158,11 @@ impl Request {
             stages: Stages::default(),
             probe_filter: None,
             traceable_functions: None,
+            debug_path: DebugPath::default(),
             features: Features::new(),
         };
         let (mut listing, mut info, mut program) = (false, false, None);
+        let mut debug_paths = Vec::new();
         for (opt, value) in parsed.options {
             let value = value.unwrap_or_default();
             let text = || text_of(&value);
@@ -219,10 +223,14 @@ impl Request {
                 Opt::TraceableFunctions => request.traceable_functions = Some(PathBuf::from(text()?)),
                 Opt::IncludeDir => request.include_dirs.push(value.into()),
                 Opt::IncludeFile => request.includes.push(text()?),
+                Opt::DebugInfo => debug_paths.push(text()?),
                 Opt::NoFeature => no_features(&text()?, &request.features)?,
                 Opt::Btf | Opt::Help | Opt::Version => {}
                 later => return Err(not_yet(later)),
             }
+        }
+        if !debug_paths.is_empty() {
+            request.debug_path = DebugPath::parse(&debug_paths.join(":"));
         }
         if request.runtime_warnings && !request.warnings {
             return Err("USAGE: -k, --warnings conflicts with --no-warnings".into());

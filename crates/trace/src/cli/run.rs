@@ -215,6 +215,7 @@ impl Request {
         KernelWorld::with_features(self.features.clone())
             .traceable_functions(self.traceable_functions.clone())
             .include_dirs(self.include_dirs.clone())
+            .user_space(self.pid, self.debug_path.clone())
     }
 
     pub fn compile_options(&self) -> skep_lang::Options {

@@ -4,7 +4,7 @@ use skep_ui::{Diagnostic, Span, suggest};
 
 use super::{Action, Arity, Builtin, Call};
 use crate::hir::{Expr, ExprKind};
-use crate::sema::check::{Checker, node};
+use crate::sema::check::{Checker, node, word};
 use crate::sema::providers::{Arguments, ReturnValue};
 use crate::sema::registers;
 use crate::sema::uses;
@@ -55,8 +55,22 @@ pub fn numbered(name: &str) -> Option<u32> {
 
 /// `arg0`, `arg1`, …
 pub fn argument(checker: &mut Checker<'_>, n: u32, span: Span) -> Expr {
-    let offset = match checker.unit_in_hand().provider.offers.arguments {
-        Arguments::Registers => registers::ARGUMENTS.get(n as usize).copied(),
+    let unit = checker.unit_in_hand();
+    let offset = match unit.provider.offers.arguments {
+        Arguments::RegistersAndStack if n as usize >= registers::ARGUMENTS.len() => {
+            // Above the return address, in the order of the parameters.
+            let further = n.saturating_sub(registers::ARGUMENTS.len() as u32);
+            let above = further.saturating_add(1).saturating_mul(8);
+            return checker.on_stack(above, Ty::U64, span);
+        }
+        Arguments::Notes => {
+            return match unit.shape.argument(n) {
+                Some(argument) => checker.static_argument(argument, span),
+                // Expansion has told.
+                None => node(ExprKind::Int(0), Ty::I64, span),
+            };
+        }
+        Arguments::Registers | Arguments::RegistersAndStack => registers::ARGUMENTS.get(n as usize).copied(),
         // No tracepoint has more than a dozen.
         Arguments::Words => Some(n).filter(|n| *n <= 12).map(|n| n * 8),
         Arguments::Nowhere => {
@@ -97,9 +111,4 @@ fn reg(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         return checker.broken(call.span);
     };
     if failed { checker.broken(call.span) } else { word(offset, call.span) }
-}
-
-/// 64 bits of the context.
-fn word(offset: u32, span: Span) -> Expr {
-    node(ExprKind::Context { offset }, Ty::U64, span)
 }

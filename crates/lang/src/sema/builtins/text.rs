@@ -5,7 +5,7 @@ use super::{Action, Arity, Builtin, Call};
 use crate::hir::{Expr, ExprKind};
 use crate::sema::check::{Checker, node};
 use crate::sema::options::Param;
-use crate::sema::record::{AccessKind, TextPointer};
+use crate::sema::record::TextPointer;
 use crate::syntax::ast;
 use crate::ty::{Space, Ty, TyKind};
 
@@ -169,11 +169,7 @@ fn record_text(checker: &mut Checker<'_>, call: &Call<'_>, length: Length) -> Ex
     let Some(text) = checker.unit_in_hand().shape.text.as_ref() else { return checker.broken(call.span) };
     match text {
         TextPointer::One(access) => {
-            let kind = match access.kind {
-                AccessKind::Direct => ExprKind::Context { offset: access.offset },
-                AccessKind::DataLoc { relative } => ExprKind::DataLoc { offset: access.offset, relative },
-            };
-            let pointer = node(kind, access.ty, call.span);
+            let pointer = checker.reached(*access, call.span);
             read(checker, pointer, length, call)
         }
         TextPointer::None | TextPointer::Several(_) => checker.text("", call.span),

@@ -7,7 +7,6 @@ use skep_ui::{Diagnostic, Span, suggest};
 
 use super::{Checker, node};
 use crate::hir::{BinaryOp, Expr, ExprKind};
-use crate::sema::record::AccessKind;
 use crate::sema::{builtins, infer, uses};
 use crate::syntax::ast;
 use crate::ty::{Bits, Space, Ty, TyKind};
@@ -18,18 +17,10 @@ impl Checker<'_> {
         if uses::is_name(base, "args") {
             // Expansion has complained about fields that are not there.
             let access = self.unit_in_hand().shape.field(&field.name);
-            return access.map_or_else(
-                || self.broken(span),
-                |access| {
-                    let kind = match access.kind {
-                        AccessKind::Direct => ExprKind::Context { offset: access.offset },
-                        AccessKind::DataLoc { relative } => {
-                            ExprKind::DataLoc { offset: access.offset, relative }
-                        }
-                    };
-                    node(kind, access.ty, span)
-                },
-            );
+            return match access {
+                Some(access) => self.reached(access, span),
+                None => self.broken(span),
+            };
         }
         if let Some(setting) = builtins::config_field(self, base, &field.name) {
             return setting;

@@ -15,6 +15,7 @@ mod literal;
 mod loops;
 mod maps;
 mod operators;
+mod reach;
 mod scope;
 mod stmt;
 mod typeinfo;
@@ -24,6 +25,7 @@ use rustc_hash::FxHashMap;
 use skep_ui::{Diagnostic, Diagnostics, Span};
 
 pub use maps::MapInfo;
+pub use reach::word;
 
 use super::expand::{Context, Unit};
 use super::infer;

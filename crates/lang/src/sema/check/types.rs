@@ -3,6 +3,7 @@
 use skep_ui::{Diagnostic, Span};
 
 use super::Checker;
+use crate::hir::Attach;
 use crate::sema::builtins;
 use crate::syntax::ast::{ExprKind, TypeExpr, TypeExprKind, TypeOrExpr};
 use crate::ty::{Space, Ty, TyKind};
@@ -112,7 +113,12 @@ impl Checker<'_> {
 
     /// The memory that a number taken as an address is of.
     pub fn default_space(&self) -> Space {
-        if self.target_name().starts_with("tracepoint:syscalls:") { Space::User } else { Space::Kernel }
+        let first = self.unit_in_hand().targets.first().and_then(|id| self.targets.get(id.0 as usize));
+        match first.map(|target| &target.attach) {
+            Some(Attach::Uprobe(_) | Attach::Usdt(_)) => Space::User,
+            Some(Attach::Tracepoint { category, .. }) if category == "syscalls" => Space::User,
+            _ => Space::Kernel,
+        }
     }
 }
 

@@ -11,6 +11,8 @@ mod special;
 mod timer;
 mod tracepoint;
 mod trial;
+mod uprobe;
+mod usdt;
 mod watchpoint;
 
 pub use offers::{Arguments, Offers, ReturnValue};
@@ -25,7 +27,7 @@ use super::list::Listed;
 use super::options::Options;
 use super::pattern;
 use crate::hir::{Attach, ProbeKind};
-use crate::syntax::ast::{ApPart, ApPieceKind, AttachPoint};
+use crate::syntax::ast::{ApPart, ApPieceKind, ApSeparator, AttachPoint};
 use crate::world::{World, WorldError};
 
 /// A kind of probe.
@@ -123,25 +125,25 @@ pub static PROVIDERS: &[&Provider] = &[
     &kprobe::KRETPROBE,
     &raw_tracepoint::RAW_TRACEPOINT,
     &tracepoint::TRACEPOINT,
+    &uprobe::UPROBE,
+    &uprobe::URETPROBE,
+    &usdt::USDT,
     &watchpoint::WATCHPOINT,
 ];
 
 /// Kinds of probes of the language that are still missing, with their aliases.
-const MISSING: &[&[&str]] = &[
-    &["fentry", "f", "kfunc"],
-    &["fexit", "fr", "kretfunc"],
-    &["iter", "it"],
-    &["uprobe", "u"],
-    &["uretprobe", "ur"],
-    &["usdt", "U"],
-];
+const MISSING: &[&[&str]] = &[&["fentry", "f", "kfunc"], &["fexit", "fr", "kretfunc"], &["iter", "it"]];
 
 /// The provider of this name or alias.
 pub fn by_name(name: &str) -> Option<&'static Provider> {
-    PROVIDERS.iter().copied().find(|provider| {
-        provider.name.eq_ignore_ascii_case(name)
-            || provider.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
-    })
+    let find = |same: &dyn Fn(&str) -> bool| {
+        PROVIDERS
+            .iter()
+            .copied()
+            .find(|provider| same(provider.name) || provider.aliases.iter().any(|alias| same(alias)))
+    };
+    // `u` is one kind of probe and `U` another.
+    find(&|known| known == name).or_else(|| find(&|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// Everything an attach point stands for.
@@ -207,9 +209,13 @@ fn fits(provider: &Provider, parts: &[String]) -> bool {
 
 /// Provider and parts with positional parameters replaced by their texts, separators included.
 fn spelled(attach_point: &AttachPoint, options: &Options) -> Vec<String> {
-    let mut texts = Vec::new();
+    let mut texts: Vec<String> = Vec::new();
     for part in std::iter::once(&attach_point.provider).chain(&attach_point.parts) {
-        texts.push(String::new());
+        // What an `@` means is the provider's affair: it may stand in a path.
+        match (part.separator, texts.last_mut()) {
+            (ApSeparator::At, Some(last)) => last.push('@'),
+            _ => texts.push(String::new()),
+        }
         push_part(&mut texts, part, options);
     }
     texts

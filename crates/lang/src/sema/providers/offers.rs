@@ -9,7 +9,7 @@ pub struct Offers {
     pub arguments: Arguments,
     /// Where `retval` is.
     pub return_value: ReturnValue,
-    /// Whether the probe is in a function of the kernel, for `func`.
+    /// Whether the probe is in a function that has a name, for `func`.
     pub function: bool,
 }
 
@@ -20,8 +20,12 @@ pub enum Arguments {
     Nowhere,
     /// In the registers that the calling convention passes them in.
     Registers,
+    /// The same, and the others on the stack, where only the called function's own calling convention puts them.
+    RegistersAndStack,
     /// They are the context, 64 bits each.
     Words,
+    /// Where the notes of the program say, for each place its own.
+    Notes,
 }
 
 /// See [`Offers::return_value`].

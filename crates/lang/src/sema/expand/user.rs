@@ -1,0 +1,139 @@
+//! What a clause sees of probes in programs: parameters by name, arguments of static probes by number, types of the
+//! program.
+
+use skep_ui::{Diagnostic, Span, suggest};
+
+use super::{Candidate, Filled, LeftOut, Shape, Shaper, names_have};
+use crate::hir::Attach;
+use crate::sema::params;
+
+/// An argument that some static probes lack.
+pub(super) struct Lack {
+    number: u32,
+    span: Span,
+    /// The probe, and why it cannot be read if it is there.
+    probe: String,
+    why: Option<String>,
+}
+
+impl Shaper<'_, '_> {
+    /// The types of the program that the probe is in, for a clause that may name them.
+    pub(super) fn add_types(&mut self, candidate: &Candidate, shape: &mut Shape) {
+        let (file, entry) = match &candidate.target.attach {
+            Attach::Uprobe(uprobe) => (&uprobe.file, uprobe.entry),
+            Attach::Usdt(usdt) => (&usdt.path, None),
+            _ => return,
+        };
+        let space = self.context.world.user_space();
+        // Without them the kernel's types are all there are.
+        if let Ok(Some((source, _))) = params::source(self.types, space, file, entry.as_slice()) {
+            shape.sources = vec![source];
+        }
+    }
+
+    /// The parameters that the clause names.
+    pub(super) fn fill_params(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
+        let Attach::Uprobe(uprobe) = &candidate.target.attach else { return Filled::Yes };
+        let space = self.context.world.user_space();
+        let found = match params::source(self.types, space, &uprobe.file, uprobe.entry.as_slice()) {
+            Ok(found) => found,
+            Err(error) => {
+                self.diagnostics.error(candidate.span, error.to_string());
+                return Filled::Failed;
+            }
+        };
+        let function =
+            found.as_ref().and_then(|(source, program)| Some((*source, program.function(uprobe.entry?)?)));
+        let Some((source, function)) = function else {
+            let Some((name, span)) = self.uses.fields.first() else { return Filled::Yes };
+            let complaint = Diagnostic::error(*span, "Cannot read function parameters").help(format!(
+                "There is no debugging information (DWARF) about {}; its first arguments are arg0, arg1, …",
+                candidate.target.name
+            ));
+            return self.lacks(candidate, name, complaint, shape);
+        };
+        shape.sources = vec![source];
+        let params = params::of(self.types, source, function);
+        for (name, span) in &self.uses.fields {
+            let Some(param) = params.iter().find(|param| *param.name == **name) else {
+                let names: Vec<&str> = params.iter().map(|param| &*param.name).collect();
+                let available = match names.as_slice() {
+                    [] => "The function has no parameters.".to_owned(),
+                    names => format!("Parameters: {}", names.join(", ")),
+                };
+                let help = match suggest(name, names.iter().copied()) {
+                    Some(near) => format!("Did you mean '{near}'? {available}"),
+                    None => available,
+                };
+                let complaint =
+                    Diagnostic::error(*span, format!("Can't find function parameter {name}")).help(help);
+                return self.lacks(candidate, name, complaint, shape);
+            };
+            match &param.access {
+                Ok(access) => shape.fields.push((name.clone(), Some(*access))),
+                Err(why) => {
+                    return self.lacks(candidate, name, Diagnostic::error(*span, why.clone()), shape);
+                }
+            }
+        }
+        Filled::Yes
+    }
+
+    /// What is done about a probe that lacks what the clause names: one of many does without the clause.
+    fn lacks(
+        &mut self,
+        candidate: &Candidate,
+        field: &str,
+        complaint: Diagnostic,
+        shape: &mut Shape,
+    ) -> Filled {
+        if candidate.target.wildcard {
+            let left = LeftOut { name: candidate.target.name.clone(), complaint };
+            self.left_out.entry(field.to_owned()).or_default().push(left);
+            return Filled::LeftOut;
+        }
+        self.diagnostics.push(complaint);
+        shape.fields = self.uses.fields.iter().map(|(name, _)| (name.clone(), None)).collect();
+        Filled::Failed
+    }
+
+    /// Where the arguments are that the clause names by number.
+    pub(super) fn fill_numbered(&mut self, candidate: &Candidate, shape: &mut Shape) {
+        let Attach::Usdt(usdt) = &candidate.target.attach else { return };
+        for (number, span) in &self.uses.numbered {
+            let why = match usdt.args.get(*number as usize) {
+                Some(Ok(argument)) => {
+                    shape.numbered.push((*number, Some(argument.clone())));
+                    continue;
+                }
+                Some(Err(why)) => Some(why.clone()),
+                None => None,
+            };
+            shape.numbered.push((*number, None));
+            let probe = candidate.target.name.clone();
+            self.lacking.push(Lack { number: *number, span: *span, probe, why });
+        }
+    }
+
+    /// Says once per argument which static probes do not have it.
+    pub(super) fn report_lacking(&mut self) {
+        for (number, span) in &self.uses.numbered {
+            let lacking = || self.lacking.iter().filter(|lack| lack.number == *number && lack.span == *span);
+            let mut names: Vec<String> =
+                lacking().filter(|lack| lack.why.is_none()).map(|lack| lack.probe.clone()).collect();
+            names.dedup();
+            let mut reasons: Vec<String> = lacking()
+                .filter_map(|lack| Some(format!("{}: {}", lack.probe, lack.why.as_ref()?)))
+                .collect();
+            reasons.dedup();
+            if !names.is_empty() {
+                self.diagnostics
+                    .warning(*span, format!("{} no arg{number}: it is 0 there.", names_have(&names)));
+            }
+            for reason in reasons {
+                self.diagnostics
+                    .warning(*span, format!("arg{number} is 0 where it cannot be read: {reason}"));
+            }
+        }
+    }
+}
