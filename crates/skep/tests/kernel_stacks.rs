@@ -60,7 +60,7 @@ fn a_process_that_is_gone() {
     let chain = programs::c("chain", CHAIN, FLAGS);
     let plain = "config = { show_debug_info = false }";
     assert_chain(&output(chain.path(), plain, "print(ustack);"));
-    assert_chain(&output(chain.path(), plain, "@[ustack] = count();"));
+    assert_chain(&output(chain.path(), plain, "@[ustack(9)] = count();"));
     assert_chain(&output(chain.path(), plain, "@ = ustack;"));
     assert_chain(&output(chain.path(), plain, "@ = (1, ustack, comm);"));
 }
@@ -270,4 +270,33 @@ fn a_symbol_of_a_process() {
                   { print(usym(args.buf)); @[usym(args.buf)] = usym(args.buf); print(usym(args.buf) == usym(args.buf)); }";
     let text = trace(&["-q", "-e", script, "-c", program.path().to_str().unwrap()]).quiet_output();
     assert_eq!(text, "outer\ntrue\n\n\n@[outer]: outer\n");
+}
+
+/// `profile` names what a process does all the time, and `offcputime` what it waits for.
+#[test]
+fn tools_that_show_stacks() {
+    need!(Root, Bpf, RingBuf, Tracefs, Gcc);
+    let source = "#include <time.h>\n\
+        long n; __attribute__((noinline)) void spin(void) { \
+        __asm__ volatile(\"\" :: \"r\"(__builtin_frame_address(0))); for (;;) { __asm__ volatile(\"\"); n++; } }\n\
+        __attribute__((noinline)) void doze(void) { \
+        struct timespec t = { 0, 1000000 }; for (;;) { nanosleep(&t, 0); n++; } }\n\
+        int main(int argc, char **argv) { if (argc > 1) doze(); else spin(); return 0; }";
+    let program = programs::c("worker", source, FLAGS);
+    let of = |tool: &str, mode: &[&str]| {
+        let mut worker = Command::new(program.path()).args(mode).spawn().unwrap();
+        let pid = worker.id().to_string();
+        let run = support::run(support::skep(&[tool, "-f", "-p", &pid, "0.5"])).success();
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        run.stdout
+    };
+    let folded = of("profile", &[]);
+    assert!(
+        folded.lines().any(|line| line.starts_with("worker;") && line.contains(";main;spin")),
+        "{folded}"
+    );
+    let folded = of("offcputime", &["doze"]);
+    let waits = |line: &str| line.contains("nanosleep") && line.contains(";schedule;");
+    assert!(folded.lines().any(|line| line.starts_with("worker;") && waits(line)), "{folded}");
 }

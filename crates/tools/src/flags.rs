@@ -50,6 +50,14 @@ pub fn parse<T: FromArgMatches>(command: Command, args: &[OsString]) -> Result<T
     T::from_arg_matches(&matches).map_err(told)
 }
 
+/// How long a tool goes on, as headers of tools say it that show nothing before the end.
+pub fn until(flags: &CommonFlags) -> String {
+    match flags.duration {
+        Some(duration) => format!("for {} secs.", duration.as_secs_f64()),
+        None => "Hit Ctrl-C to end.".into(),
+    }
+}
+
 /// A positive number of seconds, fractions allowed.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;

@@ -6,9 +6,12 @@
 
 mod flags;
 mod lines;
+mod offcputime;
 mod opensnoop;
+mod profile;
 mod row;
 mod run;
+mod stacks;
 mod table;
 
 use std::ffi::OsString;
@@ -27,7 +30,7 @@ pub struct Tool {
 }
 
 /// All tools, by name.
-pub static TOOLS: &[&Tool] = &[&opensnoop::TOOL];
+pub static TOOLS: &[&Tool] = &[&offcputime::TOOL, &opensnoop::TOOL, &profile::TOOL];
 
 /// The tool of this name.
 pub fn find(name: &str) -> Option<&'static Tool> {

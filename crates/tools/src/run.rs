@@ -97,7 +97,7 @@ fn trace(run: &Run<'_>, view: impl View, sources: &mut SourceMap) -> Result<(), 
         },
     )?;
     session.attach()?;
-    let mut shown = Shown { name: run.name, out: BufWriter::with_capacity(1 << 16, out), view };
+    let mut shown = Shown { name: run.name, out: BufWriter::with_capacity(1 << 16, out), view, failures: 0 };
     shown.begin().or_else(quietly)?;
     session.run(&mut shown)?;
     shown.end().or_else(quietly)?;
@@ -145,6 +145,8 @@ struct Shown<V> {
     name: &'static str,
     out: BufWriter<Out>,
     view: V,
+    /// How often the script's side in the kernel could not do what it should.
+    failures: u64,
 }
 
 impl<V: View> Shown<V> {
@@ -155,7 +157,11 @@ impl<V: View> Shown<V> {
 
     fn end(&mut self) -> io::Result<()> {
         self.view.end(&mut self.out)?;
-        self.out.flush()
+        self.out.flush()?;
+        if self.failures > 0 {
+            eprintln!("{}: {} entries found no room in the kernel's maps", self.name, self.failures);
+        }
+        Ok(())
     }
 }
 
@@ -172,6 +178,10 @@ impl<V: View> Sink for Shown<V> {
             Event::Map(map) => {
                 let name = map.name.strip_prefix('@').unwrap_or(map.name);
                 self.view.map(name, map.to_entries(), &mut self.out)
+            }
+            Event::HelperError { .. } => {
+                self.failures += 1;
+                Ok(())
             }
             Event::Lost { total, .. } => {
                 self.out.flush()?;

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use skep_lang::ty::{self, StackMode};
-use skep_symbols::{Frame, Symbols};
+use skep_symbols::Symbols;
+pub use skep_symbols::{Frame, Source};
 
 /// The frames of a stack as the kernel sent them.
 #[derive(Clone, Copy, Debug)]

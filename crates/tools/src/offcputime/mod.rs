@@ -1,0 +1,114 @@
+//! `offcputime`: how long threads were off the CPU, by the stack they left it with.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Command, CommandFactory, Parser};
+
+use crate::Tool;
+use crate::flags::{self, CommonFlags};
+use crate::run::{self, Run};
+use crate::stacks::{StackFlags, Stacks};
+
+/// The row in the list of tools.
+pub static TOOL: Tool =
+    Tool { name: "offcputime", summary: "sum the time that threads wait, by stack", command, run: main };
+
+const SCRIPT: &str = include_str!("offcputime.bt");
+
+/// Sum the time that threads are off the CPU, by the stack they left it with.
+#[derive(Parser)]
+#[command(name = "offcputime", disable_version_flag = true, after_help = EXAMPLES)]
+struct Flags {
+    /// End after this many seconds
+    #[arg(value_name = "SECONDS", value_parser = flags::seconds, conflicts_with = "duration")]
+    seconds: Option<Duration>,
+    /// Trace this process only
+    #[arg(short, long)]
+    pid: Option<u32>,
+    /// Trace this thread only
+    #[arg(short, long)]
+    tid: Option<u32>,
+    /// Trace threads of processes only
+    #[arg(short, long, conflicts_with = "kernel_threads_only")]
+    user_threads_only: bool,
+    /// Trace threads of the kernel only
+    #[arg(short, long)]
+    kernel_threads_only: bool,
+    /// Show the place in each function
+    #[arg(short = 's', long)]
+    offset: bool,
+    /// Leave out shorter times, in microseconds
+    #[arg(short, long, value_name = "US", default_value_t = 1)]
+    min_block_time: u64,
+    /// Leave out longer times, in microseconds
+    #[arg(short = 'M', long, value_name = "US", default_value_t = u64::MAX >> 1)]
+    max_block_time: u64,
+    /// Only threads that wait in this state: 0 runnable, 1 interruptible, 2 uninterruptible, ...
+    #[arg(long)]
+    state: Option<u32>,
+    #[command(flatten)]
+    stacks: StackFlags,
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  offcputime                    until Ctrl-C
+  offcputime 5                  for 5 seconds
+  offcputime -f 5 > out.folded  a line for each stack
+  offcputime --flame x.svg 5    a flame graph
+  offcputime -m 1000            waits of 1 ms and more
+  offcputime -p 185             of process 185
+  offcputime -t 188             of thread 188
+  offcputime -u                 without the kernel's threads
+  offcputime --state 2          uninterruptible waits";
+
+fn command() -> Command {
+    Flags::command()
+}
+
+fn main(args: &[OsString]) -> ExitCode {
+    let mut flags: Flags = match flags::parse(command(), args) {
+        Ok(flags) => flags,
+        Err(status) => return status,
+    };
+    flags.common.duration = flags.common.duration.or(flags.seconds);
+    let who = match (flags.pid, flags.tid) {
+        (Some(pid), _) => format!("PID {pid}"),
+        (None, Some(tid)) => format!("TID {tid}"),
+        (None, None) if flags.user_threads_only => "user threads".into(),
+        (None, None) if flags.kernel_threads_only => "kernel threads".into(),
+        (None, None) => "all threads".into(),
+    };
+    let view = Stacks {
+        flags: &flags.stacks,
+        common: &flags.common,
+        header: format!(
+            "Tracing off-CPU time (us) of {who} by {} stack... {}",
+            flags.stacks.whose(),
+            flags::until(&flags.common)
+        ),
+        annotations: false,
+        offsets: flags.offset,
+        number: "us",
+        flame: ("Off-CPU time", "us"),
+    };
+    let [user_frames, kernel_frames] = flags.stacks.params();
+    let number = |value: Option<u32>| value.unwrap_or(0).to_string();
+    let switch = |value: bool| u32::from(value).to_string();
+    let params = vec![
+        number(flags.pid),
+        number(flags.tid),
+        switch(flags.user_threads_only),
+        switch(flags.kernel_threads_only),
+        number(flags.state.map(|state| state.saturating_add(1))),
+        flags.min_block_time.to_string(),
+        flags.max_block_time.to_string(),
+        user_frames,
+        kernel_frames,
+    ];
+    run::run(Run { name: "offcputime", script: SCRIPT, params, flags: &flags.common }, view)
+}
