@@ -37,6 +37,19 @@ pub fn pins() -> Result<Vec<Pin>> {
     Ok(found)
 }
 
+/// Pins an object under a name in bpffs, or at an absolute path in one.
+///
+/// # Errors
+///
+/// `EEXIST` if there is such a file; `EINVAL` and `ENOENT` where no bpffs is mounted.
+pub fn pin(fd: impl AsFd, name: &str) -> Result<PathBuf> {
+    const MOUNTED_AT: &str = "/sys/fs/bpf";
+    let path = Path::new(MOUNTED_AT).join(name);
+    bpf::obj_pin(fd.as_fd(), &path)
+        .map_err(|error| error.with_hint("is bpffs mounted there? mount -t bpf bpf /sys/fs/bpf"))?;
+    Ok(path)
+}
+
 /// Opens a pin and tells what kind of object it is.
 pub fn open(path: &Path) -> Result<(OwnedFd, Option<ObjectKind>)> {
     let fd = bpf::obj_get(path)?;

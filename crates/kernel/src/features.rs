@@ -32,6 +32,10 @@ pub enum Feature {
     KprobeMulti,
     /// Functions of the kernel as perf events (Linux 4.17, `CONFIG_KPROBES`).
     Kprobe,
+    /// Programs at the entry and exit of functions (Linux 5.5, `CONFIG_FUNCTION_TRACER`).
+    Fentry,
+    /// Programs on walks over objects of the kernel (Linux 5.8).
+    Iter,
     /// Raw tracepoints told apart by a cookie (Linux 6.10).
     RawTracepointCookie,
     /// Many places of a file in one link (Linux 6.6).
@@ -105,6 +109,18 @@ const TABLE: &[Row] = &[
         name: "kprobe",
         about: "probes on functions of the kernel",
         probe: crate::perf::has_kprobes,
+    },
+    Row {
+        feature: Feature::Fentry,
+        name: "fentry",
+        about: "programs at the entry and exit of functions",
+        probe: || looks_at_function(AttachType::TRACE_FENTRY),
+    },
+    Row {
+        feature: Feature::Iter,
+        name: "iter",
+        about: "programs on walks over the kernel's objects",
+        probe: || looks_at_function(AttachType::TRACE_ITER),
     },
     Row {
         feature: Feature::RawTracepointCookie,
@@ -280,6 +296,18 @@ fn return_zero() -> [Insn; 2] {
 
 fn perf_event_link() -> bool {
     load(ProgType::TRACEPOINT, &return_zero()).is_ok_and(|prog| bpf::has_perf_event_link(prog.as_fd()))
+}
+
+/// Whether a tracing program gets so far that the kernel looks at what it is for: type 1 of its types, which is no
+/// function, and on some kernels does not even have a name.
+fn looks_at_function(kind: AttachType) -> bool {
+    let insns = return_zero();
+    let spec = ProgSpec {
+        expected_attach_type: kind,
+        attach_btf_id: 1,
+        ..ProgSpec::new(ProgType::TRACING, "", &insns)
+    };
+    bpf::prog_load(&spec).is_err_and(|error| error.log.contains("attach_btf_id 1 "))
 }
 
 fn multi_link(kind: AttachType) -> bool {

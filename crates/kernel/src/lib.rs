@@ -48,6 +48,7 @@ pub mod signals;
 pub mod trace_pipe;
 pub mod tracefs;
 pub mod users;
+pub mod walk;
 
 pub use error::{Errno, Error, Result};
 pub use mapped_file::MappedFile;

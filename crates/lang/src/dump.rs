@@ -322,7 +322,18 @@ impl Display for Attached<'_> {
             Attach::Begin => f.write_str("begin"),
             Attach::End => f.write_str("end"),
             Attach::Tracepoint { category, event } => write!(f, "{category}/{event}"),
-            Attach::RawTracepoint { event } => f.write_str(event),
+            Attach::RawTracepoint { module, event } => write!(f, "{module}/{event}"),
+            Attach::Fentry(fentry) => {
+                let end = if fentry.on_return { "exit" } else { "entry" };
+                match &fentry.place {
+                    FentryPlace::Kernel { module, name } => write!(f, "{end} of {module}/{name}"),
+                    FentryPlace::Program { id, name } => write!(f, "{end} of program {id} {name}"),
+                }
+            }
+            Attach::Iter(iter) => {
+                write!(f, "walk over {}", iter.over)?;
+                iter.pin.as_ref().map_or(Ok(()), |pin| write!(f, " pinned as {pin}"))
+            }
             Attach::Kprobe(kprobe) => {
                 let when = if kprobe.on_return { "return of" } else { "call of" };
                 match &kprobe.place {

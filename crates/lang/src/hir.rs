@@ -196,6 +196,8 @@ pub enum Attach {
     },
     /// A tracepoint without its record: what the kernel's code handed to it.
     RawTracepoint {
+        /// `vmlinux`
+        module: String,
         /// `sys_enter`
         event: String,
     },
@@ -205,6 +207,10 @@ pub enum Attach {
     Uprobe(Uprobe),
     /// A static probe of a program or library.
     Usdt(Usdt),
+    /// A function's entry or exit, by its type.
+    Fentry(Fentry),
+    /// A walk over objects of the kernel.
+    Iter(Iter),
     /// A timer on one CPU.
     Interval(Rate),
     /// A timer on every CPU.
@@ -284,6 +290,43 @@ pub struct Usdt {
     pub further: bool,
 }
 
+/// What a fentry or fexit probe is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fentry {
+    /// Which function.
+    pub place: FentryPlace,
+    /// When it returns rather than when it is called.
+    pub on_return: bool,
+}
+
+/// See [`Fentry::place`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FentryPlace {
+    /// A function of the kernel.
+    Kernel {
+        /// `vmlinux` or a module.
+        module: String,
+        /// The function.
+        name: String,
+    },
+    /// A BPF program.
+    Program {
+        /// Its id.
+        id: u32,
+        /// Its function.
+        name: String,
+    },
+}
+
+/// See [`Attach::Iter`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Iter {
+    /// What is walked over: `task`.
+    pub over: String,
+    /// The name of the file in bpffs that runs it whenever it is read.
+    pub pin: Option<String>,
+}
+
 /// See [`Attach::Counter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter {
@@ -326,7 +369,11 @@ impl Target {
     /// The function that the probe is in, for `func`.
     pub fn function(&self) -> Option<&str> {
         match &self.attach {
-            Attach::Kprobe(Kprobe { place: KernelPlace::Function { name, .. }, .. }) => Some(name),
+            Attach::Kprobe(Kprobe { place: KernelPlace::Function { name, .. }, .. })
+            | Attach::Fentry(Fentry {
+                place: FentryPlace::Kernel { name, .. } | FentryPlace::Program { name, .. },
+                ..
+            }) => Some(name),
             Attach::Uprobe(uprobe) => uprobe.function.as_deref(),
             _ => None,
         }
@@ -358,6 +405,12 @@ pub enum ProbeKind {
     PerfEvent,
     /// BPF_PROG_TYPE_RAW_TRACEPOINT: the context is the arguments, 64 bits each.
     RawTracepoint,
+    /// BPF_PROG_TYPE_TRACING at a function's entry: the context is the arguments, 64 bits each.
+    Fentry,
+    /// BPF_PROG_TYPE_TRACING at a function's exit: the same, and then the result.
+    Fexit,
+    /// BPF_PROG_TYPE_TRACING on a walk: the context is a `struct bpf_iter__` of the objects.
+    Iter,
     /// BPF_PROG_TYPE_KPROBE, also for user space: the context is `struct pt_regs`.
     Kprobe,
 }

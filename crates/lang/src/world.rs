@@ -148,6 +148,21 @@ pub trait World {
         Ok(self.functions()?.iter().any(|(module, _)| module == name))
     }
 
+    /// Whether the kernel has kprobes.
+    fn has_kprobes(&self) -> bool {
+        true
+    }
+
+    /// Whether the kernel takes programs at the entry and exit of functions.
+    fn has_fentry(&self) -> bool {
+        true
+    }
+
+    /// The BPF programs that are loaded and have a name, as (id, name), sorted.
+    fn programs(&self) -> Result<Vec<(u32, String)>, WorldError> {
+        Err(WorldError("The BPF programs in the kernel are not known.".into()))
+    }
+
     /// The module of the raw tracepoint of this name; cheaper than listing them all.
     fn raw_tracepoint(&self, event: &str) -> Result<Option<String>, WorldError> {
         let all = self.raw_tracepoints()?;

@@ -34,6 +34,10 @@ fn searches() {
         "kprobe",
         "rt:*",
         "rawtracepoint:vml*:sys_*",
+        "f:vfs_*",
+        "fexit:vmlinux:do_*",
+        "f:ext4:*",
+        "it:*",
         "self:*",
         "watchpoint:*",
         "foo:x",
@@ -49,6 +53,10 @@ fn searches() {
 #[test]
 fn details() {
     insta::assert_snapshot!(listed("t:sched:*,t:net:*,t:fixture:*,t:*creat", true));
+    insta::assert_snapshot!(
+        "details_of_functions",
+        listed("k:vfs_*,kr:vfs_r*,f:vfs_*,fr:*,rt:s*,it:*", true)
+    );
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub enum Need {
     UprobeMulti,
     /// Programs at a kernel function's entry and exit by its BTF.
     Fentry,
+    /// Programs on walks over the kernel's objects.
+    Iter,
     /// Tracepoints with typed arguments.
     TpBtf,
     /// Programs on security hooks.
@@ -60,6 +62,7 @@ const LSM: u32 = 29;
 const RAW_TP_ATTACH: u32 = 23;
 const FENTRY_ATTACH: u32 = 24;
 const LSM_MAC_ATTACH: u32 = 27;
+const ITER_ATTACH: u32 = 28;
 const KPROBE_MULTI_ATTACH: u32 = 42;
 const UPROBE_MULTI_ATTACH: u32 = 48;
 const GET_ATTACH_COOKIE: i32 = 174;
@@ -84,6 +87,12 @@ impl Need {
             Need::Fentry => {
                 let attach = typed(TRACING, FENTRY_ATTACH, Kind::Function, "bpf_fentry_test1");
                 refused("a program at a function's entry", attach)
+            }
+            Need::Iter => {
+                let program = btf::find(Kind::Function, "bpf_iter_task").and_then(|walk| {
+                    bpf::Program::new(TRACING).attached_as(ITER_ATTACH).for_type(walk).load()
+                });
+                refused("a program on a walk", program)
             }
             Need::TpBtf => {
                 let attach = typed(TRACING, RAW_TP_ATTACH, Kind::Typedef, "btf_trace_sys_enter");

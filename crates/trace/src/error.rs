@@ -28,13 +28,16 @@ pub enum Error {
     Verifier(Box<Refusal>),
     /// A probe cannot be attached.
     #[error(
-        "Unable to attach probe: {probe}. If this is expected, set the 'missing_probes' config variable to 'warn'.\n{source}"
+        "Unable to attach probe: {probe}. If this is expected, set the 'missing_probes' config variable to 'warn'.\n{source}{}",
+        .advice.as_ref().map(|advice| format!("\nHINT: {advice}")).unwrap_or_default()
     )]
     Attach {
         /// Its full name.
         probe: String,
         /// Why.
         source: skep_kernel::Error,
+        /// What to do instead, where something is known.
+        advice: Option<String>,
     },
     /// What was asked for cannot be done.
     #[error("{0}")]

@@ -3,6 +3,8 @@
 //! Features of the kernel are asked for only where the answer matters, because each answer costs a system call
 //! and most scripts start in a few milliseconds.
 
+mod typed;
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use skep_compile::artifact::{Artifact, MapRole, MapSpec, Program, RelocKind, Storage};
@@ -40,6 +42,8 @@ pub(crate) struct Loaded {
     pub maps: Vec<Map>,
     /// One for each program, or for each of its targets where they cannot share one.
     pub programs: Vec<LoadedProgram>,
+    /// Targets that the kernel takes no program for, and why.
+    pub refused: Vec<(TargetId, skep_kernel::Error)>,
 }
 
 /// A program in the kernel.
@@ -76,12 +80,18 @@ pub(crate) fn load(
     }
     let btf = load_btf(artifact);
     let maps = create_maps(artifact, features, btf.as_ref())?;
-    let mut programs = Vec::new();
+    let mut loaded = Loaded { maps, programs: Vec::new(), refused: Vec::new() };
     for (index, program) in artifact.programs.iter().enumerate() {
-        let loader = Loader { artifact, program, index, maps: &maps, values, btf: btf.as_ref(), log_level };
-        loader.load(features, &mut programs)?;
+        let loader =
+            Loader { artifact, program, index, maps: &loaded.maps, values, btf: btf.as_ref(), log_level };
+        for outcome in loader.load(features)? {
+            match outcome {
+                Outcome::Loaded(program) => loaded.programs.push(program),
+                Outcome::Refused(target, error) => loaded.refused.push((target, error)),
+            }
+        }
     }
-    Ok(Loaded { maps, programs })
+    Ok(loaded)
 }
 
 /// Type information is for those who look at the programs from outside; without it they run all the same.
@@ -216,6 +226,13 @@ fn kernel_name(name: &str) -> String {
     }
 }
 
+/// What came of loading a program for some targets.
+enum Outcome {
+    Loaded(LoadedProgram),
+    /// The kernel takes none for this target.
+    Refused(TargetId, skep_kernel::Error),
+}
+
 /// One program on its way into the kernel.
 struct Loader<'a> {
     artifact: &'a Artifact,
@@ -228,14 +245,12 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn load(&self, features: &Features, loaded: &mut Vec<LoadedProgram>) -> Result<()> {
-        for group in plan::groups(self.program, &self.artifact.targets, features) {
-            loaded.push(self.load_for(group)?);
-        }
-        Ok(())
+    fn load(&self, features: &Features) -> Result<Vec<Outcome>> {
+        let groups = plan::groups(self.program, &self.artifact.targets, features);
+        groups.into_iter().map(|group| self.load_for(group)).collect()
     }
 
-    fn load_for(&self, group: Group) -> Result<LoadedProgram> {
+    fn load_for(&self, group: Group) -> Result<Outcome> {
         let Group { targets, way, wants_cookie } = group;
         let fixed = if wants_cookie { None } else { targets.first().copied() };
         let insns = self.patched(fixed)?;
@@ -244,11 +259,21 @@ impl Loader<'_> {
             ProbeKind::Tracepoint => ProgType::TRACEPOINT,
             ProbeKind::PerfEvent => ProgType::PERF_EVENT,
             ProbeKind::Kprobe => ProgType::KPROBE,
+            ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter => ProgType::TRACING,
         };
-        let expected_attach_type = match way {
-            Way::Single => AttachType(0),
-            Way::KprobeMulti => AttachType::TRACE_KPROBE_MULTI,
-            Way::UprobeMulti => AttachType::TRACE_UPROBE_MULTI,
+        let first = targets.first().and_then(|id| Some((*id, self.artifact.targets.get(id.0 as usize)?)));
+        let function = match first {
+            Some((id, target)) if plan::is_typed(self.program.kind) => match typed::find(target) {
+                Ok(function) => Some(function),
+                Err(error) => return Ok(Outcome::Refused(id, error)),
+            },
+            _ => None,
+        };
+        let expected_attach_type = match (way, &function) {
+            (Way::Single, Some(function)) => function.attach_type,
+            (Way::Single, None) => AttachType(0),
+            (Way::KprobeMulti, _) => AttachType::TRACE_KPROBE_MULTI,
+            (Way::UprobeMulti, _) => AttachType::TRACE_UPROBE_MULTI,
         };
         let (func_info, line_info) =
             (skep_btf::ext::encode(&self.program.func_info), skep_btf::ext::encode(&self.program.line_info));
@@ -257,6 +282,8 @@ impl Loader<'_> {
             kern_version: limits::kernel_version_code(),
             log_level: self.log_level,
             expected_attach_type,
+            attach_btf_id: function.as_ref().map_or(0, |function| function.btf_id),
+            attach_to: function.as_ref().and_then(|function| function.within.as_ref()).map(AsFd::as_fd),
             ..ProgSpec::new(kind, &self.program.name, &insns)
         };
         let typed = ProgSpec {
@@ -274,7 +301,15 @@ impl Loader<'_> {
             result => result,
         };
         match result {
-            Ok((fd, log)) => Ok(LoadedProgram { index: self.index, fd, targets, way, wants_cookie, log }),
+            Ok((fd, log)) => {
+                let index = self.index;
+                Ok(Outcome::Loaded(LoadedProgram { index, fd, targets, way, wants_cookie, log }))
+            }
+            // Not a word about the code: it is the function that may not be traced, or tracing that may not be done.
+            Err(error) if function.is_some() && !judged_code(&error.log) => {
+                let id = targets.first().copied().unwrap_or(TargetId(0));
+                Ok(Outcome::Refused(id, typed::refused(self.program.kind, error)))
+            }
             Err(error) => {
                 let name = targets
                     .first()

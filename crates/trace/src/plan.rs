@@ -36,8 +36,8 @@ pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features)
         groups.push(Group { targets, way, wants_cookie: uses_cookie });
     }
     let feature = match program.kind {
-        // A run without an event has no cookie.
-        ProbeKind::RawTestRun => None,
+        // A run without an event has no cookie, and these are loaded for one target.
+        ProbeKind::RawTestRun | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter => None,
         ProbeKind::Tracepoint | ProbeKind::PerfEvent | ProbeKind::Kprobe => Some(Feature::AttachCookie),
         ProbeKind::RawTracepoint => Some(Feature::RawTracepointCookie),
     };
@@ -47,11 +47,16 @@ pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features)
     match single.as_slice() {
         [] => {}
         [_] => alone(single, false),
-        _ if !uses_cookie => alone(single, false),
+        _ if !uses_cookie && !is_typed(program.kind) => alone(single, false),
         _ if feature.is_some_and(|feature| features.has(feature)) => alone(single, true),
         _ => single.into_iter().for_each(|target| alone(vec![target], false)),
     }
     groups
+}
+
+/// Whether programs of this kind are loaded for one function, whose types the verifier knows.
+pub(crate) fn is_typed(kind: ProbeKind) -> bool {
+    matches!(kind, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
 }
 
 /// The targets that one link can hold, if that is worth its while, and the others.

@@ -28,6 +28,7 @@ use skep_kernel::perf;
 use skep_kernel::poll::Poll;
 use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
+use skep_kernel::walk::Walk;
 use skep_kernel::{proc, shell};
 use skep_lang::hir::{Attach, PrintTo};
 
@@ -78,6 +79,8 @@ pub enum Notice<'a> {
     RunningBegin,
     /// A probe is about to be attached.
     Attaching(&'a str),
+    /// A kprobe or kretprobe is served by a probe of another kind, as the kernel has none of its own.
+    Served(&'a str, &'static str),
     /// A probe cannot be attached and the script's `missing_probes` lets it go.
     Missing(&'a str, &'a skep_kernel::Error),
     /// Everything is attached.
@@ -221,7 +224,7 @@ impl Session {
             }
         };
         let process = self.options.pid.or_else(|| self.child.as_ref().map(Child::pid));
-        let surroundings = Surroundings { tracefs: &open_tracefs, process };
+        let surroundings = Surroundings { tracefs: &open_tracefs, features: &self.options.features, process };
         let attached = attach::attach(artifact, loaded, &surroundings, &mut tell)?;
         self.attached = Some(attached);
         tell(&Notice::Attached);
@@ -260,7 +263,8 @@ impl Session {
             .artifact
             .targets
             .iter()
-            .all(|target| matches!(target.attach, Attach::Begin | Attach::End));
+            .all(|target| matches!(target.attach, Attach::Begin | Attach::End | Attach::Iter(_)));
+        let mut walk = self.start_walk(&poll)?;
         let mut pace = Pace::new(Instant::now());
         let mut napping = false;
         loop {
@@ -276,7 +280,7 @@ impl Session {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(Ended::Duration);
             }
-            if only_special && self.child.is_none() {
+            if only_special && self.child.is_none() && walk.is_none() {
                 return Ok(Ended::Complete);
             }
             let nap = pace.saw(records, now);
@@ -316,7 +320,25 @@ impl Session {
                 return Ok(Ended::Process);
             }
             self.state.closed |= ready.output;
+            if ready.walk
+                && let Some(walk) = walk.take()
+            {
+                poll.remove(&walk).map_err(Error::kernel("cannot wait for events"))?;
+                walk.finish().map_err(Error::kernel("cannot walk over the kernel's objects"))?;
+            }
         }
+    }
+
+    /// Begins to read the walks that are attached.
+    fn start_walk(&mut self, poll: &Poll) -> Result<Option<Walk>> {
+        let walks = self.attached.as_mut().map(|attached| std::mem::take(&mut attached.walks));
+        let Some(walks) = walks.filter(|walks| !walks.is_empty()) else { return Ok(None) };
+        let start = || {
+            let walk = Walk::start(walks)?;
+            poll.add_hang_up(&walk, Ready::WALK)?;
+            Ok(walk)
+        };
+        start().map(Some).map_err(Error::kernel("cannot walk over the kernel's objects"))
     }
 
     /// Everything that may end a wait.
@@ -408,6 +430,8 @@ struct Ready {
     process: bool,
     /// Nobody reads the results any more.
     output: bool,
+    /// All walks are over.
+    walk: bool,
 }
 
 impl Ready {
@@ -415,12 +439,14 @@ impl Ready {
     const SIGNAL: u64 = 1;
     const PROCESS: u64 = 2;
     const OUTPUT: u64 = 3;
+    const WALK: u64 = 4;
 
     fn with(self, token: u64) -> Ready {
         Ready {
             signal: self.signal || token == Self::SIGNAL,
             process: self.process || token == Self::PROCESS,
             output: self.output || token == Self::OUTPUT,
+            walk: self.walk || token == Self::WALK,
         }
     }
 }

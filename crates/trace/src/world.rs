@@ -1,6 +1,7 @@
 //! The running kernel, as the compiler sees it.
 
 mod functions;
+mod programs;
 
 use std::cell::OnceCell;
 use std::cell::RefCell;
@@ -188,6 +189,18 @@ impl World for KernelWorld {
         Ok(name == KERNEL || modules::loaded().map_err(told)?.iter().any(|loaded| loaded == name))
     }
 
+    fn has_kprobes(&self) -> bool {
+        self.features.has(Feature::Kprobe)
+    }
+
+    fn has_fentry(&self) -> bool {
+        self.features.has(Feature::Fentry)
+    }
+
+    fn programs(&self) -> Result<Vec<(u32, String)>, WorldError> {
+        programs::named().map_err(told)
+    }
+
     fn raw_tracepoint(&self, event: &str) -> Result<Option<String>, WorldError> {
         let typedef = format!("{RAW_TRACEPOINT}{event}");
         if self.kernel_btf()?.find(Kind::Typedef, &typedef).is_some() {
@@ -296,7 +309,7 @@ impl World for KernelWorld {
 const RAW_TRACEPOINT: &str = "btf_trace_";
 
 /// The kernel's types, read once in the life of the process: they take milliseconds and do not change.
-fn vmlinux() -> Result<Arc<Btf>, WorldError> {
+pub(crate) fn vmlinux() -> Result<Arc<Btf>, WorldError> {
     static TYPES: OnceLock<Result<Arc<Btf>, WorldError>> = OnceLock::new();
     let read = || {
         // Kept to the end, as what is read from it is.

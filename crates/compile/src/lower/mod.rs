@@ -54,6 +54,9 @@ fn func_name(probe: &hir::Probe, index: usize) -> String {
         ProbeKind::PerfEvent => "timer",
         ProbeKind::RawTracepoint => "rawtracepoint",
         ProbeKind::Kprobe => "kprobe",
+        ProbeKind::Fentry => "fentry",
+        ProbeKind::Fexit => "fexit",
+        ProbeKind::Iter => "iter",
     };
     format!("{kind}_{index}")
 }

@@ -1,6 +1,7 @@
 //! Clauses to units: what the attach points match, grouped so that one program serves all matches
 //! in which the clause sees the same.
 
+pub(super) mod kernel;
 mod user;
 
 use indexmap::IndexMap;
@@ -44,6 +45,10 @@ pub struct Shape {
     fields: Vec<(String, Option<Access>)>,
     /// For `str(args)`; `None` when that is not used or was complained about.
     pub text: Option<TextPointer>,
+    /// Where the result of the function is; `None` when that is not used or was complained about.
+    pub retval: Option<Access>,
+    /// What is walked over.
+    pub over: String,
     /// What each comparison of a name of the probe with a text comes to.
     names: Vec<(Name, String, bool)>,
     /// The arguments named by number, of static probes only; `None` where there is none that can be read.
@@ -240,6 +245,14 @@ impl Shaper<'_, '_> {
             if self.uses.types {
                 self.add_types(&candidate, &mut shape);
             }
+            if let Attach::Iter(iter) = &candidate.target.attach {
+                shape.over = iter.over.clone();
+            }
+            match self.fill_function(&candidate, &mut shape) {
+                Filled::Yes => {}
+                Filled::LeftOut => continue,
+                Filled::Failed => failed = true,
+            }
             if let Some(args) = self.uses.args
                 && !candidate.provider.has_args
             {
@@ -276,7 +289,10 @@ impl Shaper<'_, '_> {
 
     fn fill(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
         let Attach::Tracepoint { category, event } = &candidate.target.attach else {
-            return self.fill_params(candidate, shape);
+            return match &candidate.target.attach {
+                Attach::Uprobe(_) | Attach::Usdt(_) => self.fill_params(candidate, shape),
+                _ => self.fill_arguments(candidate, shape),
+            };
         };
         let format = match self.context.world.tracepoint_format(category, event) {
             Ok(format) => format,
@@ -330,7 +346,10 @@ impl Shaper<'_, '_> {
 
     /// Says once per field which matches were left out for it; when that leaves none, it is an error.
     fn report_left_out(&mut self, none_left: bool, failed: bool) {
-        for (field, span) in &self.uses.fields {
+        let whole = self.uses.args.or(self.uses.retval).map(|span| ("args".to_owned(), span));
+        let retval = self.uses.retval.map(|span| ("retval".to_owned(), span));
+        let numbered = self.uses.last_numbered().map(|(number, span)| (format!("arg{number}"), span));
+        for (field, span) in self.uses.fields.iter().chain(&whole).chain(&retval).chain(&numbered) {
             let Some(left_out) = self.left_out.get(field) else { continue };
             if none_left {
                 if let (Some(first), false) = (left_out.first(), failed) {

@@ -20,12 +20,21 @@ pub struct Uses {
     pub text_pointer: Option<Span>,
     /// The first `args` of any kind, for complaints about probes without a record.
     pub args: Option<Span>,
+    /// The first `retval`.
+    pub retval: Option<Span>,
     /// The texts that the names of the probe are compared with.
     pub names: Vec<(Name, String)>,
     /// The arguments that are named by their number, each with the place of its first use.
     pub numbered: Vec<(u32, Span)>,
     /// Whether types of C may be named.
     pub types: bool,
+}
+
+impl Uses {
+    /// The last of the arguments that are named by their number.
+    pub fn last_numbered(&self) -> Option<(u32, Span)> {
+        self.numbered.iter().copied().max_by_key(|(number, _)| *number)
+    }
 }
 
 /// A name that each probe has, known before it runs.
@@ -137,6 +146,9 @@ impl Visitor for Collector<'_> {
                 };
                 let names = compared(Name::of(lhs), rhs).or_else(|| compared(Name::of(rhs), lhs));
                 self.uses.names.extend(names);
+            }
+            _ if is_name(expr, "retval") => {
+                self.uses.retval.get_or_insert(expr.span);
             }
             _ if is_name(expr, "args") => {
                 self.uses.args.get_or_insert(expr.span);

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use skep_kernel::bpf::{self, KprobeMulti};
+use skep_kernel::features::{Feature, Features};
 use skep_kernel::perf::{self, KprobeAt};
 use skep_lang::hir::{Attach, KernelPlace, Kprobe, Target, TargetId};
 
@@ -11,7 +12,15 @@ use crate::error::Result;
 use crate::load::LoadedProgram;
 
 /// The perf event of one place.
-pub(super) fn open(kprobe: &Kprobe) -> skep_kernel::Result<OwnedFd> {
+pub(super) fn open(kprobe: &Kprobe, features: &Features) -> skep_kernel::Result<OwnedFd> {
+    if !features.has(Feature::Kprobe) {
+        let problem = "this kernel is built without kprobes (CONFIG_KPROBES)";
+        return Err(skep_kernel::Error::Invalid(if features.has(Feature::Fentry) {
+            problem.to_owned()
+        } else {
+            format!("{problem}, and does not let fentry programs take their place")
+        }));
+    }
     match &kprobe.place {
         KernelPlace::Address(address) => perf::open_kprobe(KprobeAt::Address(*address), kprobe.on_return),
         KernelPlace::Function { module, name, offset } => {

@@ -3,6 +3,7 @@
 //! Whatever is attached is held by descriptors and nothing else: when the process dies, however it dies, the
 //! kernel takes everything away.
 
+mod advice;
 mod events;
 mod kprobe;
 mod uprobe;
@@ -12,6 +13,8 @@ use std::rc::Rc;
 
 use skep_compile::artifact::Artifact;
 use skep_kernel::bpf::{self, TestRun, test_run};
+use skep_kernel::bpffs;
+use skep_kernel::features::Features;
 use skep_kernel::perf::{self, Attachment};
 use skep_kernel::tracefs::TraceFs;
 use skep_lang::hir::{Attach, MissingProbes, Target, TargetId};
@@ -25,6 +28,8 @@ use crate::session::Notice;
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
     links: Vec<Link>,
+    /// Walks that have to be read for their programs to run.
+    pub walks: Vec<OwnedFd>,
 }
 
 /// What keeps a program attached.
@@ -40,6 +45,8 @@ enum Link {
 pub(crate) struct Surroundings<'a> {
     /// Opens tracefs, or gives the one that is open.
     pub tracefs: &'a dyn Fn() -> skep_kernel::Result<Rc<TraceFs>>,
+    /// What the kernel can do, or is taken to be able to.
+    pub features: &'a Features,
     /// The process that the script is about, if it is about one: that of `-p` or `-c`.
     pub process: Option<i32>,
 }
@@ -53,19 +60,30 @@ pub(crate) fn attach(
     tell: &mut dyn FnMut(&Notice<'_>),
 ) -> Result<Attached> {
     let mut attached = Attached::default();
-    let mut failures = Failures::new(artifact);
+    let mut failures =
+        Failures { surroundings, policy: artifact.config.missing_probes, first_of_wildcard: None };
+    for (id, source) in &loaded.refused {
+        if let Some(target) = artifact.targets.get(id.0 as usize) {
+            tell(&Notice::Attaching(&target.name));
+            failures.add(target, source.clone(), tell)?;
+        }
+    }
     for program in in_order(artifact, loaded) {
         let targets: Vec<(TargetId, &Target)> =
             targets_of(artifact, program).filter(|(_, target)| !is_run(&target.attach)).collect();
         for (_, target) in &targets {
             tell(&Notice::Attaching(&target.name));
+            if let Attach::Fentry(fentry) = &target.attach
+                && target.name.starts_with('k')
+            {
+                tell(&Notice::Served(&target.name, if fentry.on_return { "fexit" } else { "fentry" }));
+            }
         }
         match program.way {
             Way::Single => {
                 for (id, target) in targets {
-                    match one(program, id, target, surroundings) {
-                        Ok(links) => attached.links.extend(links),
-                        Err(source) => failures.add(target, source, tell)?,
+                    if let Err(source) = attached.one(program, id, target, surroundings) {
+                        failures.add(target, source, tell)?;
                     }
                 }
             }
@@ -128,51 +146,71 @@ fn targets_of<'a>(
         .filter_map(|&id| Some((id.identity(&artifact.targets), artifact.targets.get(id.0 as usize)?)))
 }
 
-/// Attaches a program to one target.
-fn one(
-    program: &LoadedProgram,
-    id: TargetId,
-    target: &Target,
-    surroundings: &Surroundings<'_>,
-) -> Result<Vec<Link>, skep_kernel::Error> {
-    let fd = program.fd.as_fd();
-    let cookie = program.wants_cookie.then_some(u64::from(id.0));
-    let events = match &target.attach {
-        Attach::Tracepoint { category, event } => {
-            let tracefs = (surroundings.tracefs)()?;
-            vec![events::tracepoint(&tracefs, category, event)?]
+impl Attached {
+    /// Attaches a program to one target.
+    fn one(
+        &mut self,
+        program: &LoadedProgram,
+        id: TargetId,
+        target: &Target,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(), skep_kernel::Error> {
+        let fd = program.fd.as_fd();
+        let cookie = program.wants_cookie.then_some(u64::from(id.0));
+        let events = match &target.attach {
+            Attach::Tracepoint { category, event } => {
+                let tracefs = (surroundings.tracefs)()?;
+                vec![events::tracepoint(&tracefs, category, event)?]
+            }
+            Attach::RawTracepoint { event, .. } => {
+                self.links.push(Link::Bpf(bpf::raw_tracepoint_open(Some(event), fd, cookie.unwrap_or(0))?));
+                return Ok(());
+            }
+            // What for was said when it was loaded.
+            Attach::Fentry(_) => {
+                self.links.push(Link::Bpf(bpf::raw_tracepoint_open(None, fd, 0)?));
+                return Ok(());
+            }
+            Attach::Iter(iter) => {
+                let link = bpf::link_create_iter(fd)?;
+                match &iter.pin {
+                    Some(pin) => {
+                        bpffs::pin(&link, pin)?;
+                    }
+                    None => self.walks.push(bpf::iter_create(link.as_fd())?),
+                }
+                self.links.push(Link::Bpf(link));
+                return Ok(());
+            }
+            Attach::Kprobe(kprobe) => vec![kprobe::open(kprobe, surroundings.features)?],
+            Attach::Uprobe(_) | Attach::Usdt(_) => {
+                let at = uprobe::place(&target.attach);
+                at.map(|at| perf::open_uprobe(&at, surroundings.process)).transpose()?.into_iter().collect()
+            }
+            Attach::Interval(rate) => vec![events::interval(*rate)?],
+            Attach::Profile(rate) => events::profile(*rate)?,
+            Attach::Counter(counter) => events::counter(*counter)?,
+            Attach::Watchpoint(watch) => events::watchpoint(*watch, surroundings.process)?,
+            Attach::Begin | Attach::End | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => {
+                Vec::new()
+            }
+        };
+        for event in events {
+            self.links.push(Link::Perf(perf::attach(event, fd, cookie)?));
         }
-        Attach::RawTracepoint { event } => {
-            return Ok(vec![Link::Bpf(bpf::raw_tracepoint_open(Some(event), fd, cookie.unwrap_or(0))?)]);
-        }
-        Attach::Kprobe(kprobe) => vec![kprobe::open(kprobe)?],
-        Attach::Uprobe(_) | Attach::Usdt(_) => {
-            let at = uprobe::place(&target.attach);
-            at.map(|at| perf::open_uprobe(&at, surroundings.process)).transpose()?.into_iter().collect()
-        }
-        Attach::Interval(rate) => vec![events::interval(*rate)?],
-        Attach::Profile(rate) => events::profile(*rate)?,
-        Attach::Counter(counter) => events::counter(*counter)?,
-        Attach::Watchpoint(watch) => events::watchpoint(*watch, surroundings.process)?,
-        Attach::Begin | Attach::End | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => {
-            Vec::new()
-        }
-    };
-    events.into_iter().map(|event| Ok(Link::Perf(perf::attach(event, fd, cookie)?))).collect()
+        Ok(())
+    }
 }
 
 /// What is done about targets that cannot be attached.
-struct Failures {
+struct Failures<'a> {
+    surroundings: &'a Surroundings<'a>,
     policy: MissingProbes,
     /// The first that a wildcard had found: fatal if nothing else is attached.
     first_of_wildcard: Option<Error>,
 }
 
-impl Failures {
-    fn new(artifact: &Artifact) -> Failures {
-        Failures { policy: artifact.config.missing_probes, first_of_wildcard: None }
-    }
-
+impl Failures<'_> {
     fn add(
         &mut self,
         target: &Target,
@@ -182,14 +220,21 @@ impl Failures {
         match self.policy {
             MissingProbes::Error if target.wildcard => {
                 tell(&Notice::Missing(&target.name, &source));
-                let error = Error::Attach { probe: target.name.clone(), source };
-                self.first_of_wildcard.get_or_insert(error);
+                if self.first_of_wildcard.is_none() {
+                    self.first_of_wildcard = Some(self.error(target, source));
+                }
             }
-            MissingProbes::Error => return Err(Error::Attach { probe: target.name.clone(), source }),
+            MissingProbes::Error => return Err(self.error(target, source)),
             MissingProbes::Warn => tell(&Notice::Missing(&target.name, &source)),
             MissingProbes::Ignore => {}
         }
         Ok(())
+    }
+
+    fn error(&self, target: &Target, source: skep_kernel::Error) -> Error {
+        let tracefs = (self.surroundings.tracefs)().ok();
+        let advice = tracefs.and_then(|tracefs| advice::instead_of(target, &tracefs));
+        Error::Attach { probe: target.name.clone(), source, advice }
     }
 
     fn judge(self, nothing_attached: bool) -> Result<()> {

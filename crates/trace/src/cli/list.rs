@@ -40,6 +40,8 @@ pub(super) fn script(script: &mut Script, request: &Request) -> Result<ExitCode,
             // The original lists neither.
             Attach::Watchpoint(_) | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => continue,
             Attach::Tracepoint { .. } | Attach::RawTracepoint { .. } | Attach::Usdt(_) => target.name.clone(),
+            Attach::Fentry(_) => target.name.clone(),
+            Attach::Iter(iter) => format!("iter:{}", iter.over),
             // A place in a function is listed as the function.
             Attach::Kprobe(_) | Attach::Uprobe(_) => {
                 target.name.split('+').next().unwrap_or_default().to_owned()

@@ -140,6 +140,9 @@ fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
             message(&format!("WARNING: Unable to attach probe: {probe}. Skipping. {error}\n"));
         }
         Notice::RunningBegin if verbose => message("Attaching 'begin' probe\n"),
+        Notice::Served(probe, by) if verbose => {
+            message(&format!("{probe} is served by {by}: this kernel has no kprobes\n"));
+        }
         Notice::Attaching(probe) if verbose => message(&format!("Trying to attach probe: {probe}\n")),
         Notice::CommandEnded(Exit::Status(status)) if verbose => {
             message(&format!("Child exited with code: {status}\n"));

@@ -21,7 +21,7 @@ mod time;
 pub use aggregate::with_time;
 pub use context::pid;
 pub use meta::config_field;
-pub use registers::{argument, numbered};
+pub use registers::{argument, numbered, walk_field};
 
 use skep_ui::Span;
 

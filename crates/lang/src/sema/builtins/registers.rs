@@ -3,11 +3,12 @@
 use skep_ui::{Diagnostic, Span, suggest};
 
 use super::{Action, Arity, Builtin, Call};
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Expr, ExprKind, ProbeKind};
 use crate::sema::check::{Checker, node, word};
 use crate::sema::providers::{Arguments, ReturnValue};
 use crate::sema::registers;
 use crate::sema::uses;
+use crate::syntax::ast;
 use crate::ty::Ty;
 
 pub(super) const TABLE: &[Builtin] = &[
@@ -24,6 +25,11 @@ pub(super) const TABLE: &[Builtin] = &[
         args: Arity::NONE,
         action: Action::Value(|checker, call| match checker.unit_in_hand().provider.offers.return_value {
             ReturnValue::Register => word(registers::RETURN_VALUE, call.span),
+            ReturnValue::Typed | ReturnValue::LastWord => match checker.unit_in_hand().shape.retval {
+                Some(access) => node(ExprKind::Context { offset: access.offset }, access.ty, call.span),
+                // Expansion has complained.
+                None => checker.broken(call.span),
+            },
             ReturnValue::Nowhere => checker.error(
                 call.span,
                 "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fentry' probes",
@@ -84,6 +90,23 @@ pub fn argument(checker: &mut Checker<'_>, n: u32, span: Span) -> Expr {
         Some(offset) => word(offset, span),
         None => checker.error(span, format!("{} doesn't support arg{n}", registers::ARCHITECTURE)),
     }
+}
+
+/// `ctx.task`: the object that a walk has come to, or what else it hands to its programs.
+pub fn walk_field(checker: &mut Checker<'_>, base: &ast::Expr, field: &str, span: Span) -> Option<Expr> {
+    let unit = checker.unit_in_hand();
+    if !uses::is_name(base, "ctx") || unit.provider.kind != ProbeKind::Iter {
+        return None;
+    }
+    let context = format!("{}{}", crate::sema::providers::WALK_CONTEXT, unit.shape.over);
+    let Some(context) = checker.named_ctype(Some(ast::TypeTag::Struct), &context) else {
+        return Some(checker.error(span, format!("The kernel's types do not describe struct {context}")));
+    };
+    let found = checker.struct_field(context, field, span);
+    Some(match found {
+        Some((ty, offset, None)) => node(ExprKind::Context { offset }, ty, span),
+        _ => checker.broken(span),
+    })
 }
 
 fn reg(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {

@@ -25,6 +25,9 @@ impl Checker<'_> {
         if let Some(setting) = builtins::config_field(self, base, &field.name) {
             return setting;
         }
+        if let Some(object) = builtins::walk_field(self, base, &field.name, span) {
+            return object;
+        }
         let base = self.value(base);
         self.field_of(base, &field.name, span)
     }
@@ -72,7 +75,12 @@ impl Checker<'_> {
     }
 
     /// Type, offset and bits of a field of a struct; `None` after a complaint.
-    fn struct_field(&mut self, of: Ty, name: &str, span: Span) -> Option<(Ty, u32, Option<Bits>)> {
+    pub(in crate::sema) fn struct_field(
+        &mut self,
+        of: Ty,
+        name: &str,
+        span: Span,
+    ) -> Option<(Ty, u32, Option<Bits>)> {
         if name.is_empty() {
             return None;
         }

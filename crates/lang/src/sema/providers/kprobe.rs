@@ -4,8 +4,8 @@
 use skep_ui::{Diagnostic, suggest};
 
 use super::rate::integer;
-use super::{Arguments, Match, Offers, Parts, Place, Provider, ReturnValue, or_all};
-use crate::hir::{Attach, KernelPlace, Kprobe, ProbeKind};
+use super::{Arguments, Match, Offers, Parts, Place, Provider, ReturnValue, described, fentry, or_all};
+use crate::hir::{Attach, Fentry, FentryPlace, KernelPlace, Kprobe, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
 use crate::world::{World, WorldError};
@@ -15,12 +15,13 @@ pub(super) static KPROBE: Provider = Provider {
     aliases: &["k"],
     class: "kprobe",
     kind: ProbeKind::Kprobe,
-    has_args: false,
+    // By their types: the original has none here.
+    has_args: true,
     offers: Offers { arguments: Arguments::Registers, function: true, ..Offers::REGISTERS },
     parts: Parts(1, 2, "1 or 2"),
     filtered: true,
     expand,
-    list: |world, _, parts| list("kprobe", world, parts),
+    list: |world, detailed, parts| list("kprobe", world, detailed, parts),
     in_overviews: true,
     nearest: |world, parts| nearest("kprobe", world, parts),
 };
@@ -29,12 +30,71 @@ pub(super) static KRETPROBE: Provider = Provider {
     name: "kretprobe",
     aliases: &["kr"],
     class: "kretprobe",
+    has_args: false,
     offers: Offers { return_value: ReturnValue::Register, function: true, ..Offers::REGISTERS },
-    list: |world, _, parts| list("kretprobe", world, parts),
+    list: |world, detailed, parts| list("kretprobe", world, detailed, parts),
     in_overviews: false,
     nearest: |world, parts| nearest("kretprobe", world, parts),
     ..KPROBE
 };
+
+/// What serves kprobes at the start of functions on a kernel that has none.
+static KPROBE_BY_FENTRY: Provider = Provider {
+    kind: ProbeKind::Fentry,
+    offers: Offers { arguments: Arguments::Words, function: true, ..Offers::NOTHING },
+    expand: by_type,
+    ..KPROBE
+};
+
+/// What serves kretprobes on a kernel that has none.
+static KRETPROBE_BY_FEXIT: Provider = Provider {
+    kind: ProbeKind::Fexit,
+    offers: Offers { return_value: ReturnValue::LastWord, function: true, ..Offers::NOTHING },
+    expand: by_type,
+    ..KRETPROBE
+};
+
+/// What takes a provider's place on this kernel, if something has to.
+pub(super) fn stand_in(provider: &Provider, world: &dyn World) -> Option<&'static Provider> {
+    if provider.kind != ProbeKind::Kprobe || world.has_kprobes() || !world.has_fentry() {
+        return None;
+    }
+    [&KPROBE_BY_FENTRY, &KRETPROBE_BY_FEXIT].into_iter().find(|other| other.name == provider.name)
+}
+
+/// The same places by their types: only functions that have one, and only where they begin.
+fn by_type(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
+    let mut served = Vec::new();
+    for mut found in expand(place)? {
+        let Attach::Kprobe(Kprobe { place: KernelPlace::Function { module, name, offset: 0 }, on_return }) =
+            &found.attach
+        else {
+            let problem =
+                format!("{} needs kprobes, and this kernel is built without (CONFIG_KPROBES)", found.name);
+            return Err(Diagnostic::error(place.span, problem)
+                .help("Probes at the start of a function are served by fentry here."));
+        };
+        let by_type = fentry::matching(place.world, module.as_deref().unwrap_or("*"), name);
+        let typed = by_type.ok().and_then(|all| all.into_iter().next());
+        match typed {
+            Some((module, name)) => {
+                let place = FentryPlace::Kernel { module, name };
+                found.attach = Attach::Fentry(Fentry { place, on_return: *on_return });
+                served.push(found);
+            }
+            None if found.wildcard => {}
+            None => {
+                let problem = format!(
+                    "{} cannot be served: this kernel has no kprobes (CONFIG_KPROBES), and its types do not describe \
+                     {name}, as fentry would need",
+                    found.name
+                );
+                return Err(Diagnostic::error(place.span, problem));
+            }
+        }
+    }
+    Ok(served)
+}
 
 fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
     let provider = place.provider.name;
@@ -132,7 +192,12 @@ fn nearest(provider: &str, world: &dyn World, parts: &[String]) -> Option<String
     suggest(wanted, all.iter().map(|(_, name)| name)).map(|near| format!("{provider}:{near}"))
 }
 
-fn list(provider: &str, world: &dyn World, parts: &[&str]) -> Result<Vec<Listed>, WorldError> {
+fn list(
+    provider: &str,
+    world: &dyn World,
+    detailed: bool,
+    parts: &[&str],
+) -> Result<Vec<Listed>, WorldError> {
     let (module, function) = match parts {
         [function] => (None, *function),
         [module, function] => (Some(*module), *function),
@@ -146,10 +211,19 @@ fn list(provider: &str, world: &dyn World, parts: &[&str]) -> Result<Vec<Listed>
         .iter()
         .filter(fits)
         .map(|(m, f)| {
-            Listed::name(match module {
+            let mut entry = Listed::name(match module {
                 Some(_) => format!("{provider}:{m}:{f}"),
                 None => format!("{provider}:{f}"),
-            })
+            });
+            if let Some(described) = detailed.then(|| described::function(world, m, f)).flatten() {
+                let result = described.result.map(|result| format!("{result} retval"));
+                let numbered = |(n, ctype): (usize, String)| format!("{ctype} arg{n}");
+                entry.fields = match provider {
+                    "kretprobe" => result.into_iter().collect(),
+                    _ => described.types.into_iter().enumerate().map(numbered).collect(),
+                };
+            }
+            entry
         })
         .collect())
 }

@@ -2,6 +2,9 @@
 //! read and what they match.
 
 mod counter;
+mod described;
+mod fentry;
+mod iter;
 mod kprobe;
 mod offers;
 mod rate;
@@ -15,6 +18,7 @@ mod uprobe;
 mod usdt;
 mod watchpoint;
 
+pub use iter::CONTEXT as WALK_CONTEXT;
 pub use offers::{Arguments, Offers, ReturnValue};
 
 use std::cell::RefCell;
@@ -119,7 +123,10 @@ pub static PROVIDERS: &[&Provider] = &[
     &signal::SELF,
     &timer::INTERVAL,
     &timer::PROFILE,
+    &fentry::FENTRY,
+    &fentry::FEXIT,
     &counter::HARDWARE,
+    &iter::ITER,
     &counter::SOFTWARE,
     &kprobe::KPROBE,
     &kprobe::KRETPROBE,
@@ -130,9 +137,6 @@ pub static PROVIDERS: &[&Provider] = &[
     &usdt::USDT,
     &watchpoint::WATCHPOINT,
 ];
-
-/// Kinds of probes of the language that are still missing, with their aliases.
-const MISSING: &[&[&str]] = &[&["fentry", "f", "kfunc"], &["fexit", "fr", "kretfunc"], &["iter", "it"]];
 
 /// The provider of this name or alias.
 pub fn by_name(name: &str) -> Option<&'static Provider> {
@@ -173,6 +177,7 @@ pub fn expand(
     }
     let mut expanded = Expanded::default();
     for provider in providers {
+        let provider = kprobe::stand_in(provider, world).unwrap_or(provider);
         if !fits(provider, &parts) {
             return Err(Diagnostic::error(
                 span,
@@ -244,13 +249,6 @@ fn push_part(texts: &mut Vec<String>, part: &ApPart, options: &Options) {
 fn unknown(name: &str, span: Span) -> Diagnostic {
     if pattern::has_wildcard(name) {
         return Diagnostic::error(span, format!("No probe type matched for {name}"));
-    }
-    let missing = MISSING
-        .iter()
-        .find(|names| names.contains(&name))
-        .or_else(|| MISSING.iter().find(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name))));
-    if let Some([known, ..]) = missing {
-        return Diagnostic::error(span, format!("`{known}` probes are not supported yet"));
     }
     let diagnostic = Diagnostic::error(span, format!("Invalid probe type: {name}"));
     match suggest(name, PROVIDERS.iter().map(|provider| provider.name)) {

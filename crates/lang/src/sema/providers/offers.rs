@@ -35,6 +35,10 @@ pub enum ReturnValue {
     Nowhere,
     /// In the register that the calling convention passes it in.
     Register,
+    /// Behind the arguments, of the type that the function has.
+    Typed,
+    /// Behind the arguments, as 64 bits.
+    LastWord,
 }
 
 impl Offers {

@@ -2,7 +2,7 @@
 
 use skep_ui::{Diagnostic, suggest};
 
-use super::{Arguments, Match, Offers, Parts, Place, Provider, or_all};
+use super::{Arguments, Match, Offers, Parts, Place, Provider, described, or_all};
 use crate::hir::{Attach, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
@@ -13,7 +13,7 @@ pub(super) static RAW_TRACEPOINT: Provider = Provider {
     aliases: &["rt"],
     class: "rawtracepoint",
     kind: ProbeKind::RawTracepoint,
-    has_args: false,
+    has_args: true,
     offers: Offers { arguments: Arguments::Words, ..Offers::NOTHING },
     parts: Parts(1, 2, "2 or 1"),
     filtered: true,
@@ -56,7 +56,7 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
 fn found(module: &str, event: &str, wildcard: bool) -> Match {
     Match {
         name: format!("rawtracepoint:{module}:{event}"),
-        attach: Attach::RawTracepoint { event: event.into() },
+        attach: Attach::RawTracepoint { module: module.into(), event: event.into() },
         wildcard,
         unverified: None,
     }
@@ -69,7 +69,7 @@ fn nearest(world: &dyn World, parts: &[String]) -> Option<String> {
     suggest(event, all.iter().map(|(_, event)| event.as_str())).map(|near| format!("rawtracepoint:{near}"))
 }
 
-fn list(world: &dyn World, _detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, WorldError> {
+fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, WorldError> {
     let (module, event) = match parts {
         [] => return Ok(Vec::new()),
         [event] => ("*", *event),
@@ -80,5 +80,12 @@ fn list(world: &dyn World, _detailed: bool, parts: &[&str]) -> Result<Vec<Listed
     let fits = |(m, e): &&(String, String)| {
         pattern::matches(or_all(module), m) && pattern::matches(or_all(event), e)
     };
-    Ok(all.iter().filter(fits).map(|(m, e)| Listed::name(format!("rawtracepoint:{m}:{e}"))).collect())
+    let listed = |(m, e): &(String, String)| {
+        let mut entry = Listed::name(format!("rawtracepoint:{m}:{e}"));
+        if detailed {
+            entry.fields = described::raw_tracepoint(world, m, e).map_or_else(Vec::new, |found| found.params);
+        }
+        entry
+    };
+    Ok(all.iter().filter(fits).map(listed).collect())
 }

@@ -95,6 +95,25 @@ pub fn kernel() -> Btf {
         ],
     );
     b.func("vfs_read", proto, Linkage::Static);
+    b.func("vfs_readv", proto, Linkage::Static);
+    let proto = b.func_proto(TypeId::VOID, &[Param { name: "mode", ty: bool }]);
+    b.func("do_nanosleep", proto, Linkage::Static);
+
+    // What a raw tracepoint's programs are handed, and a walk over tasks.
+    let params = [
+        Param { name: "__data", ty: void_ptr },
+        Param { name: "preempt", ty: bool },
+        Param { name: "prev", ty: task_ptr },
+        Param { name: "prev_state", ty: uint },
+    ];
+    let proto = b.func_proto(int, &params);
+    b.func("__traceiter_sched_switch", proto, Linkage::Static);
+    let meta = b.struct_("bpf_iter_meta", 16, &[at("session_id", ulong, 0), at("seq_num", ulong, 8)]);
+    let meta_ptr = b.ptr(meta);
+    b.struct_("bpf_iter__task", 16, &[at("meta", meta_ptr, 0), at("task", task_ptr, 8)]);
+    let proto =
+        b.func_proto(int, &[Param { name: "meta", ty: meta_ptr }, Param { name: "task", ty: task_ptr }]);
+    b.func("bpf_iter_task", proto, Linkage::Global);
     // What the builder wrote the reader reads.
     Btf::parse(b.finish()).unwrap_or_else(|error| unreachable!("the fixture's BTF: {error}"))
 }

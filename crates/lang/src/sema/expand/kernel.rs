@@ -1,0 +1,232 @@
+//! What functions of the kernel and raw tracepoints are handed, and what functions return: by their types.
+
+use skep_btf::{Btf, Kind, Type, TypeId};
+use skep_ui::{Diagnostic, Span, suggest};
+
+use super::{Candidate, Filled, LeftOut, Shape, Shaper};
+use crate::hir::{Attach, Fentry, FentryPlace, KernelPlace, Kprobe, ProbeKind};
+use crate::sema::ctypes;
+use crate::sema::providers::{Arguments, ReturnValue};
+use crate::sema::record::{Access, AccessKind, TextPointer};
+use crate::sema::registers;
+use crate::ty::{Signature, SourceId, Space, Ty, TyKind};
+use crate::world::{KERNEL, WorldError};
+
+/// A function's arguments and result as the context holds them.
+struct Context {
+    /// Names and places; `None` where an argument is not in the context.
+    args: Vec<(Box<str>, Option<Access>)>,
+    /// Where a result is that comes behind the arguments.
+    result: Access,
+}
+
+impl Shaper<'_, '_> {
+    /// The named arguments of what the candidate attaches to.
+    pub(super) fn fill_arguments(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
+        let context = match self.context_of(candidate, shape) {
+            Ok(context) => context,
+            Err(problem) => return self.untyped("args", problem, candidate, shape),
+        };
+        let mut filled = Filled::Yes;
+        for (name, span) in &self.uses.fields {
+            let found = context.args.iter().find(|(known, _)| **known == **name);
+            let access = match found {
+                Some((_, Some(access))) => *access,
+                _ => {
+                    let complaint = no_parameter(*span, name, found.is_some(), &context);
+                    if candidate.target.wildcard {
+                        let left = LeftOut { name: candidate.target.name.clone(), complaint };
+                        self.left_out.entry(name.clone()).or_default().push(left);
+                        return Filled::LeftOut;
+                    }
+                    self.diagnostics.push(complaint);
+                    shape.fields.push((name.clone(), None));
+                    filled = Filled::Failed;
+                    continue;
+                }
+            };
+            shape.fields.push((name.clone(), Some(access)));
+        }
+        if self.uses.text_pointer.is_some() {
+            shape.text = Some(self.only_text(&context));
+            if let (Some(span), Some(TextPointer::Several(names))) = (self.uses.text_pointer, &shape.text) {
+                let problem = format!("str(args) is ambiguous: {} has several texts", candidate.target.name);
+                self.diagnostics
+                    .push(Diagnostic::error(span, problem).help(format!("Choose one: {}", names.join(", "))));
+                filled = Filled::Failed;
+            }
+        }
+        filled
+    }
+
+    /// What a program at a function's entry or exit needs to know of it beside named arguments: where the result is, and
+    /// that there are as many arguments as are asked for by number.
+    pub(super) fn fill_function(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
+        if !matches!(candidate.target.attach, Attach::Fentry(_)) || candidate.unverified {
+            return Filled::Yes;
+        }
+        let offers = candidate.provider.offers;
+        let retval = self.uses.retval.filter(|_| offers.return_value != ReturnValue::Nowhere);
+        let numbered = self.uses.last_numbered().filter(|_| offers.arguments == Arguments::Words);
+        if retval.is_none() && numbered.is_none() {
+            return Filled::Yes;
+        }
+        let context = match self.context_of(candidate, shape) {
+            Ok(context) => context,
+            Err(problem) => return self.untyped("retval", problem, candidate, shape),
+        };
+        if let Some((number, span)) = numbered
+            && number as usize >= context.args.len()
+        {
+            let complaint = Diagnostic::error(
+                span,
+                format!(
+                    "{} has {} arguments; there is no arg{number}",
+                    candidate.target.name,
+                    context.args.len()
+                ),
+            );
+            if candidate.target.wildcard {
+                let left = LeftOut { name: candidate.target.name.clone(), complaint };
+                self.left_out.entry(format!("arg{number}")).or_default().push(left);
+                return Filled::LeftOut;
+            }
+            self.diagnostics.push(complaint);
+            return Filled::Failed;
+        }
+        if let Some(span) = retval {
+            if context.result.ty == Ty::VOID {
+                let name = &candidate.target.name;
+                self.diagnostics.error(span, format!("{name} returns nothing"));
+                return Filled::Failed;
+            }
+            // What stands in for a kretprobe gives what that would give: all 64 bits.
+            let as_word = offers.return_value == ReturnValue::LastWord;
+            shape.retval =
+                Some(if as_word { Access { ty: Ty::U64, ..context.result } } else { context.result });
+        }
+        Filled::Yes
+    }
+
+    /// A candidate whose types are not known.
+    fn untyped(&mut self, what: &str, problem: String, candidate: &Candidate, shape: &mut Shape) -> Filled {
+        let span = self.uses.args.or(self.uses.retval).unwrap_or(candidate.span);
+        let complaint = Diagnostic::error(span, "Cannot read function parameters").help(problem);
+        if candidate.target.wildcard {
+            let left = LeftOut { name: candidate.target.name.clone(), complaint };
+            self.left_out.entry(what.to_owned()).or_default().push(left);
+            return Filled::LeftOut;
+        }
+        self.diagnostics.push(complaint);
+        shape.fields = self.uses.fields.iter().map(|(name, _)| (name.clone(), None)).collect();
+        Filled::Failed
+    }
+
+    fn context_of(&mut self, candidate: &Candidate, shape: &mut Shape) -> Result<Context, String> {
+        let (source, signature) = self.signature(candidate)?;
+        if self.types.source(source).is_some_and(|source| source.btf.base().is_some()) {
+            shape.sources = vec![source];
+        }
+        let in_registers = candidate.provider.kind == ProbeKind::Kprobe;
+        let mut slot = 0usize;
+        let mut args = Vec::with_capacity(signature.params.len());
+        for (name, ty) in signature.params {
+            let slots = (self.types.size(ty).div_ceil(8) as usize).max(1);
+            let offset = if !in_registers {
+                Some(slot as u32 * 8)
+            } else if slots == 1 {
+                registers::ARGUMENTS.get(slot).copied()
+            } else {
+                // A struct takes several registers, which do not lie side by side.
+                None
+            };
+            slot += slots;
+            args.push((name, offset.map(|offset| Access { kind: AccessKind::Direct, offset, ty })));
+        }
+        let result = Access { kind: AccessKind::Direct, offset: slot as u32 * 8, ty: signature.result };
+        Ok(Context { args, result })
+    }
+
+    fn signature(&mut self, candidate: &Candidate) -> Result<(SourceId, Signature), String> {
+        let (module, name) = match &candidate.target.attach {
+            Attach::RawTracepoint { module, event } => return self.raw_tracepoint(module, event),
+            Attach::Kprobe(Kprobe { place: KernelPlace::Function { module, name, offset: 0 }, .. }) => {
+                (module.as_deref(), name)
+            }
+            Attach::Fentry(Fentry { place: FentryPlace::Kernel { module, name }, .. }) => {
+                (Some(module.as_str()), name)
+            }
+            Attach::Fentry(Fentry { place: FentryPlace::Program { .. }, .. }) => {
+                return Err("The arguments of BPF programs are not known.".into());
+            }
+            _ => return Err("What is known at a function's start is not known inside it.".into()),
+        };
+        let told = |error: WorldError| error.to_string();
+        let source =
+            ctypes::module(self.types, self.context.world, module.unwrap_or(KERNEL)).map_err(told)?;
+        let id = self.types.source(source).and_then(|source| source.btf.find(Kind::Func, name));
+        id.and_then(|id| Some((source, self.types.signature(source, id, Space::Kernel)?)))
+            .ok_or_else(|| format!("The kernel's types do not describe {name}."))
+    }
+
+    /// The kernel describes what a tracepoint's programs are handed as a function, behind what is its own.
+    fn raw_tracepoint(&mut self, module: &str, event: &str) -> Result<(SourceId, Signature), String> {
+        let told = |error: WorldError| error.to_string();
+        let source = ctypes::module(self.types, self.context.world, module).map_err(told)?;
+        let proto = self.types.source(source).and_then(|source| raw_tracepoint(&source.btf, event));
+        let mut signature = proto
+            .and_then(|proto| self.types.signature(source, proto, Space::Kernel))
+            .ok_or_else(|| format!("The kernel's types do not describe the tracepoint {event}."))?;
+        if !signature.params.is_empty() {
+            signature.params.remove(0);
+        }
+        Ok((source, signature))
+    }
+
+    /// The only argument that points to a text.
+    fn only_text(&self, context: &Context) -> TextPointer {
+        let is_text = |ty: Ty| matches!(self.types.kind(ty), TyKind::Ptr { to, .. } if *to == Ty::I8);
+        let texts: Vec<_> = context
+            .args
+            .iter()
+            .filter_map(|(name, access)| {
+                access.filter(|access| is_text(access.ty)).map(|access| (name, access))
+            })
+            .collect();
+        match texts.as_slice() {
+            [] => TextPointer::None,
+            [(_, access)] => TextPointer::One(*access),
+            several => TextPointer::Several(several.iter().map(|(name, _)| name.to_string()).collect()),
+        }
+    }
+}
+
+/// The function, or else its prototype, that is called as a raw tracepoint's programs are: its first parameter is the
+/// tracepoint's own.
+pub(in crate::sema) fn raw_tracepoint(btf: &Btf, event: &str) -> Option<TypeId> {
+    // These have names for their parameters; which of them there are depends on the kernel.
+    const FUNCTIONS: [&str; 3] = ["__traceiter_", "__probestub_", "__bpf_trace_"];
+    let function = |prefix: &&str| btf.find(Kind::Func, &format!("{prefix}{event}"));
+    FUNCTIONS.iter().find_map(function).or_else(|| {
+        let typedef = btf.find(Kind::Typedef, &format!("btf_trace_{event}"))?;
+        let Type::Typedef { target, .. } = btf.get(typedef)? else { return None };
+        match btf.get(target)? {
+            Type::Ptr { target } => Some(target),
+            _ => None,
+        }
+    })
+}
+
+fn no_parameter(span: Span, name: &str, elsewhere: bool, context: &Context) -> Diagnostic {
+    if elsewhere {
+        let problem = format!("The parameter {name} is passed on the stack, which cannot be read here");
+        return Diagnostic::error(span, problem).help("A fentry probe can.");
+    }
+    let diagnostic = Diagnostic::error(span, format!("Can't find function parameter {name}"));
+    let names: Vec<&str> = context.args.iter().map(|(name, _)| &**name).collect();
+    match suggest(name, names.iter().copied()) {
+        _ if names.is_empty() => diagnostic.help("It has none."),
+        Some(near) => diagnostic.help(format!("Did you mean '{near}'? Parameters: {}", names.join(", "))),
+        None => diagnostic.help(format!("Parameters: {}", names.join(", "))),
+    }
+}
