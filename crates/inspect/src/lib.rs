@@ -4,16 +4,20 @@
 //! scripts and habits carry over. [`main`] takes a command line and two writers; [`words`] is what it can begin with.
 //!
 //! A command line goes through `cli`, which finds the command in its object's table in `commands`. The command
-//! collects what the kernel knows (`collect`) into a `model`, and `plain` or `json` write it.
+//! collects what the kernel knows (`collect`) into a `model`, and `plain` or `json` write it. Programs' instructions
+//! are shown by `code`, values of BTF types by `value`.
 
 pub mod calls;
 mod cli;
+mod code;
 mod collect;
 mod commands;
 mod error;
 mod json;
 mod model;
+mod netfilter;
 mod plain;
+mod value;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map as JsonMap, Value};
+use skep_kernel::bpf::{MapInfo, ProgInfo};
+use skep_kernel::netdev;
 
-/// A program.
+use crate::collect;
+
+/// What identifies a program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Prog {
+pub(crate) struct ProgHead {
     pub(crate) id: u32,
     #[serde(rename = "type")]
     pub(crate) kind: TypeName,
@@ -24,6 +28,29 @@ pub(crate) struct Prog {
     pub(crate) run_cnt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recursion_misses: Option<u64>,
+}
+
+impl ProgHead {
+    pub(crate) fn of(info: &ProgInfo) -> Self {
+        let counted = info.run_time_ns != 0;
+        Self {
+            id: info.id,
+            kind: TypeName::new(info.kind.name(), info.kind.0),
+            name: collect::full_name(info),
+            tag: info.tag.iter().map(|byte| format!("{byte:02x}")).collect(),
+            gpl_compatible: info.gpl_compatible,
+            run_time_ns: counted.then_some(info.run_time_ns),
+            run_cnt: counted.then_some(info.run_count),
+            recursion_misses: (info.recursion_misses != 0).then_some(info.recursion_misses),
+        }
+    }
+}
+
+/// A program.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Prog {
+    #[serde(flatten)]
+    pub(crate) head: ProgHead,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dev: Option<Device>,
     /// Seconds since 1970.
@@ -52,9 +79,9 @@ pub(crate) struct Prog {
     pub(crate) metadata: JsonMap<String, Value>,
 }
 
-/// A map.
+/// What identifies a map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Map {
+pub(crate) struct MapHead {
     pub(crate) id: u32,
     #[serde(rename = "type")]
     pub(crate) kind: TypeName,
@@ -63,6 +90,25 @@ pub(crate) struct Map {
     pub(crate) flags: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dev: Option<Device>,
+}
+
+impl MapHead {
+    pub(crate) fn of(info: &MapInfo) -> Self {
+        Self {
+            id: info.id,
+            kind: TypeName::new(info.kind.name(), info.kind.0),
+            name: info.name.clone(),
+            flags: info.flags,
+            dev: Device::of(info.ifindex, info.netns_dev, info.netns_ino),
+        }
+    }
+}
+
+/// A map.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Map {
+    #[serde(flatten)]
+    pub(crate) head: MapHead,
     pub(crate) bytes_key: u32,
     pub(crate) bytes_value: u32,
     pub(crate) max_entries: u32,
@@ -116,11 +162,49 @@ pub(crate) struct Device {
     pub(crate) ifname: Option<String>,
 }
 
+impl Device {
+    /// `None` for device 0, which is none.
+    pub(crate) fn of(ifindex: u32, ns_dev: u64, ns_inode: u64) -> Option<Self> {
+        let ifname = || netdev::name(ifindex, ns_dev, ns_inode);
+        (ifindex != 0).then(|| Self { ifindex, ns_dev, ns_inode, ifname: ifname() })
+    }
+}
+
 /// A process that has an object open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Holder {
     pub(crate) pid: i32,
     pub(crate) comm: String,
+}
+
+/// A link: what all have, and what depends on the type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Link {
+    pub(crate) id: u32,
+    #[serde(rename = "type")]
+    pub(crate) kind: TypeName,
+    /// Absent for links of maps of functions, which name the map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prog_id: Option<u32>,
+    /// In the order of the JSON output.
+    #[serde(flatten)]
+    pub(crate) details: JsonMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "paths")]
+    pub(crate) pinned: Option<Vec<PathBuf>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pids: Vec<Holder>,
+    /// The lines that people see behind the first.
+    #[serde(skip)]
+    pub(crate) text: LinkText,
+}
+
+/// What people see of a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinkText {
+    /// Behind the link's type.
+    pub(crate) head: String,
+    /// Below it, with a newline before each line.
+    pub(crate) body: String,
 }
 
 /// Paths need not be text; what is not is shown with a replacement character.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::json;
-use crate::model::{Device, Holder, Map, Prog};
+use crate::model::{Device, Holder, Link, Map, MapHead, Prog, ProgHead};
 
 /// Something that can be shown as text.
 pub(crate) trait Plain {
@@ -12,14 +12,17 @@ pub(crate) trait Plain {
     fn write(&self, out: &mut dyn Write) -> io::Result<()>;
 }
 
-impl Plain for Prog {
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+impl ProgHead {
+    /// Writes what identifies a program, without the end of the line.
+    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{}: {}  ", self.id, self.kind)?;
         if !self.name.is_empty() {
-            write!(out, "name {}  ", self.name)?;
+            write!(out, "name {}  ", safe(&self.name))?;
         }
-        write!(out, "tag {}", self.tag)?;
-        device(out, &self.dev)?;
+        write!(out, "tag {}", self.tag)
+    }
+
+    fn end(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.gpl_compatible {
             write!(out, "  gpl")?;
         }
@@ -29,7 +32,44 @@ impl Plain for Prog {
         if let Some(misses) = self.recursion_misses {
             write!(out, " recursion_misses {misses}")?;
         }
-        writeln!(out)?;
+        writeln!(out)
+    }
+}
+
+impl Plain for ProgHead {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.begin(out)?;
+        self.end(out)
+    }
+}
+
+impl Plain for MapHead {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}: {}  ", self.id, self.kind)?;
+        if !self.name.is_empty() {
+            write!(out, "name {}  ", safe(&self.name))?;
+        }
+        write!(out, "flags {:#x}", self.flags)?;
+        device(out, &self.dev)?;
+        writeln!(out)
+    }
+}
+
+impl Plain for Link {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "{}: {}  ", self.id, self.kind)?;
+        write!(out, "{}{}", self.text.head, self.text.body)?;
+        pins(out, &self.pinned)?;
+        holders(out, &self.pids)?;
+        writeln!(out)
+    }
+}
+
+impl Plain for Prog {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.head.begin(out)?;
+        device(out, &self.dev)?;
+        self.head.end(out)?;
         if let (Some(loaded_at), Some(uid)) = (self.loaded_at, self.uid) {
             writeln!(out, "\tloaded_at {}  uid {uid}", local_time(loaded_at))?;
         }
@@ -65,15 +105,10 @@ impl Plain for Prog {
 
 impl Plain for Map {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        write!(out, "{}: {}  ", self.id, self.kind)?;
-        if !self.name.is_empty() {
-            write!(out, "name {}  ", self.name)?;
-        }
-        write!(out, "flags {:#x}", self.flags)?;
-        device(out, &self.dev)?;
+        self.head.write(out)?;
         write!(
             out,
-            "\n\tkey {}B  value {}B  max_entries {}",
+            "\tkey {}B  value {}B  max_entries {}",
             self.bytes_key, self.bytes_value, self.max_entries
         )?;
         memlock(out, self.bytes_memlock)?;
@@ -98,6 +133,11 @@ impl Plain for Map {
     }
 }
 
+/// A name that other processes chose: what could steer a terminal is shown as an escape.
+pub(crate) fn safe(name: &str) -> std::borrow::Cow<'_, str> {
+    skep_ui::text::escape(name)
+}
+
 fn device(out: &mut dyn Write, device: &Option<Device>) -> io::Result<()> {
     let Some(Device { ifindex, ns_dev, ns_inode, ifname }) = device else { return Ok(()) };
     match ifname {
@@ -111,12 +151,12 @@ fn memlock(out: &mut dyn Write, bytes: Option<u64>) -> io::Result<()> {
 }
 
 fn pins(out: &mut dyn Write, pins: &Option<Vec<PathBuf>>) -> io::Result<()> {
-    pins.iter().flatten().try_for_each(|path| write!(out, "\n\tpinned {}", path.display()))
+    pins.iter().flatten().try_for_each(|path| write!(out, "\n\tpinned {}", safe(&path.to_string_lossy())))
 }
 
-fn holders(out: &mut dyn Write, holders: &[Holder]) -> io::Result<()> {
+pub(crate) fn holders(out: &mut dyn Write, holders: &[Holder]) -> io::Result<()> {
     for (index, Holder { pid, comm }) in holders.iter().enumerate() {
-        write!(out, "{}{comm}({pid})", if index == 0 { "\n\tpids " } else { ", " })?;
+        write!(out, "{}{}({pid})", if index == 0 { "\n\tpids " } else { ", " }, safe(comm))?;
     }
     Ok(())
 }
@@ -144,14 +184,16 @@ mod tests {
 
     fn prog() -> Prog {
         Prog {
-            id: 7,
-            kind: TypeName::Name("xdp"),
-            name: "pass".to_owned(),
-            tag: "5ccda9d6859fce5b".to_owned(),
-            gpl_compatible: true,
-            run_time_ns: Some(100),
-            run_cnt: Some(3),
-            recursion_misses: Some(1),
+            head: ProgHead {
+                id: 7,
+                kind: TypeName::Name("xdp"),
+                name: "pass\u{1b}".to_owned(),
+                tag: "5ccda9d6859fce5b".to_owned(),
+                gpl_compatible: true,
+                run_time_ns: Some(100),
+                run_cnt: Some(3),
+                recursion_misses: Some(1),
+            },
             dev: Some(Device { ifindex: 2, ns_dev: 4, ns_inode: 5, ifname: None }),
             loaded_at: None,
             uid: None,
@@ -174,7 +216,7 @@ mod tests {
     #[test]
     fn a_program_with_everything() {
         insta::assert_snapshot!(text(&prog()), @r#"
-        7: xdp  name pass  tag 5ccda9d6859fce5b  offloaded_to ifindex 2 ns_dev 4 ns_ino 5  gpl run_time_ns 100 run_cnt 3 recursion_misses 1
+        7: xdp  name pass\x1b  tag 5ccda9d6859fce5b  offloaded_to ifindex 2 ns_dev 4 ns_ino 5  gpl run_time_ns 100 run_cnt 3 recursion_misses 1
         	xlated 88B  jited 60B  memlock 4096B  orphaned  map_ids 1,2
         	pinned /pins/a
         	pinned /pins/b
@@ -190,12 +232,15 @@ mod tests {
     #[test]
     fn a_program_with_next_to_nothing() {
         let bare = Prog {
-            kind: TypeName::Number(99),
-            name: String::new(),
-            gpl_compatible: false,
-            run_time_ns: None,
-            run_cnt: None,
-            recursion_misses: None,
+            head: ProgHead {
+                kind: TypeName::Number(99),
+                name: String::new(),
+                gpl_compatible: false,
+                run_time_ns: None,
+                run_cnt: None,
+                recursion_misses: None,
+                ..prog().head
+            },
             dev: None,
             orphaned: false,
             jited: false,
@@ -214,11 +259,13 @@ mod tests {
     #[test]
     fn a_map_with_everything() {
         let map = Map {
-            id: 1326,
-            kind: TypeName::Name("prog_array"),
-            name: "m_progs".to_owned(),
-            flags: 0x80,
-            dev: Some(Device { ifindex: 2, ns_dev: 4, ns_inode: 5, ifname: Some("eth0".to_owned()) }),
+            head: MapHead {
+                id: 1326,
+                kind: TypeName::Name("prog_array"),
+                name: "m_progs".to_owned(),
+                flags: 0x80,
+                dev: Some(Device { ifindex: 2, ns_dev: 4, ns_inode: 5, ifname: Some("eth0".to_owned()) }),
+            },
             bytes_key: 4,
             bytes_value: 4,
             max_entries: 4,

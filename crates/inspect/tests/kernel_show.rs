@@ -1,14 +1,12 @@
-//! `prog show` and `map show` on objects of this kernel, beside the original.
+//! What the original does not do: who holds objects, lists that are always whole.
 //!
-//! `SKEP_PEER_BPFTOOL` names the bpftool to compare with; without it the comparison is skipped. The objects are
-//! pinned in a bpffs that only this test's thread and its children see, and that vanishes with them.
+//! The objects are pinned in a bpffs that only this test's thread and its children see, and that vanishes with them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use skep_btf::ext::{FuncInfo, encode};
@@ -154,15 +152,6 @@ fn skep(words: &[&str]) -> Answer {
     Answer { status, out: time_free(&out), err: time_free(&err) }
 }
 
-fn original(bpftool: &Path, words: &[&str]) -> Answer {
-    let output = Command::new(bpftool).args(words).output().unwrap();
-    Answer {
-        status: output.status.code().unwrap_or(-1),
-        out: time_free(&output.stdout),
-        err: time_free(&output.stderr),
-    }
-}
-
 /// The text with zero for the time of loading, which may differ by a second between two runs.
 fn time_free(text: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(text).into_owned();
@@ -179,70 +168,6 @@ fn time_free(text: &[u8]) -> String {
         }
     }
     text
-}
-
-#[test]
-fn shows_what_the_original_shows() {
-    let test = "shows_what_the_original_shows";
-    let Some(bpftool) = std::env::var_os("SKEP_PEER_BPFTOOL").map(PathBuf::from) else {
-        return eprintln!("SKIP: {test}: SKEP_PEER_BPFTOOL names no bpftool to compare with");
-    };
-    let Some(world) = World::new(test) else { return };
-    let mut lines: Vec<Vec<String>> = Vec::new();
-    let mut line = |words: &[&str]| lines.push(words.iter().map(|&word| word.to_owned()).collect());
-    let path = |name: &str| world.path(name).display().to_string();
-    let maps: Vec<String> =
-        (0..7).map(|i| format!("map{i}")).chain(["frozen", "progs", "rodata"].map(str::to_owned)).collect();
-    for form in ["-n", "-f", "-j", "-jf", "-p", "-pf"] {
-        for name in &maps {
-            line(&[form, "map", "show", "pinned", &path(name)]);
-        }
-        for name in ["skep_hash", "skep_twice", "skep_none", "skep_frozen"] {
-            line(&[form, "map", "show", "name", name]);
-        }
-        for name in ["same0", "same1", "unnamed", "described", "tail"] {
-            line(&[form, "prog", "show", "pinned", &path(name)]);
-            line(&[form, "prog", "list", "id", &world.id_of(name).to_string()]);
-        }
-        for name in
-            ["skep_same", "skep_none", "a_name_that_is_longer_than_the_kernel_keeps", "a_name_that_is_"]
-        {
-            line(&[form, "p", "s", "n", name]);
-        }
-        // Errors are the same with and without pins, and the original takes its time.
-        if form.contains('f') || form == "-j" {
-            continue;
-        }
-        let mistakes: &[&[&str]] = &[
-            &["prog", "show", "id", "4294967295"],
-            &["map", "show", "id", "4294967295"],
-            &["map", "show", "id", "x"],
-            &["map", "show", "tag", "x"],
-            &["prog", "show", "tag", "x"],
-            &["prog", "show", "tag", "0123456789abcdef"],
-            &["prog", "show", "id"],
-            &["prog", "show", "pinned", "/no/such/pin"],
-            &["prog", "show", "pinned", "/proc/version"],
-            &["prog", "show", "pinned", &path("map0")],
-            &["map", "show", "pinned", &path("same0")],
-            &["map", "show", "pinned", &path("none")],
-            &["map", "show", "name", "more_than_fifteen"],
-            &["prog", "show", "id", "1", "2", "3"],
-        ];
-        for words in mistakes {
-            line(&[&[form], *words].concat());
-        }
-    }
-    let mut different = 0;
-    for words in &lines {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (ours, theirs) = (skep(&words), original(&bpftool, &words));
-        if ours != theirs {
-            different += 1;
-            eprintln!("bpftool {}\n  ours:   {ours:?}\n  theirs: {theirs:?}", words.join(" "));
-        }
-    }
-    assert_eq!(different, 0, "of {} command lines", lines.len());
 }
 
 #[test]

@@ -70,13 +70,23 @@ impl Drop for Mapping {
     }
 }
 
+/// The file with the kernel's own types.
+pub fn vmlinux_path() -> PathBuf {
+    Path::new(DIRECTORY).join("vmlinux")
+}
+
+/// Whether a path is one under which the kernel shows its types.
+pub fn is_below_sysfs(path: &Path) -> bool {
+    path.starts_with(DIRECTORY)
+}
+
 /// The types of the kernel itself.
 ///
 /// # Errors
 ///
 /// `ENOENT` where the kernel is built without `CONFIG_DEBUG_INFO_BTF`.
 pub fn vmlinux() -> Result<Bytes> {
-    open(&Path::new(DIRECTORY).join("vmlinux")).map_err(|error| {
+    open(&vmlinux_path()).map_err(|error| {
         error.with_hint("the kernel carries no type information (CONFIG_DEBUG_INFO_BTF); types need it")
     })
 }

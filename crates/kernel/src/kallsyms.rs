@@ -78,6 +78,8 @@ pub struct Wanted {
 pub struct Found {
     /// Names by address.
     pub names: HashMap<u64, String>,
+    /// The modules of those that belong to one.
+    pub modules: HashMap<u64, String>,
     /// The address of the base symbol, 0 if it was not asked for or is not there.
     pub base: u64,
 }
@@ -127,6 +129,9 @@ fn find_in(reader: &mut impl BufRead, wanted: &Wanted) -> std::io::Result<Found>
             } else if symbol.is_function() && !symbol.name.starts_with("__pfx_") {
                 before.push((symbol.address, symbol.name.to_owned()));
             }
+        }
+        if let Some(module) = symbol.module.filter(|_| open.binary_search(&symbol.address).is_ok()) {
+            found.modules.insert(symbol.address, module.to_owned());
         }
         take(&mut open, &mut found, symbol.address, symbol.name);
     }

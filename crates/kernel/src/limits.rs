@@ -21,6 +21,22 @@ pub fn kernel_version_code() -> u32 {
     (major << 16) | (minor << 8) | patch.min(255)
 }
 
+/// Bytes of a page of memory.
+pub fn page_size() -> u32 {
+    u32::try_from(rustix::param::page_size()).unwrap_or(4096)
+}
+
+/// Gives up the capabilities that bpf(2) looks at, for the rest of this process' life.
+pub fn drop_capabilities() -> Result<()> {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let refused = |e| Error::call("capset", e);
+    let dropped =
+        CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
+    let mut sets = capabilities(None).map_err(refused)?;
+    sets.effective.remove(dropped);
+    set_capabilities(None, sets).map_err(refused)
+}
+
 /// Lifts the limit on locked memory where BPF objects still count against it (before Linux 5.11).
 pub fn raise_memlock() -> Result<()> {
     if kernel_version() >= (5, 11, 0) {

@@ -73,6 +73,33 @@ pub fn effective_capabilities() -> Option<u64> {
     u64::from_str_radix(set.trim(), 16).ok()
 }
 
+/// The descriptors of a process that may have a tracing program attached: perf events, links and raw tracepoints,
+/// in the order in which the kernel lists them. Those of a process that may not be looked into are none.
+pub fn tracing_fds(pid: i32) -> Vec<i32> {
+    let Ok(directory) = open(process_file(pid, "fd"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut entries = [MaybeUninit::uninit(); 8192];
+    let mut entries = RawDir::new(&directory, &mut entries);
+    while let Some(Ok(entry)) = entries.next() {
+        let mut target = [MaybeUninit::uninit(); LONGEST_LINK];
+        let Ok((target, _)) = readlinkat_raw(&directory, entry.file_name(), &mut target) else { continue };
+        let wanted =
+            [&b"anon_inode:[perf_event]"[..], b"anon_inode:bpf-raw-tracepoint", b"anon_inode:bpf_link"];
+        if wanted.contains(&&*target) || target.starts_with(b"anon_inode:bpf") {
+            found.extend(entry.file_name().to_str().ok().and_then(|fd| fd.parse::<i32>().ok()));
+        }
+    }
+    found
+}
+
+/// This thread's network namespace, opened.
+pub fn network_namespace() -> Option<std::os::fd::OwnedFd> {
+    open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
 /// When the kernel booted, in seconds since 1970.
 pub fn boot_time() -> Result<i64> {
     let path = Path::new("/proc/stat");

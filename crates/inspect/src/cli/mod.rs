@@ -1,16 +1,20 @@
 //! From a command line to its command: options, keywords, errors, exit statuses.
 
+mod batch;
 mod options;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
 use crate::commands::{self, Body, Command, Object};
 use crate::error::{Error, FAILED, Result};
-use crate::json;
+use crate::json::Writer;
 
+pub(crate) use batch::run as batch;
 pub(crate) use options::{Form, Options};
 use options::{Stop, parse};
+pub(crate) use words::{Words, is_prefix};
 
 /// What a command works with.
 pub(crate) struct Session<'a> {
@@ -19,13 +23,18 @@ pub(crate) struct Session<'a> {
     pub(crate) options: Options,
     pub(crate) out: &'a mut dyn Write,
     pub(crate) err: &'a mut dyn Write,
+    /// How deep in other JSON the command's own stands.
+    depth: usize,
+    /// How many JSON values have been written.
+    values: usize,
 }
 
 /// Runs a command line.
 pub(crate) fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let program = args.first().map_or_else(|| "bpftool".into(), base_name);
     let (options, parsed) = parse(args.get(1..).unwrap_or_default());
-    let mut session = Session { program, options, out, err };
+    let mut out = io::BufWriter::with_capacity(1 << 16, out);
+    let mut session = Session { program, options, out: &mut out, err, depth: 0, values: 0 };
     let result = match parsed {
         Ok(words) => session.run(&words),
         Err(stop) => session.stop(stop),
@@ -41,9 +50,26 @@ impl Session<'_> {
         self.options.form != Form::Plain
     }
 
-    /// Writes a JSON value.
+    /// The writer of the command's one JSON value.
+    pub(crate) fn writer(&mut self) -> Writer<'_> {
+        self.values += 1;
+        Writer::new(self.out, self.options.form == Form::Pretty, self.depth)
+    }
+
+    /// Writes the command's one JSON value.
     pub(crate) fn json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
-        json::write(self.out, value, self.options.form == Form::Pretty)
+        self.writer().value(value)
+    }
+
+    /// Says something beside the output. In JSON there is no place for it.
+    pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
+        if self.is_json() { Ok(()) } else { writeln!(self.err, "{text}") }
+    }
+
+    /// Runs a command and says what went wrong.
+    pub(crate) fn execute(&mut self, words: &[OsString]) -> io::Result<u8> {
+        let (object, result) = self.dispatch(words);
+        self.outcome(object, result)
     }
 
     fn run(&mut self, words: &[OsString]) -> io::Result<u8> {
@@ -51,8 +77,7 @@ impl Session<'_> {
             let result = commands::version(self);
             return self.outcome(&commands::TOP, result);
         }
-        let (object, result) = self.dispatch(words);
-        self.outcome(object, result)
+        self.execute(words)
     }
 
     fn dispatch(&mut self, words: &[OsString]) -> (&'static Object, Result<u8>) {
@@ -64,15 +89,15 @@ impl Session<'_> {
         };
         match &entry.body {
             Body::Object(object) => {
-                let (command, rest) = match rest.split_first() {
-                    Some((word, rest)) => (find(object.commands, word), rest),
+                let (command, word, rest) = match rest.split_first() {
+                    Some((word, rest)) => (find(object.commands, word), word, rest),
                     // Without a word it is the first command of the table.
-                    None => (object.commands.first(), rest),
+                    None => (object.commands.first(), word, rest),
                 };
                 let Some(command) = command else { return (object, Err(Error::Usage)) };
-                (object, self.command(object, command, rest))
+                (object, self.command(object, command, word, rest))
             }
-            _ => (&commands::TOP, self.command(&commands::TOP, entry, rest)),
+            _ => (&commands::TOP, self.command(&commands::TOP, entry, word, rest)),
         }
     }
 
@@ -80,18 +105,18 @@ impl Session<'_> {
         &mut self,
         object: &'static Object,
         command: &'static Command,
+        word: &OsString,
         words: &[OsString],
     ) -> Result<u8> {
         match &command.body {
-            Body::Run(run) => run(self, words),
+            Body::Run(run) => run(self, &mut Words::new(word, words)),
             Body::Help => self.help(object),
             Body::Object(object) => self.help(object),
             Body::Later => {
                 let what = [object.name, command.name].join(" ");
                 Err(Error::Message(format!(
-                    "'{}' is not part of this version; it has {}",
-                    what.trim_start(),
-                    commands::present()
+                    "'{}' changes or makes objects, which is not part of this version yet; it shows all that there is",
+                    what.trim_start()
                 )))
             }
         }
@@ -105,7 +130,7 @@ impl Session<'_> {
     /// Says how an object's commands are written: to people on the error stream, to programs as nothing.
     fn usage(&mut self, object: &Object) -> io::Result<()> {
         if self.is_json() {
-            return self.out.write_all(b"null");
+            return self.json(&());
         }
         self.err.write_all(commands::usage(object, &self.program).as_bytes())
     }
@@ -119,18 +144,40 @@ impl Session<'_> {
         let status = error.status();
         match error {
             Error::Output(error) => return Err(error),
-            Error::NoMatch => {}
+            Error::NoMatch => {
+                if self.is_json() {
+                    self.json(&())?;
+                }
+            }
             Error::Usage => self.usage(object)?,
-            Error::Message(_) | Error::Status(..) => self.say(&error.to_string())?,
+            Error::Misused(_) => {
+                self.say(&error)?;
+                if !self.is_json() {
+                    self.usage(object)?;
+                }
+            }
+            Error::Message(_) | Error::Status(..) | Error::Refused(_) => self.say(&error)?,
         }
         Ok(status)
     }
 
-    fn say(&mut self, text: &str) -> io::Result<()> {
-        if self.is_json() {
-            return self.json(&serde_json::json!({ "error": text }));
+    fn say(&mut self, error: &Error) -> io::Result<()> {
+        let (errno, hint) = match error {
+            Error::Refused(refusal) => (refusal.errno, refusal.hint.as_deref()),
+            _ => (None, None),
+        };
+        // A second value would make the output invalid; it takes a command that fails in the middle of one.
+        if self.is_json() && self.values == 0 {
+            return self.json(&error_value(error));
         }
-        writeln!(self.err, "Error: {text}")
+        self.out.flush()?;
+        writeln!(self.err, "Error: {error}")?;
+        match (errno, hint) {
+            (Some(errno), Some(hint)) => writeln!(self.err, "  hint: {errno}: {hint}"),
+            (Some(errno), None) => writeln!(self.err, "  hint: the errno is {errno}"),
+            (None, Some(hint)) => writeln!(self.err, "  hint: {hint}"),
+            (None, None) => Ok(()),
+        }
     }
 
     fn stop(&mut self, stop: Stop) -> io::Result<u8> {
@@ -140,7 +187,7 @@ impl Session<'_> {
                 Ok(0)
             }
             Stop::Unknown(word) => {
-                self.say(&format!("unrecognized option '{word}'"))?;
+                self.say(&Error::Message(format!("unrecognized option '{word}'")))?;
                 if !self.is_json() {
                     self.usage(&commands::TOP)?;
                 }
@@ -158,6 +205,16 @@ impl Session<'_> {
         self.out.flush()?;
         self.err.flush()
     }
+}
+
+/// An error as JSON. The errno's name and the hint stand beside the words of the original.
+pub(crate) fn error_value(error: &Error) -> serde_json::Value {
+    let mut value = serde_json::json!({ "error": error.to_string() });
+    if let (Error::Refused(refusal), Some(object)) = (error, value.as_object_mut()) {
+        object.extend(refusal.errno.map(|errno| ("errno".to_owned(), errno.into())));
+        object.extend(refusal.hint.as_ref().map(|hint| ("hint".to_owned(), hint.as_str().into())));
+    }
+    value
 }
 
 /// The first entry that has the word as a prefix; words may be cut short.

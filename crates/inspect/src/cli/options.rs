@@ -1,7 +1,7 @@
 //! Options, as getopt_long(3) reads them: anywhere on the line, short ones in clusters, long ones cut short.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, FAILED};
 
@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) version: bool,
     /// `-f`: show where objects are pinned.
     pub(crate) bpffs: bool,
+    /// `-B`: the types that split BTF continues.
+    pub(crate) base_btf: Option<PathBuf>,
     sign: bool,
     key: Option<PathBuf>,
     certificate: Option<PathBuf>,
@@ -64,7 +66,7 @@ const TABLE: &[Row] = &[
     Row { short: Some('d'), long: "debug", action: Action::Flag(|_| {}) },
     Row { short: Some('L'), long: "use-loader", action: Action::Flag(|_| {}) },
     Row { short: Some('S'), long: "sign", action: Action::Flag(|o| o.sign = true) },
-    Row { short: Some('B'), long: "base-btf", action: Action::Value(|_, file| check_base_btf(file)) },
+    Row { short: Some('B'), long: "base-btf", action: Action::Value(base_btf) },
     Row {
         short: Some('k'),
         long: "",
@@ -173,14 +175,20 @@ impl Options {
     }
 }
 
-/// Base BTF must be readable when it is named, even if no command of this version needs it.
-fn check_base_btf(file: OsString) -> Result<(), Error> {
+/// Base BTF must be readable when it is named, whether the command needs it or not.
+fn base_btf(options: &mut Options, file: OsString) -> Result<(), Error> {
     let path = PathBuf::from(file);
+    check_base_btf(&path)?;
+    options.base_btf = Some(path);
+    Ok(())
+}
+
+fn check_base_btf(path: &Path) -> Result<(), Error> {
     let refused = |number: i32| {
         let text = format!("failed to parse base BTF at '{}': -{number}\n", path.display());
         Err(Error::Status(text, FAILED))
     };
-    match std::fs::read(&path) {
+    match std::fs::read(path) {
         Err(error) => refused(error.raw_os_error().unwrap_or(EINVAL)),
         Ok(bytes) if bytes.starts_with(b"\x7fELF") => Ok(()),
         Ok(bytes) => skep_btf::Btf::parse(bytes).map(|_| ()).or_else(|_| refused(EINVAL)),

@@ -5,9 +5,9 @@ use std::os::fd::BorrowedFd;
 use skep_kernel::bpf::{self, MapType, ObjectKind, ProgType};
 use skep_kernel::proc::FdInfo;
 
-use super::{Surroundings, device};
+use super::Surroundings;
 use crate::error::{Error, Result};
-use crate::model::{Map, TypeName};
+use crate::model::{Map, MapHead, TypeName};
 
 /// Asks the kernel about a map.
 pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Map> {
@@ -18,11 +18,7 @@ pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Map> 
         .and_then(|number| u32::try_from(number).ok())
         .map(|number| TypeName::new(ProgType(number).name(), number));
     Ok(Map {
-        id: info.id,
-        kind: TypeName::new(info.kind.name(), info.kind.0),
-        name: info.name,
-        flags: info.flags,
-        dev: device(info.ifindex, info.netns_dev, info.netns_ino),
+        head: MapHead::of(&info),
         bytes_key: info.key_size,
         bytes_value: info.value_size,
         max_entries: info.max_entries,

@@ -4,15 +4,12 @@
 use std::os::fd::AsFd;
 
 use serde_json::{Map as JsonMap, Value};
-use skep_btf::{Btf, Enum, Int, Type, TypeId};
+use skep_btf::{Btf, Type, TypeId};
 use skep_kernel::bpf::{self, Map, MapType, ObjectKind};
 
-use super::prog::read_btf;
+use crate::value;
 
 const PREFIX: &str = "bpf_metadata_";
-
-/// How deep a value may nest; types that refer to themselves end here.
-const DEEPEST: usize = 32;
 
 /// The variables in the first of these maps that holds read-only data with types; mostly none.
 pub(super) fn of_maps(ids: &[u32]) -> JsonMap<String, Value> {
@@ -31,7 +28,7 @@ fn of_map(id: u32) -> Option<JsonMap<String, Value>> {
         return None;
     }
     let data = Map::from_fd(fd).ok()?.lookup(&[0; 4]).ok()??;
-    let btf = read_btf(info.btf_id)?;
+    let btf = super::btf(info.btf_id)?;
     variables(&btf, TypeId(info.btf_value_type_id), &data)
 }
 
@@ -41,79 +38,9 @@ fn variables(btf: &Btf, section: TypeId, data: &[u8]) -> Option<JsonMap<String, 
         let Type::Var { name, target, .. } = btf.get(place.var)? else { return None };
         let name = name.strip_prefix(PREFIX)?;
         let bytes = data.get(place.offset as usize..)?;
-        Some((name.to_owned(), value(btf, target, bytes, DEEPEST)?))
+        Some((name.to_owned(), value::to_json(&btf.value(target, bytes).ok()?)?))
     });
     Some(variables.collect())
-}
-
-/// The value of a type at the start of `bytes`; `None` if the bytes end too early or the type has no value.
-fn value(btf: &Btf, id: TypeId, bytes: &[u8], deeper: usize) -> Option<Value> {
-    let deeper = deeper.checked_sub(1)?;
-    let (_, ty) = btf.resolve(id).ok()?;
-    match ty {
-        Type::Int(int) => integer(&int, bytes),
-        Type::Enum(enumeration) => enumerator(&enumeration, bytes),
-        Type::Ptr { .. } => Some(Value::String(format!("{:#x}", number(bytes, 8)?))),
-        Type::Array(array) => {
-            if let Some(text) = text(btf, array.element, bytes.get(..array.len as usize)) {
-                return Some(Value::String(text));
-            }
-            let size = usize::try_from(btf.size_of(array.element).ok()?).ok()?;
-            let element = |index: usize| value(btf, array.element, bytes.get(index * size..)?, deeper);
-            (0..array.len as usize).map(element).collect::<Option<Vec<_>>>().map(Value::Array)
-        }
-        Type::Struct(composite) | Type::Union(composite) => {
-            let members = composite.members().filter(|member| member.bitfield_size == 0).map(|member| {
-                let at = member.bit_offset as usize / 8;
-                Some((member.name.to_owned(), value(btf, member.ty, bytes.get(at..)?, deeper)?))
-            });
-            members.collect::<Option<JsonMap<_, _>>>().map(Value::Object)
-        }
-        _ => None,
-    }
-}
-
-fn integer(int: &Int<'_>, bytes: &[u8]) -> Option<Value> {
-    let size = int.size as usize;
-    let raw = number(bytes, size)?;
-    if int.is_bool() {
-        return Some(Value::Bool(raw != 0));
-    }
-    if int.is_signed() {
-        return Some(Value::from(sign_extend(raw, size)));
-    }
-    Some(Value::from(raw))
-}
-
-fn enumerator(enumeration: &Enum<'_>, bytes: &[u8]) -> Option<Value> {
-    let size = enumeration.size as usize;
-    let raw = number(bytes, size)?;
-    let signed = i128::from(sign_extend(raw, size));
-    let named = enumeration.enumerators().find(|e| e.value == i128::from(raw) || e.value == signed);
-    Some(named.map_or(Value::from(sign_extend(raw, size)), |e| Value::from(e.name)))
-}
-
-/// The text of an array of characters: printable up to a zero, which must be there.
-fn text(btf: &Btf, element: TypeId, bytes: Option<&[u8]>) -> Option<String> {
-    let (_, Type::Int(int)) = btf.resolve(element).ok()? else { return None };
-    if !int.is_char() {
-        return None;
-    }
-    let bytes = bytes?;
-    let text = &bytes[..bytes.iter().position(|&byte| byte == 0)?];
-    let printable = text.iter().all(|byte| (0x20..0x7f).contains(byte));
-    printable.then(|| String::from_utf8_lossy(text).into_owned())
-}
-
-fn number(bytes: &[u8], size: usize) -> Option<u64> {
-    let mut raw = [0; 8];
-    raw.get_mut(..size)?.copy_from_slice(bytes.get(..size)?);
-    Some(u64::from_le_bytes(raw))
-}
-
-fn sign_extend(raw: u64, size: usize) -> i64 {
-    let unused = 64 - 8 * size.clamp(1, 8) as u32;
-    ((raw << unused) as i64) >> unused
 }
 
 #[cfg(test)]

@@ -1,24 +1,29 @@
 //! From the kernel to the model: find the objects, ask about each, leave out what vanishes meanwhile.
 
+mod link;
 mod map;
 mod metadata;
 mod prog;
 mod select;
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use skep_btf::Btf;
 
 use skep_kernel::bpf::{self, ObjectKind};
 use skep_kernel::proc::Holders;
-use skep_kernel::{bpffs, netdev};
+use skep_kernel::{bpffs, btf_file};
 
 use crate::error::{Error, Result};
-use crate::model::{Device, Holder};
+use crate::model::Holder;
 
+pub(crate) use link::collect as link;
 pub(crate) use map::collect as map;
-pub(crate) use prog::collect as prog;
-pub(crate) use select::Selector;
+pub(crate) use prog::{collect as prog, full_name};
+pub(crate) use select::{Selector, parse_id};
 
 /// What is known about all objects before each is asked.
 #[derive(Debug)]
@@ -46,15 +51,44 @@ impl Surroundings {
     }
 
     /// The pins of an object; `None` if nobody asked or no object of its kind has one.
-    fn pins_of(&self, id: u32) -> Option<Vec<PathBuf>> {
+    pub(crate) fn pins_of(&self, id: u32) -> Option<Vec<PathBuf>> {
         let pins = self.pins.as_ref().filter(|pins| !pins.is_empty())?;
         Some(pins.get(&id).cloned().unwrap_or_default())
     }
 
-    fn holders_of(&self, kind: ObjectKind, id: u32) -> Vec<Holder> {
+    pub(crate) fn holders_of(&self, kind: ObjectKind, id: u32) -> Vec<Holder> {
         let holders = self.holders.of(kind, id).iter();
         holders.map(|holder| Holder { pid: holder.pid, comm: holder.comm.clone() }).collect()
     }
+}
+
+/// The types of a program, a map or a module; `None` if they are gone or cannot be read.
+pub(crate) fn btf(id: u32) -> Option<Btf> {
+    let fd = bpf::get_fd_by_id(ObjectKind::Btf, id, 0).ok()?;
+    let info = bpf::btf_info(fd.as_fd()).ok()?;
+    let is_module = info.kernel && info.name != "vmlinux";
+    let parsed = match kernel_btf().filter(|_| is_module) {
+        Some(base) => Btf::parse_split(info.data, base),
+        None => Btf::parse(info.data),
+    };
+    parsed.inspect_err(|error| tracing::debug!("BTF {id}: {error}")).ok()
+}
+
+/// The types of the kernel itself, read once; `None` if it does not tell them.
+pub(crate) fn kernel_btf() -> Option<Arc<Btf>> {
+    static KERNEL: OnceLock<Option<Arc<Btf>>> = OnceLock::new();
+    let read = || {
+        // The mapping lasts as long as the process, since what refers to it does.
+        let bytes: &'static btf_file::Bytes = Box::leak(Box::new(btf_file::vmlinux().ok()?));
+        let parsed = Btf::parse(&**bytes).inspect_err(|error| tracing::debug!("the kernel's BTF: {error}"));
+        parsed.ok().map(Arc::new)
+    };
+    KERNEL.get_or_init(read).clone()
+}
+
+/// Whether the kernel tells its types.
+pub(crate) fn has_kernel_btf() -> bool {
+    btf_file::has_vmlinux()
 }
 
 /// The words with which the original speaks of a kind.
@@ -72,7 +106,10 @@ pub(crate) fn open_all(kind: ObjectKind) -> impl Iterator<Item = Result<OwnedFd>
     bpf::ids(kind).filter_map(move |id| match id {
         Ok(id) => open_by_id(kind, id).transpose(),
         Err(error) => {
-            let what = if kind == ObjectKind::Prog { "program" } else { noun(kind) };
+            let what = match kind {
+                ObjectKind::Prog => "program",
+                kind => noun(kind),
+            };
             Some(Err(Error::kernel(&format!("can't get next {what}"), &error)))
         }
     })
@@ -89,15 +126,6 @@ fn open_by_id(kind: ObjectKind, id: u32) -> Result<Option<OwnedFd>> {
 }
 
 /// Whether the kernel refused with the errno of this name.
-fn is(error: &skep_kernel::Error, name: &str) -> bool {
+pub(crate) fn is(error: &skep_kernel::Error, name: &str) -> bool {
     error.errno().and_then(skep_kernel::Errno::name) == Some(name)
-}
-
-fn device(ifindex: u32, ns_dev: u64, ns_inode: u64) -> Option<Device> {
-    (ifindex != 0).then(|| Device {
-        ifindex,
-        ns_dev,
-        ns_inode,
-        ifname: netdev::name(ifindex, ns_dev, ns_inode),
-    })
 }

@@ -1,30 +1,22 @@
 //! One program, asked and put into its model.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
-use skep_btf::{Btf, Type};
+use skep_btf::Type;
 use skep_kernel::bpf::{self, ObjectKind, ProgInfo};
 use skep_kernel::clock::Clock;
 use skep_kernel::proc::FdInfo;
 
-use super::{Surroundings, device, metadata};
+use super::{Surroundings, btf, metadata};
 use crate::error::{Error, Result};
-use crate::model::{Prog, TypeName};
+use crate::model::{Device, Prog, ProgHead};
 
 /// Asks the kernel about a program.
 pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Prog> {
     let info = bpf::prog_info(fd).map_err(|error| Error::kernel("can't get prog info", &error))?;
-    let counted = info.run_time_ns != 0;
     Ok(Prog {
-        id: info.id,
-        kind: TypeName::new(info.kind.name(), info.kind.0),
-        name: full_name(&info),
-        tag: info.tag.iter().map(|byte| format!("{byte:02x}")).collect(),
-        gpl_compatible: info.gpl_compatible,
-        run_time_ns: counted.then_some(info.run_time_ns),
-        run_cnt: counted.then_some(info.run_count),
-        recursion_misses: (info.recursion_misses != 0).then_some(info.recursion_misses),
-        dev: device(info.ifindex, info.netns_dev, info.netns_ino),
+        head: ProgHead::of(&info),
+        dev: Device::of(info.ifindex, info.netns_dev, info.netns_ino),
         loaded_at: (info.load_time != 0).then(|| wall_time(info.load_time)),
         uid: (info.load_time != 0).then_some(info.created_by_uid),
         orphaned: info.orphaned,
@@ -44,7 +36,7 @@ pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Prog>
 const KERNEL_NAME: usize = bpf::NAME_LEN - 1;
 
 /// The program's name; where the kernel may have cut it, that of its main function, from its types.
-pub(super) fn full_name(info: &ProgInfo) -> String {
+pub(crate) fn full_name(info: &ProgInfo) -> String {
     let from_types = || {
         if info.name.len() < KERNEL_NAME || info.btf_id == 0 {
             return None;
@@ -56,20 +48,13 @@ pub(super) fn full_name(info: &ProgInfo) -> String {
         .ok()?
         .into_iter()
         .next()?;
-        let btf = read_btf(info.btf_id)?;
+        let btf = btf(info.btf_id)?;
         match btf.get(first.type_id)? {
             Type::Func { name, .. } => Some(name.to_owned()),
             _ => None,
         }
     };
     from_types().unwrap_or_else(|| info.name.clone())
-}
-
-/// The types of a program or map; `None` if they are gone or cannot be read.
-pub(super) fn read_btf(id: u32) -> Option<Btf> {
-    let fd = bpf::get_fd_by_id(ObjectKind::Btf, id, 0).ok()?;
-    let info = bpf::btf_info(fd.as_fd()).ok()?;
-    Btf::parse(info.data).inspect_err(|error| tracing::debug!("BTF {id}: {error}")).ok()
 }
 
 /// A time of the boot clock in seconds since 1970. The distance between the clocks is asked anew each time, so

@@ -9,6 +9,7 @@ use skep_kernel::{Error as KernelError, bpffs, mounts};
 
 use super::prog::full_name;
 use super::{is, noun, open_all};
+use crate::cli::Words;
 use crate::error::{Error, Result};
 
 /// Which objects of a kind are meant.
@@ -25,6 +26,13 @@ pub(crate) enum Selector {
 }
 
 impl Selector {
+    /// Takes a selector's two words.
+    pub(crate) fn take(kind: ObjectKind, words: &mut Words<'_>) -> Result<Self> {
+        let keyword = words.next().ok_or(Error::Usage)?;
+        let value = words.next().ok_or(Error::Usage)?;
+        Self::parse(kind, keyword, value)
+    }
+
     /// Reads a selector's two words.
     pub(crate) fn parse(kind: ObjectKind, keyword: &OsStr, value: &OsString) -> Result<Self> {
         let word = keyword.to_string_lossy();
@@ -38,7 +46,8 @@ impl Selector {
         if has_tags && means("tag") {
             return parse_tag(&text).map(Self::Tag).ok_or_else(|| message("can't parse tag".to_owned()));
         }
-        if means("name") {
+        let has_names = kind != ObjectKind::Link;
+        if has_names && means("name") {
             let most = if has_tags { FULL_NAME } else { bpf::NAME_LEN - 1 };
             if text.len() > most {
                 return Err(message("can't parse name".to_owned()));
@@ -48,7 +57,11 @@ impl Selector {
         if means("pinned") {
             return Ok(Self::Pinned(value.into()));
         }
-        let words = if has_tags { "'id', 'tag', 'name' or 'pinned'" } else { "'id', 'name' or 'pinned'" };
+        let words = match kind {
+            ObjectKind::Prog => "'id', 'tag', 'name' or 'pinned'",
+            ObjectKind::Link => "'id' or 'pinned'",
+            ObjectKind::Map | ObjectKind::Btf => "'id', 'name' or 'pinned'",
+        };
         Err(message(format!("expected {words}, got: '{word}'?")))
     }
 
@@ -95,9 +108,26 @@ fn message(text: String) -> Error {
 fn open_id(kind: ObjectKind, id: u32) -> Result<OwnedFd> {
     let flags = if kind == ObjectKind::Map { bpf::map_flags::RDONLY } else { 0 };
     bpf::get_fd_by_id(kind, id, flags).map_err(|error| {
-        let what = if kind == ObjectKind::Map { "get map by id" } else { "get by id" };
-        Error::kernel(&format!("{what} ({id})"), &error)
+        let what = match kind {
+            ObjectKind::Map => format!("get map by id ({id})"),
+            ObjectKind::Prog => format!("get by id ({id})"),
+            ObjectKind::Link => format!("failed to get link with ID {id}"),
+            ObjectKind::Btf => format!("can't get BTF object by id ({id})"),
+        };
+        let error = if is(&error, "ENOENT") { error.with_hint(none_of(kind)) } else { error };
+        // Of a link the original returns the errno.
+        let kernel = if kind == ObjectKind::Link { Error::kernel_status } else { Error::kernel };
+        kernel(&what, &error)
     })
+}
+
+fn none_of(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Prog => "no program has this id; 'prog show' lists those there are",
+        ObjectKind::Map => "no map has this id; 'map show' lists those there are",
+        ObjectKind::Link => "no link has this id; 'link show' lists those there are",
+        ObjectKind::Btf => "no BTF object has this id; 'btf show' lists those there are",
+    }
 }
 
 fn open_pin(kind: ObjectKind, path: &Path) -> Result<OwnedFd> {
@@ -139,7 +169,7 @@ fn is_below_bpffs(directory: &Path) -> bool {
 }
 
 /// A number as strtoul(3) reads it with base 0, cut to 32 bits: decimal, `0x...` or `0...`, nothing behind it.
-fn parse_id(text: &str) -> Option<u32> {
+pub(crate) fn parse_id(text: &str) -> Option<u32> {
     let text = text.trim_start();
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -197,6 +227,8 @@ mod tests {
         assert_eq!(prog("pin", "/a").unwrap(), Selector::Pinned("/a".into()));
         assert_eq!(prog("tag", "zz").unwrap_err().to_string(), "can't parse tag");
         assert_eq!(prog("name", &"a".repeat(128)).unwrap_err().to_string(), "can't parse name");
+        let link = |keyword, value| parse(ObjectKind::Link, keyword, value);
+        assert_eq!(link("name", "x").unwrap_err().to_string(), "expected 'id' or 'pinned', got: 'name'?");
         let map = |keyword, value| parse(ObjectKind::Map, keyword, value);
         assert_eq!(
             map("tag", "1").unwrap_err().to_string(),

@@ -1,16 +1,25 @@
 //! The tables of objects and commands, in the order in which a word cut short is looked up.
 //!
-//! A command is one row: its name, how its arguments are written, and what it does. Adding one means filling in its
-//! row; the usage text and the sentence about what this version has follow from the tables.
+//! A command is one row: its name and what it does. Adding one means filling in its row and its line of usage.
+//! Rows of commands that change something keep their place in the order until they exist ([`Body::Later`]).
 
+mod btf;
+mod cgroup;
+mod feature;
+mod r#gen;
+mod iter;
+mod link;
 mod map;
+mod net;
+mod perf;
 mod prog;
 mod show;
+mod struct_ops;
+mod token;
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use crate::cli::Session;
+use crate::cli::{Session, Words, batch};
 use crate::error::Result;
 
 /// A word after which other words follow: the program itself, or a kind of object.
@@ -18,6 +27,8 @@ pub(crate) struct Object {
     /// Empty for the program itself.
     pub(crate) name: &'static str,
     pub(crate) commands: &'static [Command],
+    /// How the commands are written, in the order of the original; what begins with a blank continues a line.
+    usage: &'static [&'static str],
     /// The lines that explain the capital words, and the options.
     terms: &'static [&'static str],
 }
@@ -25,106 +36,107 @@ pub(crate) struct Object {
 /// A row of an object's table.
 pub(crate) struct Command {
     pub(crate) name: &'static str,
-    /// Names and arguments in the usage; empty if another row shows it, or none.
-    usage: &'static str,
     pub(crate) body: Body,
 }
 
 /// What a command does.
 pub(crate) enum Body {
     /// Runs, and returns the exit status.
-    Run(fn(&mut Session<'_>, &[OsString]) -> Result<u8>),
+    Run(Run),
     /// Shows the usage of its table.
     Help,
     /// Is an object with commands of its own.
     Object(&'static Object),
-    /// Is a word of the original that this version does not have yet; it keeps its place in the order.
+    /// Changes or makes objects, which this version does not do yet; it keeps its place in the order.
     Later,
 }
 
+type Run = fn(&mut Session<'_>, &mut Words<'_>) -> Result<u8>;
+
+const fn run(name: &'static str, run: Run) -> Command {
+    Command { name, body: Body::Run(run) }
+}
+
+const HELP: Command = Command { name: "help", body: Body::Help };
+
 const fn later(name: &'static str) -> Command {
-    Command { name, usage: "", body: Body::Later }
+    Command { name, body: Body::Later }
 }
 
 const fn object(object: &'static Object) -> Command {
-    Command { name: object.name, usage: "", body: Body::Object(object) }
+    Command { name: object.name, body: Body::Object(object) }
 }
 
 /// The program itself.
 pub(crate) static TOP: Object = Object {
     name: "",
     commands: &[
-        Command { name: "help", usage: "[OPTIONS] OBJECT { COMMAND | help }", body: Body::Help },
-        later("batch"),
+        HELP,
+        run("batch", batch),
         object(&prog::OBJECT),
         object(&map::OBJECT),
-        later("link"),
-        later("cgroup"),
-        later("perf"),
-        later("net"),
-        later("feature"),
-        later("btf"),
-        later("gen"),
-        later("struct_ops"),
-        later("iter"),
-        later("token"),
-        Command { name: "version", usage: "version", body: Body::Run(|session, _| version(session)) },
+        object(&link::OBJECT),
+        object(&cgroup::OBJECT),
+        object(&perf::OBJECT),
+        object(&net::OBJECT),
+        object(&feature::OBJECT),
+        object(&btf::OBJECT),
+        object(&r#gen::OBJECT),
+        object(&struct_ops::OBJECT),
+        object(&iter::OBJECT),
+        object(&token::OBJECT),
+        run("version", |session, _| version(session)),
     ],
+    usage: &["[OPTIONS] OBJECT { COMMAND | help }", "batch file FILE", "version"],
     terms: &[
-        "OBJECT := { prog | map }",
-        "OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |",
+        "",
+        "OBJECT := { prog | map | link | cgroup | perf | net | feature | btf | gen | struct_ops | iter | token }",
+        OPTIONS_BEGIN,
         "             {-V|--version} }",
     ],
 };
 
+/// The line with which every object's options begin.
+const OPTIONS_BEGIN: &str = "OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} |";
+/// The options of objects that have no others.
+const OPTIONS: &str = "OPTIONS := { {-j|--json} [{-p|--pretty}] | {-d|--debug} }";
+/// How programs are selected.
+const PROG: &str = "PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME }";
+/// How maps are selected.
+const MAP: &str = "MAP := { id MAP_ID | pinned FILE | name MAP_NAME }";
+
 /// How the commands of an object are written.
 pub(crate) fn usage(object: &Object, program: &str) -> String {
     let mut text = String::new();
-    let shown = object.commands.iter().filter(|command| !command.usage.is_empty());
-    for (index, command) in shown.enumerate() {
+    for (index, line) in object.usage.iter().enumerate() {
+        if line.starts_with(' ') {
+            let _ = writeln!(text, "{line}");
+            continue;
+        }
         let margin = if index == 0 { "Usage: " } else { "       " };
-        let words = [program, object.name, command.usage].into_iter().filter(|word| !word.is_empty());
+        let words = [program, object.name, line].into_iter().filter(|word| !word.is_empty());
         let _ = writeln!(text, "{margin}{}", words.collect::<Vec<_>>().join(" "));
     }
-    text.push('\n');
     for term in object.terms {
-        let _ = writeln!(text, "       {term}");
+        let margin = if term.is_empty() { "" } else { "       " };
+        let _ = writeln!(text, "{margin}{term}");
     }
     text
-}
-
-/// The commands that this version has, as a list in a sentence.
-pub(crate) fn present() -> String {
-    let of_object = |entry: &'static Command| match &entry.body {
-        Body::Object(object) => object
-            .commands
-            .iter()
-            .filter(|command| matches!(command.body, Body::Run(_)) && !command.usage.is_empty())
-            .map(|command| format!("'{} {}'", object.name, command.name))
-            .collect(),
-        Body::Run(_) => vec![format!("'{}'", entry.name)],
-        Body::Help | Body::Later => Vec::new(),
-    };
-    let all: Vec<String> = TOP.commands.iter().flat_map(of_object).collect();
-    match all.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => String::new(),
-    }
 }
 
 /// The release of bpftool whose words and output this face has.
 const COMPATIBLE_WITH: &str = "7.8.0";
 
-/// What the original may be built with; this face has none of it.
-const BUILD_FEATURES: &[&str] = &["libbfd", "llvm", "crypto", "skeletons", "bootstrap"];
+/// What the original may be built with, and whether this face has it.
+const BUILD_FEATURES: &[(&str, bool)] =
+    &[("libbfd", false), ("llvm", false), ("crypto", false), ("skeletons", false), ("bootstrap", false)];
 
 /// The version: first of the bpftool that it stands for, then its own.
 pub(crate) fn version(session: &mut Session<'_>) -> Result<u8> {
     let own = env!("CARGO_PKG_VERSION");
     if session.is_json() {
         let features: serde_json::Map<_, _> =
-            BUILD_FEATURES.iter().map(|name| ((*name).to_owned(), false.into())).collect();
+            BUILD_FEATURES.iter().map(|(name, has)| ((*name).to_owned(), (*has).into())).collect();
         session.json(&serde_json::json!({
             "version": COMPATIBLE_WITH,
             "skep_version": own,
@@ -138,6 +150,8 @@ pub(crate) fn version(session: &mut Session<'_>) -> Result<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     fn run(line: &str) -> (u8, String, String) {
@@ -148,25 +162,39 @@ mod tests {
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
+    fn objects() -> impl Iterator<Item = &'static Object> {
+        TOP.commands.iter().filter_map(|command| match command.body {
+            Body::Object(object) => Some(object),
+            _ => None,
+        })
+    }
+
     #[test]
     fn usage_names_what_there_is() {
-        insta::assert_snapshot!(usage(&TOP, "bpftool"));
-        insta::assert_snapshot!(usage(&prog::OBJECT, "bpftool"));
-        insta::assert_snapshot!(usage(&map::OBJECT, "bpftool"));
+        let all: Vec<String> =
+            std::iter::once(&TOP).chain(objects()).map(|object| usage(object, "bpftool")).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn every_command_is_in_the_usage() {
+        for object in objects() {
+            let text = object.usage.join("\n");
+            for command in object.commands {
+                assert!(text.contains(command.name), "{} {}", object.name, command.name);
+            }
+        }
     }
 
     #[test]
     fn what_comes_later_says_so() {
-        let (status, out, err) = run("link show");
+        let (status, out, err) = run("map freeze name x");
         assert_eq!((status, out.as_str()), (255, ""));
-        assert_eq!(
-            err,
-            "Error: 'link' is not part of this version; it has 'prog show', 'map show' and 'version'\n"
-        );
+        assert!(err.starts_with("Error: 'map freeze' changes or makes objects"), "{err}");
         // A word cut short means the same command as in the original, even if that is not there.
-        let (status, out, _) = run("-j prog d");
+        let (status, out, _) = run("-j map p x y");
         assert_eq!(status, 255);
-        assert!(out.starts_with(r#"{"error":"'prog dump' is not part of this version"#), "{out}");
+        assert!(out.starts_with(r#"{"error":"'map pin' changes or makes objects"#), "{out}");
     }
 
     #[test]
@@ -191,5 +219,7 @@ mod tests {
         assert_eq!(run("map show id 1 2"), (255, String::new(), "Error: what is 'id'?\n".to_owned()));
         let error = "{\n    \"error\": \"expected 'id', 'tag', 'name' or 'pinned', got: 'foo'?\"\n}\n";
         assert_eq!(run("-p prog show foo 1"), (255, error.to_owned(), String::new()));
+        let need = "Error: 'show' needs at least 1 arguments, 0 found\n";
+        assert_eq!(run("cgroup show"), (255, String::new(), need.to_owned()));
     }
 }

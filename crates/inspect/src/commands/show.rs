@@ -1,13 +1,11 @@
 //! `show`, for every kind of object: all of them, or those that a selector means.
 
-use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use skep_kernel::bpf::ObjectKind;
 
-use crate::cli::Session;
+use crate::cli::{Session, Words, error_value};
 use crate::collect::{Selector, Surroundings, open_all};
 use crate::error::{Error, FAILED, Result};
 use crate::plain::Plain;
@@ -18,14 +16,14 @@ type Collect<T> = fn(BorrowedFd<'_>, &Surroundings) -> Result<T>;
 /// Shows objects of a kind. All of them come as a JSON array; the only one that a selector means comes by itself.
 pub(super) fn run<T: Plain + Serialize>(
     session: &mut Session<'_>,
-    words: &[OsString],
+    words: &mut Words<'_>,
     kind: ObjectKind,
     collect: Collect<T>,
 ) -> Result<u8> {
-    let selector = match words {
-        [] => None,
-        [keyword, value] => Some(Selector::parse(kind, keyword, value)?),
-        [first, ..] => return Err(Error::Message(format!("what is '{}'?", first.to_string_lossy()))),
+    let selector = match words.len() {
+        0 => None,
+        2 => Some(Selector::take(kind, words)?),
+        _ => return Err(unexpected(words)),
     };
     // Before any object is opened here, so that this process does not count as its holder.
     let around = Surroundings::look(kind, session.options.bpffs);
@@ -37,6 +35,12 @@ pub(super) fn run<T: Plain + Serialize>(
     };
     let objects = fds.map(|fd| collect(fd?.as_fd(), &around));
     if session.is_json() { show_json(session, objects, single) } else { show_plain(session, objects) }
+}
+
+/// The error about a word that has no place.
+pub(super) fn unexpected(words: &Words<'_>) -> Error {
+    let word = words.peek().map_or_else(Default::default, |word| word.to_string_lossy());
+    Error::Message(format!("what is '{word}'?"))
 }
 
 fn show_plain<T: Plain>(session: &mut Session<'_>, objects: impl Iterator<Item = Result<T>>) -> Result<u8> {
@@ -51,25 +55,24 @@ fn show_json<T: Serialize>(
     objects: impl Iterator<Item = Result<T>>,
     single: bool,
 ) -> Result<u8> {
+    let mut json = session.writer();
+    if !single {
+        json.begin_array()?;
+    }
     let mut status = 0;
-    let mut values: Vec<Value> = Vec::new();
     for object in objects {
-        // An error takes the place of the object, so that what came before it stays readable.
-        let value = object.and_then(|object| {
-            serde_json::to_value(object).map_err(|error| Error::Message(format!("cannot write: {error}")))
-        });
-        match value {
-            Ok(value) => values.push(value),
+        match object {
+            Ok(object) => json.value(&object)?,
+            // An error takes the place of the object, so that what came before it stays readable.
             Err(error) => {
-                values.push(json!({ "error": error.to_string() }));
+                json.value(&error_value(&error))?;
                 status = FAILED;
                 break;
             }
         }
     }
-    match values.as_slice() {
-        [only] if single => session.json(only)?,
-        all => session.json(all)?,
+    if !single {
+        json.end_array()?;
     }
     Ok(status)
 }

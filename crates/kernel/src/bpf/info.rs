@@ -203,6 +203,17 @@ unsafe fn fill_prog(fd: BorrowedFd<'_>, info: &mut attr::RawProgInfo) -> Result<
     }
 }
 
+/// The kernel's own structure about a map as bytes, for those who know its type from the kernel: `size` bytes of
+/// `struct bpf_map_info`.
+pub fn map_info_bytes(fd: BorrowedFd<'_>, size: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0u8; size];
+    let mut attr =
+        attr::Info { bpf_fd: raw(fd), info_len: len32(bytes.len())?, info: address_mut(&mut bytes) };
+    // SAFETY: the buffer is as long as the length beside it says, and zeroes in it ask for no arrays.
+    unsafe { gate(Cmd::OBJ_GET_INFO_BY_FD, &mut attr) }.map_err(|e| refused(Cmd::OBJ_GET_INFO_BY_FD, e))?;
+    Ok(bytes)
+}
+
 /// What the kernel says about a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapInfo {

@@ -17,7 +17,7 @@ mod types;
 pub use attr::{NAME_LEN, Plain};
 pub use btf::{BtfHead, BtfInfo, btf_head, btf_info, btf_load, btf_name};
 pub use gate::{Fake, FakeGuard, gate, install_fake};
-pub use info::{MapInfo, ProgInfo, ProgInfoExtra, map_info, prog_info, prog_info_with};
+pub use info::{MapInfo, ProgInfo, ProgInfoExtra, map_info, map_info_bytes, prog_info, prog_info_with};
 pub use link::{
     KprobeMulti, LinkTarget, Netfilter, UprobeMulti, has_multi_link, has_perf_event_link, iter_create,
     link_create, link_create_iter, link_create_kprobe_multi, link_create_netfilter, link_create_perf_event,
@@ -29,7 +29,8 @@ pub use object::{
     IdIter, ObjectKind, enable_run_time_stats, get_fd_by_id, ids, next_id, obj_get, obj_get_readonly, obj_pin,
 };
 pub use prog::{
-    LoadError, Loaded, ProgSpec, TestRun, TestRunOutcome, prog_flags, prog_load, prog_load_logged, test_run,
+    LoadError, Loaded, ProgSpec, TestRun, TestRunOutcome, prog_flags, prog_load, prog_load_logged,
+    prog_load_quietly, test_run,
 };
 pub use query::{
     Attached, QueryTarget, Stream, TaskFd, TaskFdKind, attach_flags, prog_attach, prog_detach, prog_query,

@@ -50,6 +50,8 @@ pub struct ProgSpec<'a> {
     pub kern_version: u32,
     /// [`prog_flags`].
     pub flags: u32,
+    /// The network device that is to run the program itself, or 0.
+    pub ifindex: u32,
 }
 
 /// Bytes of a `struct bpf_func_info`.
@@ -74,6 +76,7 @@ impl<'a> ProgSpec<'a> {
             attach_to: None,
             kern_version: 0,
             flags: 0,
+            ifindex: 0,
         }
     }
 }
@@ -150,6 +153,11 @@ pub fn prog_load(spec: &ProgSpec<'_>) -> Result<OwnedFd, LoadError> {
     prog_load_logged(&ProgSpec { log_level: 1, ..*spec }).map(|loaded| loaded.fd)
 }
 
+/// Loads a program without a log, whatever happens: for those who only want to know whether it can be loaded.
+pub fn prog_load_quietly(spec: &ProgSpec<'_>) -> Result<OwnedFd, Errno> {
+    load_once(spec, 0, &mut [])
+}
+
 /// Loads a program and returns the verifier's log at `spec.log_level`.
 pub fn prog_load_logged(spec: &ProgSpec<'_>) -> Result<Loaded, LoadError> {
     let mut log = vec![0; FIRST_LOG];
@@ -197,6 +205,7 @@ fn load_once(spec: &ProgSpec<'_>, log_level: u32, log: &mut [u8]) -> Result<Owne
         prog_flags: spec.flags,
         prog_name: name_field(spec.name),
         expected_attach_type: spec.expected_attach_type.0,
+        prog_ifindex: spec.ifindex,
         attach_btf_id: spec.attach_btf_id,
         attach_prog_or_btf_fd: spec.attach_to.map_or(0, raw),
         ..Plain::zeroed()

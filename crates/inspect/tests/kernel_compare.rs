@@ -1,0 +1,324 @@
+//! Every reading command on objects of every kind, beside the original: texts byte for byte, JSON by structure.
+//!
+//! Differences are none, or listed in [`KNOWN`] with their reason.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use support::World;
+use support::peer::{Answer, find, json_difference, original, skep};
+
+/// A difference that is meant: which command lines have it, and why.
+struct Known {
+    /// All of these words are in the line.
+    words: &'static [&'static str],
+    /// What of the answer differs.
+    form: Form,
+    #[allow(dead_code, reason = "it is for those who read the list")]
+    reason: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Json,
+    /// Text and JSON.
+    Both,
+    /// The exit status.
+    Status,
+    /// All of it.
+    Everything,
+    /// What is said about missing words: the line ends with those of the entry.
+    Usage,
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        words: &["map", "m_float"],
+        form: Form::Both,
+        reason: "the original prints `(unsupported-kind)` for floating-point numbers, which is not JSON either",
+    },
+    Known {
+        words: &["link", "show", "pinned"],
+        form: Form::Status,
+        reason: "the original returns 255 for a single link whenever some errno is left over from before",
+    },
+    Known {
+        words: &["struct_ops", "dump"],
+        form: Form::Both,
+        reason: "the original has no name for programs without types",
+    },
+    Known {
+        words: &["net", "show"],
+        form: Form::Both,
+        reason: "sk_lookup programs are ours alone; a flow dissector makes the original's no JSON",
+    },
+    Known {
+        words: &["visual", "p_"],
+        form: Form::Plain,
+        reason: "in a called function the original shows the signature and the lines of the first function",
+    },
+    Known { words: &["_hash0"], form: Form::Json, reason: ANONYMOUS },
+    Known { words: &["_hash1"], form: Form::Json, reason: ANONYMOUS },
+    Known { words: &["m_data"], form: Form::Json, reason: ANONYMOUS },
+    Known {
+        words: &["all", "format", "c"],
+        form: Form::Plain,
+        reason: "the original forgets the first type of its sorted list, which comes later or not at all",
+    },
+    Known {
+        words: &["struct_ops", "show", "none"],
+        form: Form::Json,
+        reason: "the original says in JSON that there are none, and not why it fails",
+    },
+    Known { words: &["prog", "dump"], form: Form::Usage, reason: "a null pointer that the original prints" },
+    Known {
+        words: &["cgroup", "tree", "/no/such/group"],
+        form: Form::Json,
+        reason: "the original begins its list before it fails",
+    },
+    Known {
+        words: &["map", "lookup", "256"],
+        form: Form::Everything,
+        reason: "the original takes a number that is no byte, and uses its lower part",
+    },
+    Known {
+        words: &["perf", "show", "foo"],
+        form: Form::Everything,
+        reason: "the original does not look at further words",
+    },
+    Known {
+        words: &["btf", "dump", "id", "1", "format"],
+        form: Form::Usage,
+        reason: "the original's error has a bare newline, which is no JSON",
+    },
+];
+
+const ANONYMOUS: &str =
+    "two anonymous members have the same empty name in the original; here each has its own";
+
+fn known(words: &[&str], form: Form) -> bool {
+    let fits = |word: &&str| {
+        words.iter().any(|have| have.ends_with(*word) || (word.contains('_') && have.contains(*word)))
+    };
+    let differs = |known: &Known| match known.form {
+        Form::Everything => true,
+        Form::Both => form != Form::Status,
+        Form::Usage => form != Form::Status && words[1..] == *known.words,
+        known => known == form,
+    };
+    KNOWN.iter().any(|known| differs(known) && known.words.iter().all(fits))
+}
+
+#[test]
+fn shows_what_the_original_shows() {
+    let test = "shows_what_the_original_shows";
+    let Some(bpftool) = find(test) else { return };
+    let Some(world) = World::new(test) else { return };
+    eprintln!("not made here: {:?}", world.missing);
+    // For the one who works on a command: only lines that hold this text.
+    let only = std::env::var("SKEP_COMPARE_ONLY").ok();
+    let mut different = 0;
+    let lines = lines(&world);
+    for (number, line) in lines.iter().enumerate() {
+        // The compact form has the same writer as the pretty one, so some lines of it are enough.
+        let forms: &[&str] = if number % 10 == 0 { &["-n", "-p", "-j"] } else { &["-n", "-p"] };
+        for form in forms {
+            let words: Vec<&str> = std::iter::once(*form).chain(line.iter().map(String::as_str)).collect();
+            if only.as_ref().is_some_and(|only| !words.join(" ").contains(only.as_str())) {
+                continue;
+            }
+            let (ours, theirs) = (skep(&words), original(&bpftool, &words));
+            let kind = if *form == "-n" { Form::Plain } else { Form::Json };
+            let Some(what) = difference(&words, kind, &ours, &theirs) else { continue };
+            different += 1;
+            let cut = |text: &str| text.chars().take(3000).collect::<String>();
+            eprintln!("bpftool {}: {what}", words.join(" "));
+            eprintln!("--- ours {}\n{}{}", ours.status, cut(&ours.out), ours.err);
+            eprintln!("--- theirs {}\n{}{}---", theirs.status, cut(&theirs.out), theirs.err);
+        }
+    }
+    assert_eq!(different, 0, "of {} command lines", lines.len() * 2);
+}
+
+/// What differs between two answers, unless it is known to.
+fn difference(words: &[&str], form: Form, ours: &Answer, theirs: &Answer) -> Option<String> {
+    if ours.status != theirs.status && !known(words, Form::Status) {
+        return Some("status".to_owned());
+    }
+    if known(words, form) {
+        return None;
+    }
+    if form == Form::Json {
+        let structure = json_difference(&ours.out, &theirs.out);
+        // Where the structures agree, the pretty form must, too; but errors say more here.
+        let same_look = ours.out == theirs.out
+            || theirs.out.trim().is_empty()
+            || ours.out.contains("\"error\"")
+            || words[0] == "-j";
+        return structure.or_else(|| (!same_look).then(|| "look".to_owned()));
+    }
+    // The original says some things twice, once from its library.
+    // Pictures are ours alone, and so is that line of usage.
+    let lines = ours.err.lines().filter(|line| !line.contains("svg"));
+    let told = lines.into_iter().all(|line| theirs.err.lines().any(|their| their == line));
+    let silent = ours.err.is_empty() && !theirs.err.is_empty();
+    (ours.out != theirs.out || !told || silent).then(|| "text".to_owned())
+}
+
+/// What is asked of the objects.
+fn lines(world: &World) -> Vec<Vec<String>> {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    let mut add = |words: &[&str]| lines.push(words.iter().map(|&word| word.to_owned()).collect());
+    for name in world.names("p_") {
+        let path = world.path(&name).display().to_string();
+        add(&["prog", "show", "pinned", &path]);
+        add(&["prog", "dump", "xlated", "pinned", &path]);
+        add(&["prog", "dump", "xlated", "pinned", &path, "opcodes", "linum"]);
+        if name != "p_isa" {
+            add(&["prog", "dump", "xlated", "pinned", &path, "visual"]);
+        }
+        // The same functions in all types of programs.
+        if ["p_xdp", "p_isa", "p_tp_btf"].contains(&name.as_str()) {
+            add(&["prog", "dump", "xlated", "pinned", &path, "opcodes"]);
+            add(&["prog", "dump", "xlated", "pinned", &path, "linum"]);
+            add(&["prog", "dump", "xlated", "pinned", &path, "visual", "opcodes", "linum"]);
+            add(&["btf", "dump", "prog", "pinned", &path]);
+            add(&["btf", "dump", "prog", "pinned", &path, "format", "c"]);
+        }
+    }
+    add(&["prog", "dump", "xlated", "name", "isa", "visual"]);
+    add(&["prog", "dump", "xlated", "name", "closed", "visual", "opcodes"]);
+    add(&["prog", "dump", "xlated", "name", "same"]);
+    add(&["prog", "dump", "xlated", "name", "same", "opcodes"]);
+    add(&["prog", "show", "name", "same"]);
+    add(&["prog", "show", "name", "p_cgroup_sock_addr"]);
+    for name in world.names("m_") {
+        let path = world.path(&name).display().to_string();
+        add(&["map", "show", "pinned", &path]);
+        add(&["map", "dump", "pinned", &path]);
+        add(&["map", "getnext", "pinned", &path]);
+        for key in ["key 1 0 0 0", "key 0 0 0 0 97 98 0 0", "key hex 09 00 00 00"] {
+            let key: Vec<&str> = key.split_whitespace().collect();
+            add(&[&["map", "lookup", "pinned", &path], &key[..]].concat());
+        }
+        add(&["map", "getnext", "pinned", &path, "key", "0", "0", "0", "0"]);
+        add(&["map", "peek", "pinned", &path]);
+        // Most share their types.
+        if ["m_hash0", "m_data", "m_float", "m_array", "m_short", "m_struct_ops"].contains(&name.as_str()) {
+            for what in ["", "key", "value", "kv", "all"] {
+                let what: Vec<&str> = what.split_whitespace().collect();
+                add(&[&["btf", "dump", "map", "pinned", &path], &what[..]].concat());
+                add(&[&["btf", "dump", "map", "pinned", &path], &what[..], &["format", "c"]].concat());
+            }
+        }
+    }
+    for name in ["p_xdp", "p_same0", "p_rodata"] {
+        let path = world.path(name).display().to_string();
+        add(&["prog", "show", "pinned", &path, "-f"]);
+    }
+    for name in ["m_frozen", "m_prog_array", "m_hash0"] {
+        let path = world.path(name).display().to_string();
+        add(&["map", "show", "pinned", &path, "-f"]);
+    }
+    add(&["map", "dump", "name", "m_twice"]);
+    for name in world.names("l_") {
+        let path = world.path(&name).display().to_string();
+        add(&["link", "show", "pinned", &path]);
+    }
+    for words in
+        ["link show", "net show", "net show dev lo", "perf show", "struct_ops show", "struct_ops dump"]
+    {
+        add(&words.split(' ').collect::<Vec<_>>());
+    }
+    add(&["struct_ops", "show", "name", "m_struct_ops"]);
+    add(&["struct_ops", "dump", "name", "m_struct_ops"]);
+    add(&["struct_ops", "show", "name", "none"]);
+    let (own, child) = (world.cgroup(""), world.cgroup("child"));
+    let own = own.display().to_string();
+    let own = own.trim_end_matches('/');
+    for path in [own, &child.display().to_string()] {
+        add(&["cgroup", "show", path]);
+        add(&["cgroup", "show", path, "effective"]);
+        add(&["cgroup", "tree", path]);
+        add(&["cgroup", "tree", path, "effective"]);
+    }
+    for words in MISTAKES {
+        add(&words.split(' ').collect::<Vec<_>>());
+    }
+    lines
+}
+
+/// Words that are wrong, each in its own way.
+const MISTAKES: &[&str] = &[
+    "prog show id 4294967295",
+    "map show id 4294967295",
+    "map show id x",
+    "map show tag x",
+    "prog show tag x",
+    "prog show tag 0123456789abcdef",
+    "prog show id",
+    "prog show pinned /no/such/pin",
+    "prog show pinned /proc/version",
+    "map show name more_than_fifteen",
+    "prog show id 1 2 3",
+    "prog dump",
+    "prog dump xlated",
+    "prog dump foo id 1",
+    "prog dump xlated id",
+    "prog dump xlated name same foo",
+    "prog dump xlated name same visual",
+    "prog dump xlated name same file /dev/null",
+    "prog dump xlated id 4294967295",
+    "map dump",
+    "map dump id",
+    "map lookup",
+    "map lookup id 4294967295",
+    "map lookup name m_twice key 0 0 0 0",
+    "map lookup name m_short key",
+    "map lookup name m_short key 1 2 3",
+    "map lookup name m_short key 1 2 3 4 5",
+    "map lookup name m_short key 1 2 3 x",
+    "map lookup name m_short key 1 2 3 256",
+    "map lookup name m_short value 1 2 3 4",
+    "map lookup name m_short foo",
+    "map getnext name m_short foo",
+    "link show foo 1",
+    "link show name x",
+    "link show id 4294967295",
+    "cgroup show",
+    "cgroup show /no/such/group",
+    "cgroup tree /no/such/group",
+    "net show dev",
+    "net show foo lo",
+    "net show dev nosuchdevice",
+    "perf show foo",
+    "btf dump",
+    "btf dump id",
+    "btf dump foo 1",
+    "btf dump id x",
+    "btf dump id 1 foo",
+    "btf dump id 1 format",
+    "btf dump id 1 format foo",
+    "btf dump id 1 root_id 4294967294",
+    "btf dump id 1 root_id 7 root_id 7",
+    "btf dump id 1 root_id 7 root_id 95",
+    "btf dump id 1 format c root_id 7 root_id 114",
+    "btf dump file /no/such/file",
+    "btf show foo 1",
+    "btf show id x",
+    "feature probe foo",
+    "feature list_builtins foo",
+    "feature list_builtins",
+    "feature probe macros prefix",
+    "feature probe prefix x",
+    "struct_ops show foo 1",
+    "token show foo",
+    "foo",
+    "prog foo",
+    "batch",
+    "batch foo x",
+    "batch file /no/such/file",
+    "batch file x y",
+];

@@ -1,0 +1,110 @@
+//! Objects to look at, and the original to compare with.
+
+pub mod links;
+pub mod maps;
+pub mod peer;
+pub mod progs;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use skep_kernel::bpf::{self, MapSpec, MapType};
+
+/// Objects of every kind, each pinned below a bpffs that only this test's thread and its children see, and that
+/// vanishes with them. Nobody holds them, so that no list of holders differs.
+pub struct World {
+    pins: tempfile::TempDir,
+    pub cgroups: tempfile::TempDir,
+    /// Descriptors of events, which cannot be pinned.
+    pub events: Vec<OwnedFd>,
+    /// What could not be made here, and why.
+    pub missing: Vec<String>,
+}
+
+impl World {
+    /// `None` if this process may not make them, which it then says.
+    pub fn new(test: &str) -> Option<Self> {
+        let skip = |why: String| {
+            eprintln!("SKIP {test}: {why}");
+            None
+        };
+        if let Err(error) = skep_kernel::limits::raise_memlock() {
+            return skip(error.to_string());
+        }
+        if let Err(error) = bpf::map_create(&MapSpec::new(MapType::ARRAY, "probe", 4, 4, 1)) {
+            return skip(format!("needs root and bpf(2): {error}"));
+        }
+        // SAFETY: the thread gets mounts and devices of its own; nothing else of it is unshared.
+        if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::NEWNET) } {
+            return skip(format!("needs namespaces of its own: {error}"));
+        }
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        let pins = tempfile::tempdir().unwrap();
+        mount("bpf", pins.path(), "bpf", MountFlags::empty(), None).unwrap();
+        let cgroups = tempfile::tempdir().unwrap();
+        mount("cgroup2", cgroups.path(), "cgroup2", MountFlags::empty(), None).unwrap();
+        let mut world = Self { pins, cgroups, events: Vec::new(), missing: Vec::new() };
+        maps::make(&mut world);
+        progs::make(&mut world);
+        links::make(&mut world);
+        Some(world)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.pins.path().join(name)
+    }
+
+    pub fn pin(&self, name: &str, fd: impl AsFd) {
+        bpf::obj_pin(fd.as_fd(), &self.path(name)).unwrap();
+    }
+
+    /// Pins what was made; what this kernel refuses is noted.
+    pub fn keep<T: AsFd, E: std::fmt::Display>(&mut self, name: &str, made: Result<T, E>) -> Option<T> {
+        match made {
+            Ok(object) => {
+                self.pin(name, &object);
+                Some(object)
+            }
+            Err(error) => {
+                self.missing.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A control group of this test's own.
+    pub fn cgroup(&self, name: &str) -> PathBuf {
+        self.cgroups.path().join(format!("skep-{}", std::process::id())).join(name)
+    }
+
+    /// The names of all pins that begin so.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.pins.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.starts_with(prefix));
+        names.sort();
+        names
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Links keep their places until the pins are gone; only then can the groups go.
+        for name in self.names("") {
+            let _ = std::fs::remove_file(self.path(&name));
+        }
+        let own = self.cgroup("");
+        let _ = std::fs::remove_dir(own.join("child"));
+        let _ = std::fs::remove_dir(own);
+        for mounted in [self.cgroups.path(), self.pins.path()] {
+            unmount(mounted);
+        }
+    }
+}
+
+fn unmount(path: &Path) {
+    let _ = rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH);
+}
