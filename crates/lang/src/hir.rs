@@ -267,6 +267,8 @@ pub struct Uprobe {
     pub path: String,
     /// Where in `path` the instruction is.
     pub offset: u64,
+    /// Its address, as the program is linked; 0 if that is not known.
+    pub address: u64,
     /// The function that it is in, as the symbol table has it.
     pub function: Option<String>,
     /// The address of the function, if the instruction is its first.
@@ -278,10 +280,14 @@ pub struct Uprobe {
 /// One place of a static probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usdt {
-    /// The file that the kernel knows the program or library by.
+    /// The program or library.
+    pub file: String,
+    /// The file that the kernel knows it by.
     pub path: String,
     /// Where in it the instruction is.
     pub offset: u64,
+    /// Its address, as the program is linked.
+    pub address: u64,
     /// Where in it the counter of those who listen is, if there is one.
     pub semaphore: Option<u64>,
     /// The arguments in order, each on its own or why it cannot be read.

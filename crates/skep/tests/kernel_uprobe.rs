@@ -229,6 +229,27 @@ fn structs_of_the_program() {
 }
 
 #[test]
+fn variables_of_the_program() {
+    need!(Root, Bpf, RingBuf, Uprobe, Gcc);
+    let source = "\
+int number = 0x55;
+static short small = -7;
+long big;
+int work(void) { return number + small; }
+int main(void) { big = 12; return work() == 0; }
+";
+    let script =
+        "uprobe:{}:work { printf(\"%d %d %d\\n\", *uaddr(\"number\"), *uaddr(\"small\"), *uaddr(\"big\"));
+        print(uaddr(\"work\") == reg(\"ip\")); }";
+    for flags in [&["-O0", "-no-pie"][..], &["-O0", "-pie", "-fPIE"]] {
+        let program = programs::c("variables", source, flags);
+        assert_eq!(around(&program, script, &[]), "85 -7 12\ntrue\n\n\n", "{flags:?}");
+        let refusal = refused(&program, "uprobe:{}:work { print(uaddr(\"nothing\")); }");
+        assert!(refusal.contains("ERROR: Could not resolve symbol: {}:nothing"), "{refusal}");
+    }
+}
+
+#[test]
 fn structs_passed_by_value() {
     need!(Root, Bpf, RingBuf, Uprobe, Gcc);
     let source = "\

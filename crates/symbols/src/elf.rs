@@ -127,6 +127,28 @@ impl Elf {
         Ok(functions.into_iter().next())
     }
 
+    /// Address and size of a function or variable; `None` if there is none of this name.
+    pub fn symbol(&self, name: &str, debug: &DebugPath) -> Result<Option<(u64, u64)>> {
+        let find = |elf: &Elf| -> Result<Option<(u64, u64)>> {
+            let parsed = elf.parse()?;
+            let found = parsed.symbols().chain(parsed.dynamic_symbols()).find(|symbol| {
+                let variable =
+                    matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown);
+                variable && symbol.is_definition() && symbol.name_bytes() == Ok(name.as_bytes())
+            });
+            Ok(found.map(|symbol| (symbol.address(), symbol.size())))
+        };
+        match (find(self)?, self.symbol_file(debug)?) {
+            (None, Some(file)) => find(&file),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// Whether it always runs at the addresses it is linked for.
+    pub fn is_fixed(&self) -> bool {
+        self.parse().is_ok_and(|parsed| parsed.kind() == object::ObjectKind::Executable)
+    }
+
     /// Where the symbol table is: here (then there is no other file), or in the separate debug file.
     fn symbol_file(&self, debug: &DebugPath) -> Result<Option<Elf>> {
         let has_own = self.parse()?.symbol_table().is_some();

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use skep_btf::Btf;
 use skep_lang::world::WorldError;
 use skep_lang::world::user_space::{
-    CppName, Function, FunctionTypes, Operand, ParamPlace, ProgramTypes, StaticArgument, StaticProbe,
+    CppName, Function, FunctionTypes, Operand, ParamPlace, ProgramTypes, StaticArgument, StaticProbe, Symbol,
     UserSpace,
 };
 use skep_symbols::dwarf::{DebugInfo, Line, Place};
@@ -124,6 +124,12 @@ impl UserSpace for KernelUserSpace {
         Ok(skep_symbols::begins_instruction(program.elf.code(function.address, function.size), offset))
     }
 
+    fn symbol(&self, path: &str, name: &str) -> Result<Option<Symbol>, WorldError> {
+        let elf = &self.program(path)?.elf;
+        let found = elf.symbol(name, &self.debug).map_err(told)?;
+        Ok(found.map(|(address, size)| Symbol { address, size, fixed: elf.is_fixed() }))
+    }
+
     fn place(&self, path: &str, address: u64) -> Result<Option<(String, u64)>, WorldError> {
         let program = self.program(path)?;
         let file = program.elf.container().to_string_lossy().into_owned();
@@ -157,6 +163,7 @@ impl UserSpace for KernelUserSpace {
             Some(StaticProbe {
                 path: path.clone(),
                 offset: elf.file_offset(note.address)?,
+                address: note.address,
                 semaphore: note.semaphore.and_then(|address| elf.file_offset(address)),
                 args: note.args.into_iter().map(|arg| arg.map(argument)).collect(),
                 provider: note.provider,

@@ -53,8 +53,21 @@ pub struct Shape {
     names: Vec<(Name, String, bool)>,
     /// The arguments named by number, of static probes only; `None` where there is none that can be read.
     numbered: Vec<(u32, Option<StaticArgument>)>,
+    /// The symbols whose addresses are asked for; `None` where a complaint was made.
+    symbols: Vec<(String, Option<Located>)>,
     /// Where types of C are looked for before the kernel is asked.
     sources: Vec<SourceId>,
+}
+
+/// Where a function or variable of the probe's program is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Located {
+    /// Whether `offset` counts from the instruction that the probe is at.
+    pub from_here: bool,
+    /// Bytes.
+    pub offset: i64,
+    /// Bytes that it takes; 0 when nothing tells.
+    pub size: u64,
 }
 
 impl Shape {
@@ -66,6 +79,11 @@ impl Shape {
     /// Where an argument of a static probe is; `None` if it has none that can be read.
     pub fn argument(&self, number: u32) -> Option<&StaticArgument> {
         self.numbered.iter().find(|(known, _)| *known == number).and_then(|(_, argument)| argument.as_ref())
+    }
+
+    /// Where a symbol of the probe's program is.
+    pub fn symbol(&self, name: &str) -> Option<Located> {
+        self.symbols.iter().find(|(known, _)| known == name).and_then(|(_, located)| *located)
     }
 
     /// Whether a name of the probe is this text.
@@ -242,6 +260,7 @@ impl Shaper<'_, '_> {
                 .map(|(name, text)| (*name, text.clone(), name.in_target(&candidate.target) == text))
                 .collect();
             self.fill_numbered(&candidate, &mut shape);
+            self.fill_symbols(&candidate, &mut shape);
             if self.uses.types {
                 self.add_types(&candidate, &mut shape);
             }

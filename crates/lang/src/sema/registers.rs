@@ -10,6 +10,9 @@ pub const ARGUMENTS: [u32; 6] = [112, 104, 96, 88, 72, 64];
 /// Byte offset of the register that a result is passed in.
 pub const RETURN_VALUE: u32 = 80;
 
+/// Byte offset of the instruction pointer: in a uprobe, the address of the instruction that it is at.
+pub const INSTRUCTION_POINTER: u32 = 128;
+
 /// Byte offset of the stack pointer.
 pub const STACK_POINTER: u32 = 152;
 
@@ -60,6 +63,7 @@ mod tests {
         assert_eq!(args.map(offset), ARGUMENTS.map(Some));
         assert_eq!(offset("ax"), Some(RETURN_VALUE));
         assert_eq!(offset("sp"), Some(STACK_POINTER));
+        assert_eq!(offset("ip"), Some(INSTRUCTION_POINTER));
         assert_eq!(
             (offset("ip"), offset("pc"), offset("ss"), offset("")),
             (Some(128), Some(128), Some(160), None)

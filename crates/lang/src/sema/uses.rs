@@ -26,6 +26,8 @@ pub struct Uses {
     pub names: Vec<(Name, String)>,
     /// The arguments that are named by their number, each with the place of its first use.
     pub numbered: Vec<(u32, Span)>,
+    /// The symbols whose addresses are asked for by `uaddr`, each with the place of the first.
+    pub symbols: Vec<(String, Span)>,
     /// Whether types of C may be named.
     pub types: bool,
 }
@@ -152,6 +154,14 @@ impl Visitor for Collector<'_> {
             }
             _ if is_name(expr, "args") => {
                 self.uses.args.get_or_insert(expr.span);
+            }
+            ExprKind::Call { callee, args } if callee.name == "uaddr" => {
+                let name = args.first().and_then(|arg| constant_text(arg, self.options));
+                if let Some(name) = name
+                    && !self.uses.symbols.iter().any(|(known, _)| *known == name)
+                {
+                    self.uses.symbols.push((name, expr.span));
+                }
             }
             ExprKind::Ident(name) => self.numbered(name, expr.span),
             ExprKind::Call { callee, args } if args.is_empty() => self.numbered(&callee.name, expr.span),

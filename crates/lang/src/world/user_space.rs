@@ -36,6 +36,9 @@ pub trait UserSpace {
     /// Whether an instruction begins so many bytes from the start of a function.
     fn begins_instruction(&self, path: &str, function: &Function, offset: u64) -> Result<bool, WorldError>;
 
+    /// A function or variable of a program; `None` if it has none of this name.
+    fn symbol(&self, path: &str, name: &str) -> Result<Option<Symbol>, WorldError>;
+
     /// The file and the place in it that the kernel knows an address by, if there is code or data of the file
     /// at that address.
     fn place(&self, path: &str, address: u64) -> Result<Option<(String, u64)>, WorldError>;
@@ -63,6 +66,17 @@ pub struct Function {
     pub address: u64,
     /// Bytes; 0 when nothing tells.
     pub size: u64,
+}
+
+/// A function or variable of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Symbol {
+    /// As the program is linked.
+    pub address: u64,
+    /// Bytes; 0 when nothing tells.
+    pub size: u64,
+    /// Whether the program always runs at the addresses it is linked for.
+    pub fixed: bool,
 }
 
 /// A name of C++.
@@ -128,6 +142,8 @@ pub struct StaticProbe {
     pub path: String,
     /// Where in that file the place is.
     pub offset: u64,
+    /// Its address, as the program is linked.
+    pub address: u64,
     /// Where in that file the counter of listeners is, if it has one.
     pub semaphore: Option<u64>,
     /// The arguments in order, each on its own or why it cannot be read.
@@ -219,6 +235,10 @@ impl UserSpace for NoUserSpace {
     }
 
     fn begins_instruction(&self, _: &str, _: &Function, _: u64) -> Result<bool, WorldError> {
+        unknown()
+    }
+
+    fn symbol(&self, _: &str, _: &str) -> Result<Option<Symbol>, WorldError> {
         unknown()
     }
 

@@ -152,15 +152,12 @@ pub(super) const TABLE: &[Row] = &[
         ),
         "stacks are not available yet",
     ),
-    later(
-        flag(
-            Opt::UsdtFileActivation,
-            None,
-            "usdt-file-activation",
-            Group::Process,
-            "activate USDT semaphores by file",
-        ),
-        "USDT probes are not available yet",
+    flag(
+        Opt::UsdtFileActivation,
+        None,
+        "usdt-file-activation",
+        Group::Process,
+        "accepted: the kernel activates USDT semaphores by file",
     ),
     with(Opt::Output, Some('o'), Some("output"), "FILE", Group::Output, "write results to a file"),
     with(Opt::Format, Some('f'), None, "FORMAT", Group::Output, "form of the results: text or json"),

@@ -225,7 +225,7 @@ impl Request {
                 Opt::IncludeFile => request.includes.push(text()?),
                 Opt::DebugInfo => debug_paths.push(text()?),
                 Opt::NoFeature => no_features(&text()?, &request.features)?,
-                Opt::Btf | Opt::Help | Opt::Version => {}
+                Opt::Btf | Opt::UsdtFileActivation | Opt::Help | Opt::Version => {}
                 later => return Err(not_yet(later)),
             }
         }

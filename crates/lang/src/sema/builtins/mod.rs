@@ -115,7 +115,6 @@ pub const MISSING: &[&str] = &[
     "percpu_kaddr",
     "skboutput",
     "socket_cookie",
-    "uaddr",
     "unwatch",
     "usermode",
 ];

@@ -51,7 +51,36 @@ pub(super) const TABLE: &[Builtin] = &[
         }),
         doc: "Name of the function that the probe is in",
     },
+    Builtin {
+        name: "uaddr",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Value(uaddr),
+        doc: "Address of a function or variable of the program that the probe is in",
+    },
 ];
+
+fn uaddr(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let unit = checker.unit_in_hand();
+    if !matches!(unit.provider.name, "uprobe" | "uretprobe" | "usdt") {
+        let problem = format!("uaddr can not be used with \"{}\" probes", unit.provider.name);
+        return checker.error(call.span, problem);
+    }
+    let name = call.args.first().and_then(|arg| uses::constant_text(arg, checker.options));
+    let Some(name) = name else {
+        return checker.error(call.span, "uaddr() expects a string literal as the first argument");
+    };
+    // Expansion has complained about symbols that are not there.
+    let Some(located) = unit.shape.symbol(&name) else { return checker.broken(call.span) };
+    let bits = match located.size {
+        1 => 8,
+        2 => 16,
+        4 => 32,
+        _ => 64,
+    };
+    let to = checker.types.int(bits, true);
+    checker.user_address(located, to, call.span)
+}
 
 /// The number of an argument that is named by its place: `arg0`.
 pub fn numbered(name: &str) -> Option<u32> {

@@ -4,6 +4,7 @@ use skep_ui::Span;
 
 use super::{Checker, node};
 use crate::hir::{BinaryOp, Expr, ExprKind};
+use crate::sema::expand::Located;
 use crate::sema::record::{Access, AccessKind};
 use crate::sema::registers;
 use crate::ty::{Space, Ty};
@@ -62,6 +63,17 @@ impl Checker<'_> {
             },
         };
         self.force(value, Ty::I64)
+    }
+
+    /// The address of something in the probe's program, as a pointer.
+    pub fn user_address(&mut self, located: Located, to: Ty, span: Span) -> Expr {
+        let offset = node(ExprKind::Int(located.offset.cast_unsigned()), Ty::U64, span);
+        let address = match located.from_here {
+            true => sum(word(registers::INSTRUCTION_POINTER, span), offset, span),
+            false => offset,
+        };
+        let pointer = self.types.ptr(to, Space::User);
+        self.force(address, pointer)
     }
 
     fn sum_of_registers(

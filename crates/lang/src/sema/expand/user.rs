@@ -3,9 +3,10 @@
 
 use skep_ui::{Diagnostic, Span, suggest};
 
-use super::{Candidate, Filled, LeftOut, Shape, Shaper, names_have};
+use super::{Candidate, Filled, LeftOut, Located, Shape, Shaper, names_have};
 use crate::hir::Attach;
 use crate::sema::params;
+use crate::world::user_space::Symbol;
 
 /// An argument that some static probes lack.
 pub(super) struct Lack {
@@ -21,7 +22,7 @@ impl Shaper<'_, '_> {
     pub(super) fn add_types(&mut self, candidate: &Candidate, shape: &mut Shape) {
         let (file, entry) = match &candidate.target.attach {
             Attach::Uprobe(uprobe) => (&uprobe.file, uprobe.entry),
-            Attach::Usdt(usdt) => (&usdt.path, None),
+            Attach::Usdt(usdt) => (&usdt.file, None),
             _ => return,
         };
         let space = self.context.world.user_space();
@@ -112,6 +113,41 @@ impl Shaper<'_, '_> {
             shape.numbered.push((*number, None));
             let probe = candidate.target.name.clone();
             self.lacking.push(Lack { number: *number, span: *span, probe, why });
+        }
+    }
+
+    /// Where the symbols are that the clause asks the addresses of.
+    pub(super) fn fill_symbols(&mut self, candidate: &Candidate, shape: &mut Shape) {
+        let (file, at, enters) = match &candidate.target.attach {
+            Attach::Uprobe(uprobe) => (&uprobe.file, uprobe.address, !uprobe.on_return),
+            Attach::Usdt(usdt) => (&usdt.file, usdt.address, true),
+            _ => return,
+        };
+        let space = self.context.world.user_space();
+        for (name, span) in &self.uses.symbols {
+            let located = match space.symbol(file, name) {
+                Ok(Some(Symbol { address, size, fixed: true })) => {
+                    Some(Located { from_here: false, offset: address.cast_signed(), size })
+                }
+                Ok(Some(Symbol { address, size, fixed: false })) if enters && at != 0 => {
+                    Some(Located { from_here: true, offset: address.wrapping_sub(at).cast_signed(), size })
+                }
+                Ok(Some(_)) => {
+                    let problem = format!("Where {file} is loaded cannot be told when a function returns");
+                    let help = "Take the address in a uprobe and keep it in a map.";
+                    self.diagnostics.push(Diagnostic::error(*span, problem).help(help));
+                    None
+                }
+                Ok(None) => {
+                    self.diagnostics.error(*span, format!("Could not resolve symbol: {file}:{name}"));
+                    None
+                }
+                Err(error) => {
+                    self.diagnostics.error(*span, error.to_string());
+                    None
+                }
+            };
+            shape.symbols.push((name.clone(), located));
         }
     }
 

@@ -365,6 +365,7 @@ impl Search<'_> {
         let attach = Uprobe {
             path,
             offset,
+            address,
             file: self.file.to_owned(),
             function: function.map(|function| function.name.clone()),
             entry: function.map(|function| function.address).filter(|entry| *entry == address),

@@ -98,6 +98,8 @@ fn found(file: &str, probes: &[StaticProbe], provider: &str, name: &str, wildcar
         let attach = Usdt {
             path: probe.path.clone(),
             offset: probe.offset,
+            address: probe.address,
+            file: file.to_owned(),
             semaphore: probe.semaphore,
             args: probe.args.clone(),
             further,
