@@ -20,4 +20,6 @@ pub mod world;
 
 pub use dump::dump;
 pub use prepare::{Prepared, prepare};
-pub use sema::{Analysis, Listed, Options, ProgramOption, analyse, compile_front, list, program_options};
+pub use sema::{
+    Analysis, Listed, Options, ProgramOption, analyse, compile_front, list, list_types, program_options,
+};

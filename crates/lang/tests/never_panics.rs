@@ -194,12 +194,72 @@ proptest! {
         check(&text);
     }
 
+    /// Macros, C text and what is known at compile time, in any order and number.
+    #[test]
+    fn any_heads(
+        c in proptest::collection::vec(proptest::sample::select(C_TEXTS), 0..6),
+        macros in proptest::collection::vec(proptest::sample::select(MACROS), 0..6),
+        uses in proptest::collection::vec(proptest::sample::select(USES), 0..8),
+    ) {
+        check(&format!("{}\n{} begin {{ $x = 1; @a[1] = 1; {} }}", c.join("\n"), macros.join(" "), uses.join(" ")));
+    }
+
     #[test]
     fn any_search(search in "[a-z*:,\"$]{0,20}") {
         prop_assert!(list(&search, &Fixture::default(), true).is_ok());
     }
 }
 
+const C_TEXTS: &[&str] = &[
+    "#define A 1",
+    "#define A B + 1",
+    "#define B A",
+    "#define B(x, y) ((x) + y)",
+    "#define A(x) #x",
+    "#define C(x) A ## x",
+    "#undef A",
+    "#if A",
+    "#else",
+    "#endif",
+    "#include <linux/no.h>",
+    "struct s { int a; char b[3]; };",
+    "struct s { struct s *next; union { int x : 3; }; };",
+    "struct t { struct s s; struct t t; };",
+    "enum e { ONE = 1, TWO };",
+    "union u { struct s s; long l; } __attribute__((packed));",
+];
+const MACROS: &[&str] = &[
+    "macro m(x) { x + 1 }",
+    "macro m($x) { $x += 1; $x }",
+    "macro m(@x) { @x[1] }",
+    "macro m() { m(1) }",
+    "macro n(t) { sizeof(t) + sizeof(t*) }",
+    "macro n(x, y) { if comptime (is_str(x)) { m(y) } else { n(x) } }",
+    "macro o(f) { offsetof(struct s, f) }",
+    "macro p(x) { for $i : 0..3 { $y = $i + x; } let $z : typeof(x) = x; $z }",
+];
+const USES: &[&str] = &[
+    "print(m($x));",
+    "print(m(@a));",
+    "m(m(1));",
+    "print(n(typeof(struct s)));",
+    "n(1, \"a\");",
+    "print(o(a));",
+    "print(A);",
+    "print(B(1, $x));",
+    "print(C(1));",
+    "print(TWO);",
+    "print(AF_INET);",
+    "print(p(m(2)));",
+    "m;",
+    "if comptime (A == 1) { print(1); } else { n(); }",
+    "print(getopt(\"a\", A));",
+    "print(comptime m(1));",
+    "$s = (struct s *)0; print($s.a);",
+    "print(sizeof(struct t));",
+    "static_assert(A, \"no\");",
+    "assert($x, \"no\");",
+];
 const TARGETS: &[&str] = &["$x", "$y", "@a", "@b[1]", "@b[comm]", "@c[1, pid]", "@d", "@e[@d]"];
 const OPERATORS: &[&str] = &[" = ", " = ", " = ", " += ", " -= ", " *= ", " /= ", " <<= ", " |= "];
 const BETWEEN: &[&str] =

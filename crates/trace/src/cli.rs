@@ -1,6 +1,7 @@
 //! The command line of the tracing face: `skep trace`, `bpftrace`, `skep check`.
 
 mod check;
+mod format;
 mod help;
 mod info;
 mod list;

@@ -20,6 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use skep_btf::Btf;
 use skep_ui::{Diagnostic, Diagnostics, Span};
 
@@ -28,7 +29,7 @@ use crate::world::World;
 use declare::Declared;
 use kernel::Kernel;
 use lexer::{Kind, Token, spell};
-use preprocess::{Include, Macros, Preprocessor};
+use preprocess::{Branches, Include, Macros, Preprocessor};
 
 /// A piece of C in the order in which it is read.
 #[derive(Clone, Debug)]
@@ -83,9 +84,12 @@ pub fn read(
             diagnostics.push(Diagnostic::error_without_place(format!("'{path}' file not found")));
         }
     }
+    // A script's directives and types come one by one, and an `#if` is closed by a later one.
+    let mut open_branches: FxHashMap<&str, Branches> = FxHashMap::default();
     for piece in texts {
         preprocessor.missing.clear();
-        preprocessor.read(&piece.name, &piece.text);
+        let branches = open_branches.entry(piece.name.as_str()).or_default();
+        preprocessor.read_piece(&piece.name, &piece.text, branches);
         let problems = declare::read(&preprocessor.take_tokens(), &mut declared, &mut kernel);
         // A header is read for what can be understood of it; what the script wrote itself must be right.
         let own = !piece.text.trim_start().starts_with('#') && !piece.name.ends_with(".h");

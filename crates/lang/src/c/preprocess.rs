@@ -65,7 +65,11 @@ pub struct Preprocessor<'a> {
     included: usize,
 }
 
-/// The `#if`s that a line stands in.
+/// The `#if`s that the end of a text stands in, outermost first.
+#[derive(Default)]
+pub struct Branches(Vec<Branch>);
+
+/// An `#if` that a line stands in.
 #[derive(Clone, Copy)]
 struct Branch {
     /// Whether what stands around it is read.
@@ -93,13 +97,18 @@ impl<'a> Preprocessor<'a> {
 
     /// Reads a text.
     pub fn read(&mut self, name: &str, text: &str) {
+        self.read_piece(name, text, &mut Branches::default());
+    }
+
+    /// Reads a piece of a text, behind others that left these `#if`s open.
+    pub fn read_piece(&mut self, name: &str, text: &str, branches: &mut Branches) {
         if self.files.len() >= MAX_NESTED || self.included > MAX_INCLUDES {
             return;
         }
         self.files.push(name.to_owned());
         self.included += 1;
         let tokens = tokens(text);
-        let mut branches: Vec<Branch> = Vec::new();
+        let branches = &mut branches.0;
         // A call of a macro may go on over lines, so what stands between directives is one piece.
         let mut pending: Vec<Token> = Vec::new();
         for line in tokens.split(|token| token.kind == Kind::Newline) {
@@ -108,7 +117,7 @@ impl<'a> Preprocessor<'a> {
                 [hash, rest @ ..] if hash.is("#") => {
                     let piece = std::mem::take(&mut pending);
                     self.emit(&piece);
-                    self.directive(rest, &mut branches, active);
+                    self.directive(rest, branches, active);
                 }
                 _ if active => pending.extend_from_slice(line),
                 _ => {}

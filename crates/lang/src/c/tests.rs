@@ -118,6 +118,17 @@ fn constants_are_values_where_they_have_one() {
 }
 
 #[test]
+fn conditions_reach_over_directives_and_types() {
+    let c = defined(
+        "#ifdef BPFTRACE_HAVE_BTF\n#define HAVE 1\n#else\n#define HAVE 2\n#include \"not_looked_for.h\"\n\
+         struct s { nonsense x; };\n#endif\n#if HAVE > 1\n#define MORE 1\n#endif\nstruct t { int a; };\n",
+    );
+    assert_eq!(constant(&c, "HAVE"), "1");
+    assert_eq!(constant(&c, "MORE"), "nothing");
+    assert_eq!(layout_of(&c, "t"), "a@0 =4");
+}
+
+#[test]
 fn macros_keep_their_arguments_apart() {
     let c = defined(
         "#define MAX(a, b) ((a) > (b) ? (a) : (b))\n#define TWICE(x) MAX(x, x) + 1\n#define NAME(x) #x\n\

@@ -1,6 +1,8 @@
 //! The comments of a script, given back in order as the formatter comes to their places.
 
-use crate::syntax::ast::Script;
+use skep_ui::Span;
+
+use crate::syntax::ast::{ItemKind, Script};
 
 /// The comments that are still to be written.
 pub struct Comments<'a> {
@@ -34,11 +36,13 @@ impl<'a> Comments<'a> {
                 column: range.start - line,
             }
         };
-        Comments {
-            text,
-            taken: 0,
-            all: script.comments.iter().map(|comment| piece(comment.span.range())).collect(),
-        }
+        // Those within C belong to its text.
+        let within_c = |span: Span| {
+            let mut items = script.items.iter();
+            items.any(|item| matches!(item.kind, ItemKind::C(_)) && item.span.contains(span))
+        };
+        let outside = script.comments.iter().map(|comment| comment.span).filter(|span| !within_c(*span));
+        Comments { text, taken: 0, all: outside.map(|span| piece(span.range())).collect() }
     }
 
     /// How far it came, to go back to.

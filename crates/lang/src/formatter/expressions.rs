@@ -227,29 +227,51 @@ impl Formatter<'_> {
         self.listed(&parts, column, brackets, indent)
     }
 
-    /// The same, each with something before it. As many stand on a line as there is room for; further
-    /// lines begin below the first.
+    /// The same, each with something before it. What fits on a line stands on a line. Of what does not,
+    /// as much stands on each line as there is room for, but where the author ended a line one ends;
+    /// further lines begin below the first.
     fn listed(
+        &mut self,
+        parts: &[(String, &Expr)],
+        column: usize,
+        brackets: (&str, &str),
+        indent: usize,
+    ) -> String {
+        let mark = self.comments.mark();
+        let flat = self.listed_in_lines(parts, column, brackets, indent, false);
+        if !flat.contains('\n') {
+            return flat;
+        }
+        self.comments.reset(mark);
+        self.listed_in_lines(parts, column, brackets, indent, true)
+    }
+
+    fn listed_in_lines(
         &mut self,
         parts: &[(String, &Expr)],
         column: usize,
         (open, close): (&str, &str),
         indent: usize,
+        keep_lines: bool,
     ) -> String {
         let start = column + open.len();
         let mut out = open.to_owned();
         let mut at = start;
+        let mut last_end = None;
         for (index, (before, expr)) in parts.iter().enumerate() {
-            let last = index + 1 == parts.len();
+            let range = expr.span.range();
+            let between = last_end.and_then(|end| self.text.get(end..range.start)).unwrap_or("");
+            let ended = keep_lines && between.contains('\n');
+            last_end = Some(range.end);
             if index > 0 {
                 out.push(' ');
                 at += 1;
             }
             let mark = self.comments.mark();
             let text = format!("{before}{}", self.expr(expr, at + before.len(), indent));
-            let behind = 1 + usize::from(last);
+            let behind = if index + 1 == parts.len() { 2 } else { 1 };
             let too_long = !fits(&format!("{text}{}", " ".repeat(behind)), at);
-            let text = if too_long && index > 0 {
+            let text = if (too_long || ended) && index > 0 {
                 out.pop();
                 out.push('\n');
                 out.push_str(&" ".repeat(start));
@@ -261,7 +283,7 @@ impl Formatter<'_> {
             };
             at = column_after(&text, at);
             out.push_str(&text);
-            if !last {
+            if index + 1 < parts.len() {
                 out.push(',');
                 at += 1;
             }

@@ -17,7 +17,7 @@ use comments::Comments;
 const INDENT: usize = 2;
 
 /// Lines are broken to stay below this many columns where they can be.
-const WIDTH: usize = 80;
+const WIDTH: usize = 88;
 
 /// More blank lines than this say nothing.
 const MAX_BLANK: usize = 2;

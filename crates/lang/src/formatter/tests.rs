@@ -25,7 +25,7 @@ fn every_construct() {
  * comment */
 #include <linux/fs.h>
 #define A  1 +   2
-struct foo {   int a;
+struct foo {   int a; // of C
   char b[3]; };
 config={stack_mode=perf;/* why */max_strlen=64 // longer
 }

@@ -13,6 +13,7 @@ mod format;
 mod infer;
 mod keys;
 mod list;
+mod list_types;
 mod named;
 mod options;
 mod params;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
 
 pub use list::{Listed, list};
+pub use list_types::list_types;
 pub use named::{ProgramOption, Value};
 pub use options::Options;
 

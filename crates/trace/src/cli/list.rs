@@ -17,8 +17,11 @@ pub(super) fn pattern(pattern: &str, request: &Request) -> Result<ExitCode, Stri
              as a search pattern.\n"
         ));
     }
-    let lines = listed(pattern, &request.world(), request.verbose)?;
-    Ok(print(&lines))
+    let world = request.world();
+    if let Some(types) = skep_lang::list_types(pattern, &world, request.verbose) {
+        return Ok(print(&types?));
+    }
+    Ok(print(&listed(pattern, &world, request.verbose)?))
 }
 
 /// Lists what a script attaches to.

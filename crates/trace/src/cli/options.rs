@@ -211,9 +211,12 @@ pub(super) const TABLE: &[Row] = &[
     with(Opt::Mode, None, Some("mode"), "MODE", Group::Developer, "test, bench, format, ..."),
     flag(Opt::Test, None, "test", Group::Developer, "run the script's tests"),
     flag(Opt::Bench, None, "bench", Group::Developer, "run the script's benchmarks"),
-    later(
-        flag(Opt::Fmt, None, "fmt", Group::Developer, "format the script"),
-        "the formatter is not available yet",
+    flag(
+        Opt::Fmt,
+        None,
+        "fmt",
+        Group::Developer,
+        "print the script in its usual form (-o FILE: replace FILE)",
     ),
     later(
         with(Opt::Aot, None, Some("aot"), "FILE", Group::Developer, "compile to a program of its own"),

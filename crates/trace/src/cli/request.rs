@@ -10,7 +10,7 @@ use skep_symbols::elf::DebugPath;
 use skep_ui::{FileId, SourceMap};
 
 use super::options::{Opt, Parsed, TABLE};
-use super::{info, list, run};
+use super::{format, info, list, run};
 use crate::session::Mode;
 use crate::sink::Buffering;
 
@@ -53,6 +53,8 @@ pub(super) enum Action {
     List(String),
     /// Probes of a script.
     ListScript(Script),
+    /// A script is printed in its usual form.
+    Format(Script),
     Info,
 }
 
@@ -161,7 +163,7 @@ impl Request {
             debug_path: DebugPath::default(),
             features: Features::new(),
         };
-        let (mut listing, mut info, mut program) = (false, false, None);
+        let (mut listing, mut info, mut formatting, mut program) = (false, false, false, None);
         let mut debug_paths = Vec::new();
         for (opt, value) in parsed.options {
             let value = value.unwrap_or_default();
@@ -170,6 +172,7 @@ impl Request {
                 Opt::Eval => program = Some(text()?),
                 Opt::List => listing = true,
                 Opt::Info => info = true,
+                Opt::Fmt => formatting = true,
                 Opt::Verbose => request.verbose = true,
                 Opt::Quiet => request.quiet = true,
                 Opt::NoWarnings => request.warnings = false,
@@ -205,7 +208,7 @@ impl Request {
                     "test" => request.mode = Mode::Test,
                     "bench" => request.mode = Mode::Bench,
                     "codegen" | "compiler-bench" => request.compile_only = true,
-                    "format" => return Err(not_yet(Opt::Fmt)),
+                    "format" => formatting = true,
                     _ => {
                         return Err(
                             "USAGE: --mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'."
@@ -267,6 +270,12 @@ impl Request {
                 None => request.params.push(param),
             }
         }
+        if formatting {
+            request.action = match request.action {
+                Action::Run(script) => Action::Format(script),
+                other => other,
+            };
+        }
         Ok(request)
     }
 
@@ -279,6 +288,7 @@ impl Request {
             Action::Info => Ok(super::print(&info::report())),
             Action::List(pattern) => list::pattern(&pattern, &self),
             Action::ListScript(mut script) => list::script(&mut script, &self),
+            Action::Format(script) => format::format(&script, &self),
             Action::Run(script) => run::run(script, self),
         }
     }

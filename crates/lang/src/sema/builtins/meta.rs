@@ -2,7 +2,9 @@
 
 use super::output::printf_parts;
 use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS};
-use crate::hir::{Block, CompareOp, Config, Expr, ExprKind, MissingProbes, Piece, Runtime, Spec, StmtKind};
+use crate::hir::{
+    Block, CompareOp, Config, Expr, ExprKind, MissingProbes, Piece, Runtime, Spec, StmtKind, Unstable,
+};
 use crate::sema::check::{Checker, node};
 use crate::sema::named::{self, Value};
 use crate::syntax::ast;
@@ -229,12 +231,20 @@ fn settings(config: &Config) -> Vec<(&'static str, Setting)> {
         MissingProbes::Warn => "warn",
         MissingProbes::Ignore => "ignore",
     };
+    let unstable = |of: Unstable| {
+        let word = match of {
+            Unstable::Enable => "enable",
+            Unstable::Warn => "warn",
+            Unstable::Error => "error",
+        };
+        Word(word.into())
+    };
     vec![
-        ("cpp_demangle", Flag(true)),
+        ("cpp_demangle", Flag(config.demangle)),
         ("lazy_symbolication", Flag(true)),
         ("print_maps_on_exit", Flag(config.print_maps_on_exit)),
         ("use_blazesym", Flag(false)),
-        ("show_debug_info", Flag(false)),
+        ("show_debug_info", Flag(config.show_debug_info)),
         ("log_size", Number(1_000_000)),
         ("max_bpf_progs", Number(config.max_bpf_progs.into())),
         ("max_cat_bytes", Number(config.max_cat_bytes.into())),
@@ -245,11 +255,11 @@ fn settings(config: &Config) -> Vec<(&'static str, Setting)> {
         ("perf_rb_pages", Number(config.perf_rb_pages.into())),
         ("str_trunc_trailer", Word(config.str_trunc_trailer.clone())),
         ("unstable_import_statement", Word("error".into())),
-        ("unstable_tseries", Word("warn".into())),
-        ("unstable_typeinfo", Word("error".into())),
+        ("unstable_tseries", unstable(config.tseries)),
+        ("unstable_typeinfo", unstable(config.typeinfo)),
         ("unstable_dw_ustack", Word("warn".into())),
         ("missing_probes", Word(missing.into())),
-        ("stack_mode", Word("bpftrace".into())),
+        ("stack_mode", Word(config.stack_mode.name().into())),
         ("license", Word(config.license.clone())),
     ]
 }
