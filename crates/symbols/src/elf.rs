@@ -26,6 +26,20 @@ pub struct Elf {
     file: Arc<MappedFile>,
     /// Where in the file it is: all of it, unless it lies in an archive.
     range: Range<usize>,
+    /// What is loaded of it.
+    segments: Arc<[Segment]>,
+}
+
+/// A part of a file that is loaded.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// First address, as the program is linked.
+    address: u64,
+    /// Where it is in the file.
+    offset: u64,
+    /// Bytes in the file.
+    size: u64,
+    executable: bool,
 }
 
 /// A function of a program.
@@ -60,8 +74,8 @@ impl Elf {
                 (file, range)
             }
         };
-        let elf = Elf { path: path.to_path_buf(), file: Arc::new(file), range };
-        elf.parse().map(|_| ())?;
+        let mut elf = Elf { path: path.to_path_buf(), file: Arc::new(file), range, segments: Arc::default() };
+        elf.segments = elf.read_segments()?;
         Ok(elf)
     }
 
@@ -219,20 +233,32 @@ impl Elf {
         Ok(found)
     }
 
+    fn read_segments(&self) -> Result<Arc<[Segment]>> {
+        let parsed = self.parse()?;
+        let endian = parsed.endian();
+        let headers = parsed
+            .elf_header()
+            .program_headers(endian, self.bytes())
+            .map_err(|error| Error::file(&self.path, error))?;
+        let loaded = headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD);
+        Ok(loaded
+            .map(|header| Segment {
+                address: header.p_vaddr(endian),
+                offset: header.p_offset(endian),
+                size: header.p_filesz(endian),
+                executable: header.p_flags(endian).0 & elf::PF_X.0 != 0,
+            })
+            .collect())
+    }
+
     /// Where in the ELF file an address is loaded from, and how many bytes there are from there on. Executable
     /// segments go first: others may overlap them at their edges.
     fn loaded(&self, address: u64) -> Option<(u64, u64)> {
-        let parsed = self.parse().ok()?;
-        let endian = parsed.endian();
-        let headers = parsed.elf_header().program_headers(endian, self.bytes()).ok()?;
         let at = |executable: bool| {
-            headers.iter().find_map(|header| {
-                let (start, size) = (header.p_vaddr(endian), header.p_filesz(endian));
-                let fits = header.p_type(endian) == elf::PT_LOAD
-                    && (header.p_flags(endian).0 & elf::PF_X.0 != 0) == executable
-                    && address >= start
-                    && address - start < size;
-                fits.then(|| (header.p_offset(endian) + (address - start), size - (address - start)))
+            self.segments.iter().find_map(|segment| {
+                let into = address.checked_sub(segment.address)?;
+                let fits = segment.executable == executable && into < segment.size;
+                fits.then(|| (segment.offset.saturating_add(into), segment.size - into))
             })
         };
         at(true).or_else(|| at(false))
