@@ -2,26 +2,16 @@
 
 use std::ffi::{CStr, CString};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 /// The name of device `ifindex` in the network namespace with this device number and inode.
 ///
-/// `None` if that is not this process' namespace, where /sys shows other devices, or if there is no such device.
+/// `None` if that is not this process' namespace, where numbers mean other devices, or if there is no such device.
 pub fn name(ifindex: u32, netns_dev: u64, netns_ino: u64) -> Option<String> {
     let own = std::fs::metadata("/proc/self/ns/net").ok()?;
     if (own.dev(), own.ino()) != (netns_dev, netns_ino) {
         return None;
     }
-    interface_name(ifindex)
-}
-
-/// The name of a device in our network namespace.
-pub fn interface_name(ifindex: u32) -> Option<String> {
-    std::fs::read_dir(Path::new("/sys/class/net")).ok()?.find_map(|entry| {
-        let entry = entry.ok()?;
-        let number = std::fs::read_to_string(entry.path().join("ifindex")).ok()?;
-        (number.trim().parse() == Ok(ifindex)).then(|| entry.file_name().to_string_lossy().into_owned())
-    })
+    name_here(ifindex)
 }
 
 /// The name of device `ifindex` in this thread's network namespace; `None` if there is no such device.

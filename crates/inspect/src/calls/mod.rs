@@ -297,6 +297,6 @@ impl Caller for Process {
     }
 
     fn interface(&self, index: u32) -> Option<String> {
-        skep_kernel::netdev::interface_name(index)
+        skep_kernel::netdev::name_here(index)
     }
 }
