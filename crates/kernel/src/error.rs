@@ -108,6 +108,11 @@ impl Errno {
         NAMES.iter().find(|(value, _)| *value == self.0).map(|(_, name)| *name)
     }
 
+    /// The value of this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, known)| *known == name).map(|(value, _)| Self(*value))
+    }
+
     /// The C library's sentence for the value, e.g. `No such file or directory`.
     pub fn meaning(self) -> String {
         // `ENOTSUPP` leaks out of the kernel although it is meant to stay inside, so libc has no text for it.

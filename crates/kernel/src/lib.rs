@@ -28,6 +28,7 @@ pub mod child;
 pub mod clock;
 pub mod config;
 mod error;
+pub mod disks;
 pub mod features;
 pub mod kallsyms;
 pub mod limits;

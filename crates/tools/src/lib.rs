@@ -4,15 +4,27 @@
 //! A tool uses the public interface of `skep-trace` and nothing else: it
 //! compiles its script, attaches it, and receives typed rows.
 
+mod biolatency;
+mod execsnoop;
+mod exitsnoop;
 mod flags;
+mod funccount;
+mod histogram;
 mod lines;
 mod offcputime;
 mod opensnoop;
 mod profile;
+mod rounds;
 mod row;
 mod run;
+mod runqlat;
+mod spec;
 mod stacks;
+mod syscount;
 mod table;
+mod tcpconnect;
+mod tcplife;
+mod tops;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,7 +42,19 @@ pub struct Tool {
 }
 
 /// All tools, by name.
-pub static TOOLS: &[&Tool] = &[&offcputime::TOOL, &opensnoop::TOOL, &profile::TOOL];
+pub static TOOLS: &[&Tool] = &[
+    &biolatency::TOOL,
+    &execsnoop::TOOL,
+    &exitsnoop::TOOL,
+    &funccount::TOOL,
+    &offcputime::TOOL,
+    &opensnoop::TOOL,
+    &profile::TOOL,
+    &runqlat::TOOL,
+    &syscount::TOOL,
+    &tcpconnect::TOOL,
+    &tcplife::TOOL,
+];
 
 /// The tool of this name.
 pub fn find(name: &str) -> Option<&'static Tool> {

@@ -38,6 +38,14 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Raw bytes.
+    pub fn bytes(&self, name: &str) -> &'a [u8] {
+        match self.get(name) {
+            Some(Data::Bytes(bytes)) => bytes,
+            _ => &[],
+        }
+    }
+
     /// A text.
     pub fn text(&self, name: &str) -> &'a str {
         match self.get(name) {

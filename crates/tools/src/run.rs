@@ -19,9 +19,10 @@ pub struct Run<'a> {
     pub name: &'static str,
     /// Its script.
     pub script: &'a str,
-    /// The script's positional parameters: constants when it is compiled, so that
-    /// what is not asked for costs nothing.
+    /// The script's positional parameters, for its attach points.
     pub params: Vec<String>,
+    /// Its named parameters (`getopt`): constants when it is compiled, so that what is not asked for costs nothing.
+    pub named: Vec<(&'static str, String)>,
     /// The flags every tool has.
     pub flags: &'a CommonFlags,
 }
@@ -83,6 +84,7 @@ fn trace(run: &Run<'_>, view: impl View, sources: &mut SourceMap) -> Result<(), 
     let file = sources.add(run.name, run.script);
     let options = CompileOptions {
         params: run.params.clone(),
+        named: run.named.iter().map(|(name, value)| ((*name).to_owned(), Some(value.clone()))).collect(),
         config: vec![("print_maps_on_exit".into(), "false".into())],
         ..Default::default()
     };
@@ -102,6 +104,11 @@ fn trace(run: &Run<'_>, view: impl View, sources: &mut SourceMap) -> Result<(), 
     session.run(&mut shown)?;
     shown.end().or_else(quietly)?;
     Ok(())
+}
+
+/// The time as scripts have it in `nsecs`.
+pub fn now() -> u64 {
+    skep_trace::host::nsecs()
 }
 
 /// That nobody reads any more is an end like any other.

@@ -1,5 +1,6 @@
 //! Rows of typed cells in named columns, as text, CSV or JSON.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
@@ -13,7 +14,7 @@ struct Column {
     /// As JSON and CSV call it.
     name: &'static str,
     /// As the text's header calls it.
-    header: &'static str,
+    header: Cow<'static, str>,
     /// Least width in characters: negative to the left, positive to the right, 0
     /// for the last one, which takes what it needs.
     width: i32,
@@ -63,15 +64,26 @@ impl Table {
 
     /// One more column: its name in JSON and CSV, its header, and its least width (negative: to the left; 0: the
     /// last one, as wide as it needs to be).
-    pub fn column(&mut self, name: &'static str, header: &'static str, width: i32) {
-        self.columns.push(Column { name, header, width });
+    pub fn column(&mut self, name: &'static str, header: impl Into<Cow<'static, str>>, width: i32) {
+        self.columns.push(Column { name, header: header.into(), width });
     }
 
     /// One more column if it is wanted.
-    pub fn column_if(&mut self, wanted: bool, name: &'static str, header: &'static str, width: i32) {
+    pub fn column_if(
+        &mut self,
+        wanted: bool,
+        name: &'static str,
+        header: impl Into<Cow<'static, str>>,
+        width: i32,
+    ) {
         if wanted {
             self.column(name, header, width);
         }
+    }
+
+    /// Whether it is for people to read.
+    pub fn is_text(&self) -> bool {
+        self.form == Form::Text
     }
 
     /// Writes the names of the columns, where the form has such a line and it is wanted.
@@ -81,7 +93,7 @@ impl Table {
         }
         let mut row = self.row();
         for column in &self.columns {
-            let title = if self.form == Form::Csv { column.name } else { column.header };
+            let title = if self.form == Form::Csv { column.name } else { &column.header };
             row.cell(Value::from(title), title);
         }
         row.write(out)
@@ -164,10 +176,15 @@ impl Cells<'_> {
 
     /// A text that another process chose.
     pub fn text(&mut self, text: &str) {
+        self.foreign(text, text);
+    }
+
+    /// A text that another process chose, of which people see another form.
+    pub fn foreign(&mut self, text: &str, shown: &str) {
         if self.table.escape && self.table.form == Form::Text {
-            self.cell(text, escape(text));
+            self.cell(text, escape(shown));
         } else {
-            self.cell(text, text);
+            self.cell(text, shown);
         }
     }
 

@@ -9,6 +9,30 @@ use skep_kernel::clock;
 use skep_kernel::users;
 use skep_lang::ty::Clock;
 
+pub use skep_kernel::disks::Disk;
+pub use skep_kernel::signals::name as signal_name;
+pub use skep_lang::names;
+
+/// The name of a process that lives.
+pub fn comm(pid: i32) -> Option<String> {
+    skep_kernel::proc::comm(pid).ok()
+}
+
+/// The number of the user of this name.
+pub fn user_by_name(name: &str) -> Option<u32> {
+    users::users().ok()?.into_iter().find(|(_, known)| known == name).map(|(id, _)| id)
+}
+
+/// The number of the error of this name: `ENOENT`.
+pub fn errno_by_name(name: &str) -> Option<u32> {
+    skep_kernel::Errno::by_name(name).and_then(|errno| u32::try_from(errno.0).ok())
+}
+
+/// The time as scripts have it in `nsecs`.
+pub fn nsecs() -> u64 {
+    u64::try_from(clock::Clock::Boot.now()).unwrap_or(0)
+}
+
 /// Answers about the machine that the script runs on; each is looked up once, when it is first needed.
 #[derive(Debug, Default)]
 pub struct Host {

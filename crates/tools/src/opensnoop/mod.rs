@@ -111,13 +111,13 @@ fn main(args: &[OsString]) -> ExitCode {
         Run {
             name: "opensnoop",
             script: SCRIPT,
-            // A thread is told apart by its own number, whatever its process.
-            params: vec![
-                if by_tid { "0".into() } else { number(flags.pid) },
-                number(flags.tid),
-                switch(flags.uid.is_some()),
-                number(flags.uid),
-                switch(flags.failed),
+            params: Vec::new(),
+            named: vec![
+                // A thread is told apart by its own number, whatever its process.
+                ("pid", if by_tid { "0".into() } else { number(flags.pid) }),
+                ("tid", number(flags.tid)),
+                ("uid", flags.uid.map_or_else(|| "-1".into(), |uid| uid.to_string())),
+                ("failed", switch(flags.failed)),
             ],
             flags: &flags.common,
         },

@@ -1,0 +1,138 @@
+//! `exitsnoop`: processes that end, how old they were, and how.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory, Parser};
+use jiff::Zoned;
+use jiff::tz::TimeZone;
+
+use crate::Tool;
+use crate::flags::{self, CommonFlags};
+use crate::lines::Lines;
+use crate::row::Row;
+use crate::run::{self, Run};
+use crate::table::{Cells, Table};
+
+/// The row in the list of tools.
+pub static TOOL: Tool = Tool {
+    name: "exitsnoop",
+    summary: "show every process that ends: its age, its exit status or signal",
+    command,
+    run: main,
+};
+
+const SCRIPT: &str = include_str!("exitsnoop.bt");
+
+/// Trace the ends of processes
+#[derive(Parser)]
+#[command(name = "exitsnoop", disable_version_flag = true, after_help = EXAMPLES)]
+struct Flags {
+    /// Put the time of day in front
+    #[arg(short, long)]
+    timestamp: bool,
+    /// Times in UTC
+    #[arg(long)]
+    utc: bool,
+    /// Trace this process only
+    #[arg(short, long)]
+    pid: Option<u32>,
+    /// Put this text in front of each line
+    #[arg(long, num_args = 0..=1, default_missing_value = "exit", require_equals = true)]
+    label: Option<String>,
+    /// Only those that did not exit with 0
+    #[arg(short = 'x', long)]
+    failed: bool,
+    /// Each thread, not only the last one of a process
+    #[arg(long, visible_alias = "threaded")]
+    per_thread: bool,
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  exitsnoop                  all processes that end
+  exitsnoop -x               those that failed or were killed
+  exitsnoop -t --utc         with times, in UTC
+  exitsnoop -p 180           process 180 only
+  exitsnoop --per-thread     threads, too
+  exitsnoop --label=build    with a label in front";
+
+fn command() -> Command {
+    Flags::command()
+}
+
+fn main(args: &[OsString]) -> ExitCode {
+    let flags: Flags = match flags::parse(command(), args) {
+        Ok(flags) => flags,
+        Err(status) => return status,
+    };
+    let zone = if flags.utc { TimeZone::UTC } else { TimeZone::system() };
+    let now = || Zoned::now().with_time_zone(zone.clone());
+    let time_header = format!("TIME-{}", now().strftime("%Z"));
+    let mut table = Table::new(&flags.common);
+    table.column_if(flags.timestamp, "time", time_header, -13);
+    table.column_if(flags.label.is_some(), "label", "LABEL", -6);
+    table.column("comm", "PCOMM", -16);
+    table.column("pid", "PID", -7);
+    table.column("ppid", "PPID", -7);
+    table.column("tid", "TID", -7);
+    table.column("age", "AGE(s)", -7);
+    table.column("exit", "EXIT_CODE", 0);
+
+    let switch = |value: bool| u32::from(value).to_string();
+    let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
+        if flags.timestamp {
+            let time = now().strftime("%H:%M:%S%.3f").to_string();
+            cells.cell(time.clone(), time);
+        }
+        if let Some(label) = &flags.label {
+            cells.text(label);
+        }
+        cells.text(row.text("comm"));
+        cells.uint(row.uint("pid"));
+        cells.uint(row.uint("ppid"));
+        cells.uint(row.uint("tid"));
+        cells.float(row.uint("age") as f64 / 1e9, 2);
+        cells.text(&ending(row.uint("code")));
+    });
+    run::run(
+        Run {
+            name: "exitsnoop",
+            script: SCRIPT,
+            params: Vec::new(),
+            named: vec![
+                ("pid", flags.pid.unwrap_or(0).to_string()),
+                ("failed", switch(flags.failed)),
+                ("threads", switch(flags.per_thread)),
+            ],
+            flags: &flags.common,
+        },
+        lines,
+    )
+}
+
+/// What a status as wait(2) gives it tells.
+fn ending(status: u64) -> String {
+    let (code, signal, core) = (status >> 8 & 0xff, status & 0x7f, status & 0x80 != 0);
+    if signal == 0 {
+        return if code == 0 { "0".into() } else { format!("code {code}") };
+    }
+    let name = i32::try_from(signal).ok().and_then(skep_trace::host::signal_name).unwrap_or("?");
+    let core = if core { ", core dumped" } else { "" };
+    format!("signal {signal} ({}){core}", name.trim_start_matches("SIG"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ending;
+
+    #[test]
+    fn statuses_read_as_bcc_writes_them() {
+        assert_eq!(ending(0), "0");
+        assert_eq!(ending(3 << 8), "code 3");
+        assert_eq!(ending(9), "signal 9 (KILL)");
+        assert_eq!(ending(0x80 | 11), "signal 11 (SEGV), core dumped");
+    }
+}

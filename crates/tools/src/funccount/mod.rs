@@ -1,0 +1,118 @@
+//! `funccount`: how often functions, tracepoints or user probes are reached. It writes its script itself.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory, Parser};
+use jiff::Zoned;
+use skep_trace::sink::Data;
+
+use crate::Tool;
+use crate::flags::{self, CommonFlags};
+use crate::rounds::{self, FOREVER};
+use crate::run::{self, Run};
+use crate::spec::Spec;
+use crate::table::{Form, Table};
+use crate::tops::{Maps, Tops, uint};
+
+/// The row in the list of tools.
+pub static TOOL: Tool = Tool {
+    name: "funccount",
+    summary: "count how often functions, tracepoints or user probes are reached",
+    command,
+    run: main,
+};
+
+/// Count functions, tracepoints, and USDT probes
+#[derive(Parser)]
+#[command(name = "funccount", disable_version_flag = true, after_help = EXAMPLES)]
+struct Flags {
+    /// Of this process only
+    #[arg(short, long)]
+    pid: Option<u32>,
+    /// Seconds between outputs; without it there is one at the end
+    #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..=FOREVER))]
+    interval: Option<u64>,
+    /// Put the time of day above each output
+    #[arg(short = 'T', long)]
+    timestamp: bool,
+    /// On this CPU only
+    #[arg(short, long)]
+    cpu: Option<u32>,
+    /// What to count: FUNCTION, LIBRARY:FUNCTION, t:CATEGORY:EVENT or u:LIBRARY:PROBE, with * for any text
+    pattern: String,
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  funccount 'vfs_*'             kernel functions that begin with vfs_
+  funccount -p 185 'vfs_*'      of process 185
+  funccount -i 1 'tcp_send*'    a table each second
+  funccount -d 10 c:malloc      malloc() of libc, for 10 seconds
+  funccount 't:sched:sched_*'   tracepoints of the scheduler
+  funccount 'u:python3:*'       USDT probes of python3";
+
+fn command() -> Command {
+    Flags::command().mut_arg("duration", |arg| arg.short('d'))
+}
+
+fn main(args: &[OsString]) -> ExitCode {
+    let flags: Flags = match flags::parse(command(), args) {
+        Ok(flags) => flags,
+        Err(status) => return status,
+    };
+    let spec = match Spec::parse(&flags.pattern) {
+        Ok(spec) if !spec.is_return() => spec,
+        Ok(_) => return mistake(&flags.pattern, "returns cannot be counted; count the function instead"),
+        Err(problem) => return mistake(&flags.pattern, &problem),
+    };
+    let mut filters = Vec::new();
+    filters.extend(flags.pid.map(|pid| format!("pid == {pid}")));
+    filters.extend(flags.cpu.map(|cpu| format!("cpu == {cpu}")));
+    let filter = if filters.is_empty() { String::new() } else { format!("/ {} /\n", filters.join(" && ")) };
+    let gather = format!("{}\n{filter}{{\n\t@calls[probe] = count();\n}}\n", spec.attach_point());
+
+    let mut table = Table::new(&flags.common);
+    table.column("func", "FUNC", -36);
+    table.column("count", "COUNT", 8);
+    let text = Form::of(&flags.common) == Form::Text;
+    let opening = if text && !flags.common.no_header {
+        format!("Tracing functions for \"{}\"... Hit Ctrl-C to end.", flags.pattern)
+    } else {
+        String::new()
+    };
+    let show = Tops::new(opening, |maps: &Maps, out: &mut dyn std::io::Write| {
+        if text {
+            writeln!(out)?;
+            if flags.timestamp {
+                writeln!(out, "{:<8}", Zoned::now().strftime("%H:%M:%S").to_string())?;
+            }
+        }
+        table.write_header(out)?;
+        for entry in maps.entries("calls") {
+            let Data::Text(probe) = &entry.key else { continue };
+            let mut row = table.row();
+            row.text(spec.short(probe));
+            row.uint(uint(&entry.value));
+            row.write(out)?;
+        }
+        Ok(())
+    });
+    run::run(
+        Run {
+            name: "funccount",
+            script: &rounds::script(&gather, &["calls"], &[]),
+            params: vec![flags.interval.unwrap_or(FOREVER).to_string(), FOREVER.to_string()],
+            named: Vec::new(),
+            flags: &flags.common,
+        },
+        show,
+    )
+}
+
+fn mistake(pattern: &str, problem: &str) -> ExitCode {
+    eprintln!("funccount: {pattern}: {problem}");
+    ExitCode::FAILURE
+}

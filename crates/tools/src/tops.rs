@@ -1,0 +1,84 @@
+//! The view of tools that show a table again and again: what a script's maps hold at the end of each round.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+
+use skep_trace::sink::{Data, MapEntry};
+
+use crate::flags::CommonFlags;
+use crate::row::Row;
+use crate::run::View;
+
+/// The maps of a round by name, without the `@`.
+#[derive(Default)]
+pub struct Maps(HashMap<String, Vec<MapEntry>>);
+
+impl Maps {
+    /// The entries of a map, least value first; none if it was not printed.
+    pub fn entries(&self, name: &str) -> &[MapEntry] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number that a map holds for a key; 0 if it holds none.
+    pub fn uint(&self, name: &str, key: &Data) -> u64 {
+        self.entries(name).iter().find(|entry| entry.key == *key).map_or(0, |entry| uint(&entry.value))
+    }
+
+    /// The text that a map holds for a key.
+    pub fn text(&self, name: &str, key: &Data) -> &str {
+        match self.entries(name).iter().find(|entry| entry.key == *key).map(|entry| &entry.value) {
+            Some(Data::Text(text)) => text,
+            _ => "",
+        }
+    }
+}
+
+/// A number; what is none, or negative, reads as 0.
+pub fn uint(data: &Data) -> u64 {
+    match data {
+        Data::Uint(value) => *value,
+        Data::Int(value) => u64::try_from(*value).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Gathers the maps of each round and hands them to a closure, which shows them.
+pub struct Tops<F> {
+    opening: String,
+    clear: bool,
+    maps: Maps,
+    show: F,
+}
+
+impl<F: FnMut(&Maps, &mut dyn Write) -> io::Result<()>> Tops<F> {
+    /// Says `opening` when everything is attached; then shows each round.
+    pub fn new(opening: impl Into<String>, show: F) -> Tops<F> {
+        Tops { opening: opening.into(), clear: false, maps: Maps::default(), show }
+    }
+
+    /// Clears the screen before each round, if it is one.
+    pub fn clearing(mut self, wanted: bool, flags: &CommonFlags) -> Tops<F> {
+        self.clear = wanted && flags.output.is_none() && io::stdout().is_terminal();
+        self
+    }
+}
+
+impl<F: FnMut(&Maps, &mut dyn Write) -> io::Result<()>> View for Tops<F> {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if self.opening.is_empty() { Ok(()) } else { writeln!(out, "{}", self.opening) }
+    }
+
+    fn map(&mut self, name: &str, entries: Vec<MapEntry>, _: &mut dyn Write) -> io::Result<()> {
+        self.maps.0.insert(name.to_owned(), entries);
+        Ok(())
+    }
+
+    fn row(&mut self, _: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let maps = std::mem::take(&mut self.maps);
+        if self.clear {
+            // To the upper left corner, and nothing from there on.
+            out.write_all(b"\x1b[H\x1b[2J")?;
+        }
+        (self.show)(&maps, out)
+    }
+}
