@@ -117,7 +117,11 @@ pub struct Round {
 
 impl View for Histograms<'_> {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if Form::of(self.flags) == Form::Text && !self.flags.no_header { writeln!(out, "{}", self.opening) } else { Ok(()) }
+        if Form::of(self.flags) == Form::Text && !self.flags.no_header {
+            writeln!(out, "{}", self.opening)
+        } else {
+            Ok(())
+        }
     }
 
     fn map(&mut self, name: &str, entries: Vec<MapEntry>, _: &mut dyn Write) -> io::Result<()> {
@@ -250,9 +254,18 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "     usecs               : count     distribution");
-        assert_eq!(lines[1], "         0 -> 1          : 0        |                                        |");
-        assert_eq!(lines[7], "        64 -> 127        : 7        |*****************                       |");
-        assert_eq!(lines[10], "       512 -> 1023       : 16       |****************************************|");
+        assert_eq!(
+            lines[1],
+            "         0 -> 1          : 0        |                                        |"
+        );
+        assert_eq!(
+            lines[7],
+            "        64 -> 127        : 7        |*****************                       |"
+        );
+        assert_eq!(
+            lines[10],
+            "       512 -> 1023       : 16       |****************************************|"
+        );
         assert_eq!(lines.len(), 11);
     }
 
@@ -262,6 +275,10 @@ mod tests {
         slots(&[1 << 40]).write("usecs", &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("               usecs                         : count     distribution\n"));
-        assert!(text.ends_with("       1099511627776 -> 2199023255551        : 1        |********************|\n"));
+        assert!(
+            text.ends_with(
+                "       1099511627776 -> 2199023255551        : 1        |********************|\n"
+            )
+        );
     }
 }

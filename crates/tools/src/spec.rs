@@ -55,9 +55,13 @@ impl Spec {
         };
         let returns = kind == "r";
         match kind {
-            "p" | "r" | "" if library.is_empty() => Ok(Spec::Kernel { function: named(last, "function")?, returns }),
+            "p" | "r" | "" if library.is_empty() => {
+                Ok(Spec::Kernel { function: named(last, "function")?, returns })
+            }
             "p" | "r" | "" => Ok(Spec::User { library, function: named(last, "function")?, returns }),
-            "t" => Ok(Spec::Tracepoint { category: named(&library, "category")?, event: named(last, "event")? }),
+            "t" => {
+                Ok(Spec::Tracepoint { category: named(&library, "category")?, event: named(last, "event")? })
+            }
             "u" => match library.split_once(':') {
                 Some((library, provider)) => {
                     Ok(Spec::Usdt { library: library.to_owned(), probe: format!("{provider}:{last}") })
@@ -78,8 +82,12 @@ impl Spec {
         match self {
             Spec::Kernel { function, returns: false } => format!("kprobe:{function}"),
             Spec::Kernel { function, returns: true } => format!("kretprobe:{function}"),
-            Spec::User { library, function, returns: false } => format!("uprobe:{}:{function}", file(library)),
-            Spec::User { library, function, returns: true } => format!("uretprobe:{}:{function}", file(library)),
+            Spec::User { library, function, returns: false } => {
+                format!("uprobe:{}:{function}", file(library))
+            }
+            Spec::User { library, function, returns: true } => {
+                format!("uretprobe:{}:{function}", file(library))
+            }
             Spec::Tracepoint { category, event } => format!("tracepoint:{category}:{event}"),
             Spec::Usdt { library, probe } => format!("usdt:{}:{probe}", file(library)),
         }
@@ -96,7 +104,11 @@ impl Spec {
 
 /// A library's name as scripts spell it: `c` is what a linker's `-lc` names.
 fn file(library: &str) -> String {
-    if library.contains('/') || library.starts_with("lib") { library.to_owned() } else { library_or_program(library) }
+    if library.contains('/') || library.starts_with("lib") {
+        library.to_owned()
+    } else {
+        library_or_program(library)
+    }
 }
 
 fn library_or_program(name: &str) -> String {

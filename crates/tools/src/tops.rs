@@ -1,11 +1,10 @@
 //! The view of tools that show a table again and again: what a script's maps hold at the end of each round.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use skep_trace::sink::{Data, MapEntry};
 
-use crate::flags::CommonFlags;
 use crate::row::Row;
 use crate::run::View;
 
@@ -45,7 +44,6 @@ pub fn uint(data: &Data) -> u64 {
 /// Gathers the maps of each round and hands them to a closure, which shows them.
 pub struct Tops<F> {
     opening: String,
-    clear: bool,
     maps: Maps,
     show: F,
 }
@@ -53,13 +51,7 @@ pub struct Tops<F> {
 impl<F: FnMut(&Maps, &mut dyn Write) -> io::Result<()>> Tops<F> {
     /// Says `opening` when everything is attached; then shows each round.
     pub fn new(opening: impl Into<String>, show: F) -> Tops<F> {
-        Tops { opening: opening.into(), clear: false, maps: Maps::default(), show }
-    }
-
-    /// Clears the screen before each round, if it is one.
-    pub fn clearing(mut self, wanted: bool, flags: &CommonFlags) -> Tops<F> {
-        self.clear = wanted && flags.output.is_none() && io::stdout().is_terminal();
-        self
+        Tops { opening: opening.into(), maps: Maps::default(), show }
     }
 }
 
@@ -75,10 +67,6 @@ impl<F: FnMut(&Maps, &mut dyn Write) -> io::Result<()>> View for Tops<F> {
 
     fn row(&mut self, _: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
         let maps = std::mem::take(&mut self.maps);
-        if self.clear {
-            // To the upper left corner, and nothing from there on.
-            out.write_all(b"\x1b[H\x1b[2J")?;
-        }
         (self.show)(&maps, out)
     }
 }

@@ -222,6 +222,11 @@ impl Running {
         assert!(so_far.contains(text), "never said {text:?}: {so_far}\n{}", self.stderr.wait(|_| true));
     }
 
+    /// What it has printed so far.
+    pub fn so_far(&self) -> String {
+        self.stdout.as_ref().map(|stdout| stdout.wait(|_| true)).unwrap_or_default()
+    }
+
     /// Waits until standard error holds a text.
     pub fn wait_for_message(&self, text: &str) {
         let so_far = self.stderr.wait(|so_far| so_far.contains(text));

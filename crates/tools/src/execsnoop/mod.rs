@@ -16,12 +16,8 @@ use crate::run::{self, Run, View};
 use crate::table::Table;
 
 /// The row in the list of tools.
-pub static TOOL: Tool = Tool {
-    name: "execsnoop",
-    summary: "show every new program with its arguments",
-    command,
-    run: main,
-};
+pub static TOOL: Tool =
+    Tool { name: "execsnoop", summary: "show every new program with its arguments", command, run: main };
 
 const SCRIPT: &str = include_str!("execsnoop.bt");
 /// What shows the calls that fail, too.
@@ -105,7 +101,7 @@ fn main(args: &[OsString]) -> ExitCode {
     table.column("ret", "RET", 3);
     table.column("args", "ARGS", 0);
     let mut named = vec![
-        ("uid", flags.uid.map_or_else(|| "-1".into(), |uid| uid.to_string())),
+        ("uid", flags.uid.map_or_else(|| u32::MAX.to_string(), |uid| uid.to_string())),
         ("ppid", flags.ppid.unwrap_or(0).to_string()),
     ];
     let script = if flags.fails {
@@ -115,13 +111,7 @@ fn main(args: &[OsString]) -> ExitCode {
         SCRIPT.to_owned()
     };
     run::run(
-        Run {
-            name: "execsnoop",
-            script: &script,
-            params: Vec::new(),
-            named,
-            flags: &flags.common,
-        },
+        Run { name: "execsnoop", script: &script, params: Vec::new(), named, flags: &flags.common },
         Execs { flags: &flags, table, begun: None, waiting: HashMap::new(), failing: HashMap::new() },
     )
 }

@@ -116,7 +116,7 @@ fn main(args: &[OsString]) -> ExitCode {
                 // A thread is told apart by its own number, whatever its process.
                 ("pid", if by_tid { "0".into() } else { number(flags.pid) }),
                 ("tid", number(flags.tid)),
-                ("uid", flags.uid.map_or_else(|| "-1".into(), |uid| uid.to_string())),
+                ("uid", flags.uid.map_or_else(|| u32::MAX.to_string(), |uid| uid.to_string())),
                 ("failed", switch(flags.failed)),
             ],
             flags: &flags.common,

@@ -80,7 +80,9 @@ fn main(args: &[OsString]) -> ExitCode {
         heading: Box::new(|key| match key {
             Data::Uint(id) => {
                 // Threads and processes are named while they live.
-                let name = section.filter(|section| *section != "pidns").and_then(|_| i32::try_from(*id).ok().and_then(skep_trace::host::comm));
+                let name = section
+                    .filter(|section| *section != "pidns")
+                    .and_then(|_| i32::try_from(*id).ok().and_then(skep_trace::host::comm));
                 name.map_or_else(|| id.to_string(), |name| format!("{id} {name}"))
             }
             _ => String::new(),

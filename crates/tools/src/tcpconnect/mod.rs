@@ -93,15 +93,14 @@ fn main(args: &[OsString]) -> ExitCode {
         params: Vec::new(),
         named: vec![
             ("pid", flags.pid.unwrap_or(0).to_string()),
-            ("uid", flags.uid.map_or_else(|| "-1".into(), |uid| uid.to_string())),
+            ("uid", flags.uid.map_or_else(|| u32::MAX.to_string(), |uid| uid.to_string())),
             ("family", family.to_string()),
             ("lport", switch(flags.lport)),
             ("count", switch(flags.count)),
         ],
         flags: &flags.common,
     };
-    let wanted =
-        |port: u64| flags.port.is_empty() || flags.port.iter().any(|&one| u64::from(one) == port);
+    let wanted = |port: u64| flags.port.is_empty() || flags.port.iter().any(|&one| u64::from(one) == port);
     if flags.count {
         return run::run(run, Counted { table: counts(&flags.common), wanted });
     }

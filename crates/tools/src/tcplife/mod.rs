@@ -91,7 +91,8 @@ fn main(args: &[OsString]) -> ExitCode {
     table.column("rx_kb", "RX_KB", 6);
     table.column("ms", "MS", 0);
 
-    let wanted = |ports: &[u16], port: u64| ports.is_empty() || ports.iter().any(|&one| u64::from(one) == port);
+    let wanted =
+        |ports: &[u16], port: u64| ports.is_empty() || ports.iter().any(|&one| u64::from(one) == port);
     let mut first = None;
     let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
         let (lport, rport) = (row.uint("lport"), row.uint("rport"));
