@@ -110,5 +110,8 @@ fn main(args: &[OsString]) -> ExitCode {
         user_frames,
         kernel_frames,
     ];
-    run::run(Run { name: "offcputime", script: SCRIPT, params, flags: &flags.common }, view)
+    run::run(
+        Run { name: "offcputime", script: SCRIPT, params, named: Vec::new(), flags: &flags.common },
+        view,
+    )
 }

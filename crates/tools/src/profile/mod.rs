@@ -100,5 +100,5 @@ fn main(args: &[OsString]) -> ExitCode {
         user_frames,
         kernel_frames,
     ];
-    run::run(Run { name: "profile", script: SCRIPT, params, flags: &flags.common }, view)
+    run::run(Run { name: "profile", script: SCRIPT, params, named: Vec::new(), flags: &flags.common }, view)
 }
