@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod hist;
 pub mod json;
 pub mod span;
+pub mod svg;
 pub mod table;
 pub mod text;
 

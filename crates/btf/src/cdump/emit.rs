@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use smallvec::SmallVec;
+
 use super::padding::Hole;
 use super::{CDump, Progress};
 use crate::error::Error;
@@ -18,6 +20,9 @@ const INTERNAL_INTS: [(&str, &str); 4] = [
 
 /// A typedef that compilers have by themselves.
 const BUILT_IN: &str = "__builtin_va_list";
+
+/// The types of a declaration, from the outermost on. Few have more than this.
+type Chain<'a> = SmallVec<[(TypeId, Type<'a>); 8]>;
 
 impl<'a> CDump<'a> {
     /// Writes what `id` needs and, if it stands by itself (`within` is void), its definition; within another
@@ -128,12 +133,13 @@ impl<'a> CDump<'a> {
         depth: usize,
     ) -> Result<(), Error> {
         self.step(id, depth)?;
-        let mut chain = Vec::new();
+        let mut chain = Chain::new();
         let mut at = id;
         loop {
             self.step(at, chain.len())?;
-            chain.push(at);
-            at = match self.get(at)? {
+            let ty = self.get(at)?;
+            chain.push((at, ty));
+            at = match ty {
                 Type::Ptr { target }
                 | Type::Volatile { target }
                 | Type::Const { target }
@@ -150,7 +156,7 @@ impl<'a> CDump<'a> {
     /// Writes the types of a chain, innermost last, from the specifier on outwards.
     fn declarator(
         &mut self,
-        chain: &mut Vec<TypeId>,
+        chain: &mut Chain<'a>,
         name: &str,
         level: usize,
         depth: usize,
@@ -158,16 +164,15 @@ impl<'a> CDump<'a> {
         let below = depth + 1;
         // A pointer that begins a part of its own, in parentheses, has no blank before it.
         let mut after_pointer = true;
-        while let Some(id) = chain.pop() {
+        while let Some((id, ty)) = chain.pop() {
             self.step(id, depth)?;
-            let ty = self.get(id)?;
             match ty {
                 Type::Ptr { .. } => self.out.push_str(if after_pointer { "*" } else { " *" }),
                 Type::Volatile { .. } => self.out.push_str(" volatile"),
                 Type::Const { .. } => self.out.push_str(" const"),
                 Type::Restrict { .. } => self.out.push_str(" restrict"),
                 Type::TypeTag { name, is_attribute, .. } => {
-                    self.qualifiers(chain)?;
+                    self.qualifiers(chain);
                     let _ = if is_attribute {
                         write!(self.out, " __attribute__(({name}))")
                     } else {
@@ -176,12 +181,12 @@ impl<'a> CDump<'a> {
                 }
                 Type::Array(array) => {
                     // Qualifiers of an array are those of its elements, which have been written.
-                    self.drop_qualifiers(chain)?;
-                    if let Some(&next) = chain.last() {
+                    drop_qualifiers(chain);
+                    if let Some((_, next)) = chain.last() {
                         if !name.is_empty() && !after_pointer {
                             self.out.push(' ');
                         }
-                        let is_array = matches!(self.get(next)?, Type::Array(_));
+                        let is_array = matches!(next, Type::Array(_));
                         if !is_array {
                             self.out.push('(');
                         }
@@ -192,11 +197,13 @@ impl<'a> CDump<'a> {
                     } else {
                         self.name(name, after_pointer);
                     }
-                    let _ = write!(self.out, "[{}]", array.len);
+                    self.out.push('[');
+                    self.digits(array.len);
+                    self.out.push(']');
                     return Ok(());
                 }
                 Type::FuncProto(of) => {
-                    self.drop_qualifiers(chain)?;
+                    drop_qualifiers(chain);
                     if chain.is_empty() {
                         self.name(name, after_pointer);
                     } else {
@@ -207,7 +214,7 @@ impl<'a> CDump<'a> {
                     return self.parameters(of, level, below);
                 }
                 ty => {
-                    self.qualifiers(chain)?;
+                    self.qualifiers(chain);
                     self.specifier(id, ty, level, below)?;
                 }
             }
@@ -256,27 +263,16 @@ impl<'a> CDump<'a> {
     }
 
     /// Writes the qualifiers that belong to the specifier before it.
-    fn qualifiers(&mut self, chain: &mut Vec<TypeId>) -> Result<(), Error> {
-        while let Some(&id) = chain.last() {
-            match self.get(id)? {
+    fn qualifiers(&mut self, chain: &mut Chain<'a>) {
+        while let Some((_, ty)) = chain.last() {
+            match ty {
                 Type::Volatile { .. } => self.out.push_str("volatile "),
                 Type::Const { .. } => self.out.push_str("const "),
                 Type::Restrict { .. } => self.out.push_str("restrict "),
-                _ => return Ok(()),
+                _ => return,
             }
             chain.pop();
         }
-        Ok(())
-    }
-
-    fn drop_qualifiers(&self, chain: &mut Vec<TypeId>) -> Result<(), Error> {
-        while let Some(&id) = chain.last() {
-            match self.get(id)? {
-                Type::Volatile { .. } | Type::Const { .. } | Type::Restrict { .. } => chain.pop(),
-                _ => break,
-            };
-        }
-        Ok(())
     }
 
     fn name(&mut self, name: &str, after_pointer: bool) {
@@ -311,12 +307,12 @@ impl<'a> CDump<'a> {
             self.emit_declaration(member.ty, member.name, level + 1, depth)?;
             after_bitfield = bits != 0;
             let len = if after_bitfield {
-                let _ = write!(self.out, ": {bits}");
+                self.out.push_str(": ");
+                self.digits(bits);
                 bits
             } else {
                 // Members without a size, as functions, end where they start.
-                let bytes = self.btf.size_of(member.ty).unwrap_or(0);
-                u32::try_from(bytes.saturating_mul(8)).unwrap_or(u32::MAX)
+                self.size_in_bits(member.ty)?
             };
             end = member.bit_offset.saturating_add(len);
             self.out.push(';');
@@ -354,7 +350,13 @@ impl<'a> CDump<'a> {
                 (true, true) => "LL",
                 (true, false) => "ULL",
             };
-            let _ = write!(self.out, " = {}{suffix},", value.value);
+            self.out.push_str(" = ");
+            match i64::try_from(value.value) {
+                Ok(small) => self.digits(small),
+                Err(_) => self.digits(value.value),
+            }
+            self.out.push_str(suffix);
+            self.out.push(',');
         }
         self.line(level);
         self.out.push('}');
@@ -421,12 +423,12 @@ impl<'a> CDump<'a> {
 
     /// How many types up to this one have this name, counted when the name is first written.
     fn number(&mut self, id: TypeId, name: &'a str, space: NameSpace) -> Result<u32, Error> {
-        let ty = self.get(id)?;
         let state = self.state(id)?;
         if state.named {
             return Ok(state.duplicate);
         }
         state.named = true;
+        let ty = self.get(id)?;
         // Declarations share the name of the definition.
         let declares = match ty {
             Type::Fwd { .. } => true,
@@ -445,12 +447,23 @@ impl<'a> CDump<'a> {
         Ok(count)
     }
 
+    /// Writes a number, of which a header has hundreds of thousands.
+    pub(super) fn digits(&mut self, number: impl itoa::Integer) {
+        self.out.push_str(itoa::Buffer::new().format(number));
+    }
+
     /// Begins a line.
     pub(super) fn line(&mut self, level: usize) {
         self.out.push('\n');
         for _ in 0..level {
             self.out.push('\t');
         }
+    }
+}
+
+fn drop_qualifiers(chain: &mut Chain<'_>) {
+    while let Some((_, Type::Volatile { .. } | Type::Const { .. } | Type::Restrict { .. })) = chain.last() {
+        chain.pop();
     }
 }
 

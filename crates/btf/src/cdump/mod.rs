@@ -28,8 +28,6 @@ pub struct CDump<'a> {
     tags: FxHashMap<&'a str, u32>,
     /// The same for typedefs and enumerators, which share another name space.
     idents: FxHashMap<&'a str, u32>,
-    /// Alignments of structs that have been computed.
-    alignments: FxHashMap<TypeId, u32>,
     /// What is to be defined next, in order.
     queue: Vec<TypeId>,
     out: String,
@@ -49,6 +47,10 @@ struct State {
     named: bool,
     /// If above 1, the number behind its name.
     duplicate: u32,
+    /// Its size, once it has been worked out.
+    bits: Option<u32>,
+    /// Its alignment in bytes, likewise; within, `None` for what has no values.
+    alignment: Option<Option<u32>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +77,6 @@ impl Btf {
             states,
             tags: FxHashMap::default(),
             idents: FxHashMap::default(),
-            alignments: FxHashMap::default(),
             queue: Vec::new(),
             out: String::new(),
             budget: (1 << 24) + 64 * self.len() as u64,

@@ -1,7 +1,5 @@
 //! Where the compiler would put members, and what makes it put them where BTF says they are.
 
-use std::fmt::Write as _;
-
 use super::{CDump, MAX_DEPTH};
 use crate::error::Error;
 use crate::format::TypeId;
@@ -25,8 +23,28 @@ pub(super) struct Hole {
 const PADS: [(&str, u32); 4] = [("long", 64), ("int", 32), ("short", 16), ("char", 8)];
 
 impl CDump<'_> {
+    /// Bits that a value of the type takes; 0 for what has no values.
+    pub(super) fn size_in_bits(&mut self, id: TypeId) -> Result<u32, Error> {
+        if let Some(bits) = self.state(id)?.bits {
+            return Ok(bits);
+        }
+        let bytes = self.btf.size_of(id).unwrap_or(0);
+        let bits = u32::try_from(bytes.saturating_mul(8)).unwrap_or(u32::MAX);
+        self.state(id)?.bits = Some(bits);
+        Ok(bits)
+    }
+
     /// Bytes to which a value of the type is aligned, 1 for packed structs; `None` for what has no values.
     pub(super) fn alignment(&mut self, id: TypeId, depth: usize) -> Result<Option<u32>, Error> {
+        if let Some(known) = self.state(id)?.alignment {
+            return Ok(known);
+        }
+        let alignment = self.find_alignment(id, depth)?;
+        self.state(id)?.alignment = Some(alignment);
+        Ok(alignment)
+    }
+
+    fn find_alignment(&mut self, id: TypeId, depth: usize) -> Result<Option<u32>, Error> {
         let mut at = id;
         for _ in 0..MAX_DEPTH {
             return Ok(match self.get(at)? {
@@ -59,8 +77,8 @@ impl CDump<'_> {
         of: Composite<'_>,
         depth: usize,
     ) -> Result<Option<u32>, Error> {
-        if let Some(&known) = self.alignments.get(&id) {
-            return Ok(Some(known));
+        if let Some(known) = self.state(id)?.alignment {
+            return Ok(known);
         }
         self.step(id, depth)?;
         let mut most = 1;
@@ -73,7 +91,7 @@ impl CDump<'_> {
             }
         }
         let align = if of.size.is_multiple_of(most.max(1)) { most } else { 1 };
-        self.alignments.insert(id, align);
+        self.state(id)?.alignment = Some(Some(align));
         Ok(Some(align))
     }
 
@@ -128,8 +146,10 @@ impl CDump<'_> {
 
     fn padding(&mut self, name: &str, bits: u32, level: usize) {
         self.line(level);
-        // Writing to a String cannot fail.
-        let _ = write!(self.out, "{name}: {bits};");
+        self.out.push_str(name);
+        self.out.push_str(": ");
+        self.digits(bits);
+        self.out.push(';');
     }
 }
 

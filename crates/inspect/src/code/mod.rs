@@ -7,6 +7,7 @@ pub(crate) mod dot;
 pub(crate) mod listing;
 mod names;
 pub(crate) mod native;
+pub(crate) mod picture;
 mod source;
 
 use std::os::fd::BorrowedFd;

@@ -141,17 +141,17 @@ struct Kfunc<'a> {
 impl<'a> Kfunc<'a> {
     /// Those that are marked as such, by name.
     fn all(btf: &'a Btf) -> Vec<Self> {
-        let tags = || {
-            btf.types().filter_map(|(_, ty)| match ty {
+        let tags: Vec<(&str, TypeId)> = btf
+            .types()
+            .filter_map(|(_, ty)| match ty {
                 Type::DeclTag { name, target, component: None, .. } => Some((name, target)),
                 _ => None,
             })
-        };
-        let fast: Vec<TypeId> =
-            tags().filter(|(name, _)| *name == "bpf_fastcall").map(|(_, target)| target).collect();
-        let mut all: Vec<Self> = tags()
-            .filter(|(name, _)| *name == "bpf_kfunc")
-            .filter_map(|(_, target)| match btf.get(target)? {
+            .collect();
+        let tagged = |wanted| tags.iter().filter(move |(name, _)| *name == wanted).map(|(_, target)| *target);
+        let fast: Vec<TypeId> = tagged("bpf_fastcall").collect();
+        let mut all: Vec<Self> = tagged("bpf_kfunc")
+            .filter_map(|target| match btf.get(target)? {
                 Type::Func { name, proto, .. } => {
                     Some(Self { name, proto, fastcall: fast.contains(&target) })
                 }

@@ -11,6 +11,7 @@ use skep_kernel::bpf::ObjectKind;
 
 use crate::cli::{Session, Words};
 use crate::code::listing::{self, Details};
+use crate::code::picture::{self, Form};
 use crate::code::{CallNames, Code, dot, native};
 use crate::collect::Selector;
 use crate::error::{Error, Result};
@@ -37,6 +38,7 @@ struct Request<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visual {
     Dot,
+    Picture(Form),
 }
 
 pub(super) fn run(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
@@ -141,6 +143,10 @@ impl<'a> Request<'a> {
                 match visual {
                     None => listing::plain(session.out, code, &names, self.details)?,
                     Some(Visual::Dot) => dot::write(session.out, code, &names, self.details)?,
+                    Some(Visual::Picture(form)) => {
+                        picture::write(session.out, code, &names, self.details, form)
+                            .map_err(|error| Error::Message(error.to_string()))?;
+                    }
                 }
             }
         }
@@ -160,13 +166,17 @@ impl<'a> Request<'a> {
 impl Visual {
     /// The form of the picture, if the next word says one.
     fn parse(words: &mut Words<'_>) -> Self {
-        for (name, visual) in [("dot", Self::Dot)] {
-            if words.peek().is_some_and(|word| word == name) {
-                words.next();
-                return visual;
-            }
+        let forms = [
+            ("dot", Self::Dot),
+            ("svg", Self::Picture(Form::Svg)),
+            ("png", Self::Picture(Form::Png)),
+            ("ascii", Self::Picture(Form::Ascii)),
+        ];
+        let meant = words.peek().and_then(|word| forms.into_iter().find(|(name, _)| word == name));
+        if meant.is_some() {
+            words.next();
         }
-        Self::Dot
+        meant.map_or(Self::Dot, |(_, visual)| visual)
     }
 }
 
