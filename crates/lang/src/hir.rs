@@ -41,6 +41,8 @@ pub struct Program {
     pub probes: Vec<Probe>,
     /// Settings, from the defaults, the environment and the script's `config`.
     pub config: Config,
+    /// Whether it can end itself by `exit()`.
+    pub exits: bool,
     /// Texts that values refer to by their place here: formats of `strftime`, patterns of `cgroup_path`.
     pub texts: Vec<String>,
     /// What the kernel can do, as far as the script depends on it.
@@ -602,6 +604,8 @@ pub enum PrintTo {
     Cat,
     /// The text is a command for the shell, whose output is printed: `system`.
     System,
+    /// The values are texts up to the first that cannot be read, and the format is what stands between them: `join`.
+    Join,
 }
 
 /// A `printf` format, taken apart.

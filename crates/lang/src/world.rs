@@ -200,6 +200,11 @@ pub trait World {
         true
     }
 
+    /// Whether the script is run in a namespace of process ids of its own, whose ids `pid` and `tid` are then.
+    fn in_pid_namespace(&self) -> bool {
+        false
+    }
+
     /// The id of the control group that a directory of a cgroup file system stands for.
     fn cgroup_id(&self, path: &str) -> Result<u64, WorldError> {
         Err(WorldError(format!("This kernel's control groups cannot be looked up: {path}")))

@@ -220,3 +220,40 @@ fn tests_and_benchmarks_of_a_script_are_run() {
     let refused = trace(&["-q", "-e", "test:a { }"]);
     assert_eq!(refused.stderr, "ERROR: No probes attached; use --test to run test probes.\n");
 }
+
+#[test]
+fn after_exit_nothing_runs_any_more() {
+    need!(Root, Bpf, RingBuf);
+    all_print(&[(&[], "i:us:1000 { @++; exit(); }", "\n\n@: 1\n")]);
+}
+
+#[test]
+fn a_timer_can_make_many_keys_at_once() {
+    need!(Root, Bpf, RingBuf);
+    let adds: String = (0..40).map(|key| format!("@a[{key}] = count(); @b[{key}] = {key}; ")).collect();
+    let run = trace(&["-q", "-e", &format!("i:ms:1 {{ {adds} exit(); }}")]).success();
+    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (82, ""));
+}
+
+#[test]
+fn arrays_of_texts_are_joined() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let script = r#"t:syscalls:sys_enter_execve /pid == cpid/ { join(args.argv); join(args.argv, "|"); }"#;
+    let run = trace(&["-q", "-e", script, "-c", "/bin/true a '' b"]).success();
+    assert_eq!(run.stdout, "/bin/true a  b\n/bin/true|a||b\n\n\n");
+}
+
+#[test]
+fn what_is_known_of_the_probe_and_the_kernel() {
+    need!(Root, Bpf, RingBuf);
+    all_print(&[
+        (&[], r#"BEGIN { printf("%d ", usermode); } END { print(usermode); }"#, "1 1\n\n\n"),
+        (
+            &[],
+            r#"BEGIN { print(kfunc_exist("vfs_read")); print(kfunc_exist("no_such_function")); }"#,
+            "true\nfalse\n\n\n",
+        ),
+    ]);
+    let run = trace(&["-q", "-e", r#"BEGIN { debugf("%d %d %d %d", 1, 2, 3, 4); }"#]);
+    assert!(run.stderr.contains("cannot use more than 3 conversion specifiers"), "{}", run.stderr);
+}

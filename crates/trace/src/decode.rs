@@ -355,6 +355,21 @@ impl<'a> Fields<'a> {
     }
 }
 
+impl<'a> Fields<'a> {
+    /// Packed texts in order, each `None` that could not be read.
+    pub fn texts(self) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let record = self.record;
+        let lengths = self
+            .fields
+            .iter()
+            .map(move |field| word(record.get(field.offset as usize..).unwrap_or_default()) as u32);
+        lengths.zip(self).map(|(length, text)| match text {
+            Value::Text(text) if length > 0 => Some(text.bytes),
+            _ => None,
+        })
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Value<'a>;
 

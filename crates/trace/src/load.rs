@@ -11,7 +11,7 @@ use skep_compile::artifact::{Artifact, MapRole, MapSpec, Program, RelocKind, Sto
 use skep_isa::{Imm64, Insn, Reg};
 use skep_kernel::bpf::{self, AttachType, Map, MapBtf, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
 use skep_kernel::features::{Feature, Features};
-use skep_kernel::{Errno, limits};
+use skep_kernel::{Errno, limits, perf};
 use skep_lang::hir::{ProbeKind, Runtime, TargetId};
 
 use crate::error::{Error, Result};
@@ -105,7 +105,6 @@ fn load_btf(artifact: &Artifact) -> Option<OwnedFd> {
 }
 
 fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) -> Result<Vec<Map>> {
-    let on_demand = allocates_on_demand(artifact, features);
     let traced = artifact.programs.iter().any(|program| program.kind != ProbeKind::RawTestRun);
     let prints = artifact.events.iter().any(|layout| !layout.control);
     let events_bytes = match (prints, traced) {
@@ -120,7 +119,7 @@ fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) 
         .map(|spec| {
             let map = match spec.storage {
                 Storage::RingBuf => create_ring(spec, events_bytes, artifact.config.perf_rb_pages),
-                _ => create_map(spec, on_demand, btf),
+                _ => create_map(spec, grows(spec, features), btf),
             }
             .map_err(Error::kernel(format!("cannot create the map {}", spec.name)))?;
             store_init(spec, &map).map_err(Error::kernel(format!("cannot fill the map {}", spec.name)))?;
@@ -129,14 +128,28 @@ fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) 
         .collect()
 }
 
-/// Whether hash maps take memory as they grow. Kernels that cannot do so safely wherever a program may run say so
-/// by refusing it for timers.
-fn allocates_on_demand(artifact: &Artifact, features: &Features) -> bool {
-    let hashes = |spec: &MapSpec| matches!(spec.storage, Storage::Hash | Storage::PerCpuHash);
-    artifact.maps.iter().any(hashes) && features.has(Feature::NoPreallocInPerfEvent)
+/// Whether a hash map takes memory as it grows rather than at once. While interrupts are off, as in timers, the kernel
+/// then has a handful of entries ready and refuses more, so this is only for maps that would take too much.
+/// Kernels that cannot do so safely wherever a program may run say so by refusing it for timers.
+fn grows(spec: &MapSpec, features: &Features) -> bool {
+    let copies = match spec.storage {
+        Storage::Hash => 1,
+        Storage::PerCpuHash => perf::possible_cpu_count().unwrap_or(1) as u64,
+        _ => return false,
+    };
+    let value = u64::from(spec.value_size).next_multiple_of(8) * copies;
+    let entry = value + u64::from(spec.key_size).next_multiple_of(8) + ENTRY_OVERHEAD;
+    entry.saturating_mul(spec.max_entries.into()) > MOST_AT_ONCE
+        && features.has(Feature::NoPreallocInPerfEvent)
 }
 
-fn create_map(spec: &MapSpec, on_demand: bool, btf: Option<&OwnedFd>) -> skep_kernel::Result<Map> {
+/// What the kernel keeps beside key and value of an entry.
+const ENTRY_OVERHEAD: u64 = 48;
+
+/// Bytes that one map may take before it holds anything.
+const MOST_AT_ONCE: u64 = 256 << 20;
+
+fn create_map(spec: &MapSpec, grows: bool, btf: Option<&OwnedFd>) -> skep_kernel::Result<Map> {
     let kind = match spec.storage {
         Storage::Hash => MapType::HASH,
         Storage::PerCpuHash => MapType::PERCPU_HASH,
@@ -149,7 +162,7 @@ fn create_map(spec: &MapSpec, on_demand: bool, btf: Option<&OwnedFd>) -> skep_ke
     let name = kernel_name(&spec.name);
     let mut wanted =
         bpf::MapSpec::new(kind, &name, spec.key_size, spec.value_size.max(1), spec.max_entries.max(1));
-    if on_demand && matches!(spec.storage, Storage::Hash | Storage::PerCpuHash) {
+    if grows {
         wanted = wanted.flags(map_flags::NO_PREALLOC);
     }
     if spec.read_only {

@@ -95,10 +95,11 @@ impl Points {
         let precision = if self.rows.len() < 2 { &PRECISIONS[3] } else { precision(self.series.interval_ns) };
         let (unit, time) = precision;
         let values = || self.rows.values().flatten().map(|number| number.wide());
-        let range = values()
-            .min()
-            .zip(values().max())
-            .map(|(low, high)| if low == high { (low - 1, high + 1) } else { (low, high) });
+        let range = values().min().zip(values().max()).map(|(low, high)| match (low, high) {
+            (0, 0) => (0, 1),
+            (low, high) if low == high => (low - 1, high + 1),
+            ends => ends,
+        });
         let (low, high) = match range {
             Some((low, high)) => (low.to_string(), high.to_string()),
             None => ("null".into(), "null".into()),

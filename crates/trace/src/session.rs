@@ -30,10 +30,10 @@ use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
 use skep_kernel::walk::Walk;
 use skep_kernel::{proc, shell};
-use skep_lang::hir::{Attach, PrintTo};
+use skep_lang::hir::{Attach, Format, Piece, PrintTo};
 
 use crate::attach::{self, Attached, Surroundings};
-use crate::decode::{Schema, Value};
+use crate::decode::{Fields, Schema, Value};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::load::{self, Loaded, RuntimeValues};
@@ -465,12 +465,18 @@ impl State {
         let span = layout.span;
         match &layout.action {
             // What other probes had to say after `exit()` comes too late, messages excepted.
-            Action::Printf { to: PrintTo::Output | PrintTo::Cat | PrintTo::System, .. }
+            Action::Printf {
+                to: PrintTo::Output | PrintTo::Cat | PrintTo::System | PrintTo::Join, ..
+            }
             | Action::PrintValue
             | Action::PrintEntry(_)
             | Action::PrintMap { .. }
             | Action::Time { .. }
                 if self.mute => {}
+            Action::Printf { to: PrintTo::Join, format } => {
+                let text = joined(format, fields);
+                send(&mut self.closed, sink, Event::Brought { by: Source::Join, bytes: &text })?;
+            }
             Action::Printf { to: to @ (PrintTo::Cat | PrintTo::System), format } => {
                 let mut text = Vec::new();
                 format_printf(&mut text, format, fields, false);
@@ -640,6 +646,22 @@ fn add(probes: &mut Vec<(String, u64)>, name: String, count: u64) {
         Some((_, sum)) => *sum += count,
         None => probes.push((name, count)),
     }
+}
+
+/// The texts of an array with what stands between them.
+fn joined(separator: &Format, texts: Fields<'_>) -> Vec<u8> {
+    let separator: Vec<u8> = separator
+        .pieces
+        .iter()
+        .flat_map(|piece| match piece {
+            Piece::Text(text) => text.as_slice(),
+            Piece::Conversion(_) => &[],
+        })
+        .copied()
+        .collect();
+    // An array ends with a null pointer, which cannot be read.
+    let texts: Vec<&[u8]> = texts.texts().map_while(|text| text).collect();
+    texts.join(separator.as_slice())
 }
 
 /// Carries out `cat` and `system`, and hands on what they brought.

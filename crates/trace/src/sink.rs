@@ -95,6 +95,8 @@ pub enum Source {
     Cat,
     /// `system()`: what a command wrote.
     System,
+    /// `join()`: several texts.
+    Join,
 }
 
 /// Gives events a form.

@@ -127,6 +127,9 @@ impl KernelWorld {
     }
 }
 
+/// `PROC_PID_INIT_INO` of the kernel: the inode of the namespace that all others are in.
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+
 fn told(error: skep_kernel::Error) -> WorldError {
     WorldError(error.to_string())
 }
@@ -282,6 +285,10 @@ impl World for KernelWorld {
     fn reads_other_cpus(&self) -> bool {
         // A user who may not load anything can still check a script.
         self.features.has(Feature::LookupPerCpu) || !self.features.has(Feature::RingBuffer)
+    }
+
+    fn in_pid_namespace(&self) -> bool {
+        skep_kernel::proc::pid_namespace().is_ok_and(|namespace| namespace.1 != INITIAL_PID_NAMESPACE)
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, WorldError> {

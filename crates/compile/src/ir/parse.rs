@@ -118,10 +118,11 @@ fn map(line: &mut Line<'_>) -> Read<MapSpec> {
 
 impl MapRole {
     /// All of them; the types of the script's maps are not known.
-    const ALL: [MapRole; 7] = [
+    const ALL: [MapRole; 8] = [
         MapRole::User { key: Ty::VOID, value: Ty::VOID },
         MapRole::Events,
         MapRole::Control,
+        MapRole::Exited,
         MapRole::Lost,
         MapRole::Processes,
         MapRole::Scratch,

@@ -84,6 +84,7 @@ impl MapRole {
             MapRole::User { .. } => "user",
             MapRole::Events => "events",
             MapRole::Control => "control",
+            MapRole::Exited => "exited",
             MapRole::Lost => "lost",
             MapRole::Processes => "processes",
             MapRole::Scratch => "scratch",

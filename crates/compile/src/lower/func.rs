@@ -69,6 +69,8 @@ pub(super) struct FuncBuilder {
     current: BlockId,
     span: Span,
     ctx: Option<Value>,
+    /// See [`FuncBuilder::record_object`].
+    record: Option<ObjectId>,
     params: Vec<Value>,
     /// Of the body of a loop: the parameter that is the address of where the context is.
     data: Option<Value>,
@@ -100,6 +102,7 @@ impl FuncBuilder {
             current: BlockId(0),
             span,
             ctx: None,
+            record: None,
             params: Vec::new(),
             data: None,
             common: FxHashMap::default(),
@@ -404,6 +407,22 @@ impl FuncBuilder {
     fn new_object(&mut self, object: Object) -> ObjectId {
         self.objects.push(object);
         ObjectId(self.objects.len() as u32 - 1)
+    }
+
+    /// The memory in which records are put together, which are sent before the next one begins.
+    pub fn record_object(&mut self, size: u32) -> ObjectId {
+        match self.record {
+            Some(object) => {
+                let known = &mut self.objects[object.0 as usize];
+                known.size = known.size.max(size);
+                object
+            }
+            None => {
+                let object = self.scratch_object("record", size);
+                self.record = Some(object);
+                object
+            }
+        }
     }
 
     pub fn object_place(&mut self, object: ObjectId) -> Place {

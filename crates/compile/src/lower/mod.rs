@@ -39,6 +39,7 @@ pub fn lower(program: &hir::Program) -> Result<Module, Error> {
         let mut lower = Lower::new(program, &mut shared, probe, index as u32);
         lower.name = name.clone();
         lower.settle_locals(0);
+        lower.stop_after_exit();
         lower.block(&probe.body)?;
         let Lower { func, .. } = lower;
         funcs.push(func.finish(name));

@@ -132,8 +132,8 @@ impl Sink for JsonSink {
                     PrintTo::Fault if self.warnings => {
                         self.located("runtime_error", Message::Text(&text), span)?;
                     }
-                    // The last two are carried out before they reach a sink.
-                    PrintTo::Warning | PrintTo::Fault | PrintTo::Cat | PrintTo::System => {}
+                    // The last three are carried out before they reach a sink.
+                    PrintTo::Warning | PrintTo::Fault | PrintTo::Cat | PrintTo::System | PrintTo::Join => {}
                 }
             }
             Event::Value(value) => self.data("value", Json(value))?,
@@ -144,6 +144,7 @@ impl Sink for JsonSink {
                 let kind = match by {
                     Source::Cat => "cat",
                     Source::System => "syscall",
+                    Source::Join => "join",
                 };
                 self.data(kind, String::from_utf8_lossy(bytes))?;
             }

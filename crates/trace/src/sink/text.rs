@@ -140,7 +140,7 @@ impl Sink for TextSink {
             Event::Brought { by, bytes } => {
                 let escape = self.out.escapes();
                 push_foreign(self.out.buffer(), bytes, escape);
-                if by == Source::System {
+                if matches!(by, Source::System | Source::Join) {
                     self.out.buffer().push(b'\n');
                 }
             }

@@ -2,9 +2,9 @@
 
 use skep_isa::helpers::id;
 
-use super::output::printf_parts;
+use super::output::{literal_text, printf_parts};
 use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS};
-use crate::hir::{Expr, ExprKind, Operation, PrintTo, StmtKind};
+use crate::hir::{Expr, ExprKind, Format, Operation, Piece, PrintTo, Spec, StmtKind};
 use crate::sema::check::{Checker, node};
 use crate::syntax::ast;
 use crate::ty::{Ty, TyKind};
@@ -35,6 +35,20 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "Runs a command of the shell given by a format, and prints its output",
     },
     Builtin {
+        name: "join",
+        aliases: &[],
+        args: Arity::range(1, 2),
+        action: Action::Statement(join),
+        doc: "Prints the texts of an array of pointers, as argv is one: join(array[, separator])",
+    },
+    Builtin {
+        name: "debugf",
+        aliases: &[],
+        args: Arity::range(1, MAX_PRINTF_ARGS),
+        action: Action::Statement(debugf),
+        doc: "Prints to the kernel's trace pipe",
+    },
+    Builtin {
         name: "signal",
         aliases: &[],
         args: Arity::ONE,
@@ -63,6 +77,83 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "Writes to the memory of the current process: write_user(to, from, bytes)",
     },
 ];
+
+/// How many texts are joined at most.
+const MOST_JOINED: i64 = 16;
+
+fn join(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
+    let [array, separator @ ..] = call.args else { return None };
+    let array = checker.value(array);
+    let separator = match separator.first() {
+        Some(separator) => literal_text(checker, call, separator)?,
+        None => b" ".to_vec(),
+    };
+    let array = match checker.types.kind(array.ty) {
+        TyKind::Error => return None,
+        TyKind::Int { .. } | TyKind::Ptr { .. } => super::text::as_pointer(checker, array),
+        kind => {
+            let kind = if matches!(kind, TyKind::Str(_)) {
+                "string".to_owned()
+            } else {
+                checker.type_name(array.ty)
+            };
+            let problem = format!("join() only supports int or pointer arguments ({kind} provided)");
+            checker.diagnostics.error(call.span, problem);
+            return None;
+        }
+    };
+    let TyKind::Ptr { space, .. } = *checker.types.kind(array.ty) else { return None };
+    let (element, capacity) = (checker.types.ptr(Ty::I8, space), checker.config.text_capacity());
+    let text = checker.types.str(capacity);
+    let args = (0..MOST_JOINED).map(|index| {
+        let kind = ExprKind::Read { pointer: Box::new(array.clone()), offset: index * 8, bits: None };
+        let pointer = Box::new(node(kind, element, call.span));
+        node(ExprKind::ReadStr { pointer, length: None }, text, call.span)
+    });
+    let args = args.collect();
+    let format = Format { pieces: vec![Piece::Text(separator)] };
+    Some(StmtKind::Printf { to: PrintTo::Join, format, args })
+}
+
+fn debugf(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
+    checker.diagnostics.warning(
+        call.span,
+        "The debugf() builtin is not recommended for production use. For more information see bpf_trace_printk in bpf-helpers(7).",
+    );
+    let text = literal_text(checker, call, call.args.first()?)?;
+    let (format, values) = printf_parts(checker, call)?;
+    let conversions = format.pieces.iter().filter_map(|piece| match piece {
+        Piece::Conversion(conversion) => Some(conversion),
+        Piece::Text(_) => None,
+    });
+    for conversion in conversions {
+        let known = matches!(
+            conversion.spec,
+            Spec::Signed | Spec::Unsigned | Spec::Hex | Spec::HexUpper | Spec::Pointer | Spec::Str
+        );
+        if !known {
+            let letters = crate::sema::format::letters(conversion.spec);
+            checker.diagnostics.error(call.span, format!("Invalid format specifier for `debugf`: {letters}"));
+            return None;
+        }
+    }
+    if values.len() > 3 {
+        checker.diagnostics.error(call.span, "cannot use more than 3 conversion specifiers");
+        return None;
+    }
+    if let Some(value) = values.iter().find(|value| {
+        checker.types.is_memory(value.ty) && !matches!(checker.types.kind(value.ty), TyKind::Str(_))
+    }) {
+        checker.diagnostics.error(value.span, "Type does not match format specifier: s");
+        return None;
+    }
+    let size = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let format = node(ExprKind::Str(text), checker.types.str(size), call.span);
+    let size = node(ExprKind::Int(size.into()), Ty::U32, call.span);
+    let args = [format, size].into_iter().chain(values).collect();
+    let op = Operation::Helper { id: id::TRACE_PRINTK, with_context: false };
+    Some(StmtKind::Expr(node(ExprKind::Op { op, args }, Ty::I32, call.span)))
+}
 
 /// Whether dangerous things are allowed; else a complaint is made.
 fn allowed(checker: &mut Checker<'_>, call: &Call<'_>) -> bool {

@@ -4,8 +4,9 @@ use skep_isa::helpers::id;
 use skep_ui::{Span, suggest};
 
 use super::{Action, Arity, Builtin, Call};
-use crate::hir::{BinaryOp, Expr, ExprKind, Helper, Operation, Runtime};
+use crate::hir::{BinaryOp, CompareOp, Expr, ExprKind, Helper, Operation, ProbeKind, Runtime};
 use crate::sema::check::{Checker, node};
+use crate::sema::registers;
 use crate::sema::uses;
 use crate::syntax::ast;
 use crate::ty::Ty;
@@ -16,7 +17,10 @@ pub(super) const TABLE: &[Builtin] = &[
         aliases: &[],
         args: Arity::range(0, 1),
         action: Action::Value(|checker, call| {
-            namespace(checker, call).unwrap_or_else(|| pid(checker, call.span))
+            namespace(checker, call).unwrap_or_else(|| match call.args {
+                [] => pid(checker, call.span),
+                _ => initial_pid(checker, call.span),
+            })
         }),
         doc: "Process id",
     },
@@ -26,6 +30,9 @@ pub(super) const TABLE: &[Builtin] = &[
         args: Arity::range(0, 1),
         action: Action::Value(|checker, call| {
             namespace(checker, call).unwrap_or_else(|| {
+                if call.args.is_empty() && checker.world().in_pid_namespace() {
+                    return namespace_id(true, call.span);
+                }
                 let both = helper(id::GET_CURRENT_PID_TGID, true, call.span);
                 checker.force(both, Ty::U32)
             })
@@ -139,6 +146,13 @@ pub(super) const TABLE: &[Builtin] = &[
         doc: "Process id of the command of -c",
     },
     Builtin {
+        name: "usermode",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(usermode),
+        doc: "Whether the CPU ran a process rather than the kernel: 1 or 0",
+    },
+    Builtin {
         name: "probe",
         aliases: &[],
         args: Arity::NONE,
@@ -163,9 +177,22 @@ pub(super) const TABLE: &[Builtin] = &[
 
 /// The process id.
 pub fn pid(checker: &mut Checker<'_>, span: Span) -> Expr {
+    if checker.world().in_pid_namespace() {
+        return namespace_id(false, span);
+    }
+    initial_pid(checker, span)
+}
+
+/// The process id as the processes outside of all namespaces see it.
+fn initial_pid(checker: &mut Checker<'_>, span: Span) -> Expr {
     let both = helper(id::GET_CURRENT_PID_TGID, true, span);
     let high = binary(BinaryOp::Shr, both, 32, span);
     checker.force(high, Ty::U32)
+}
+
+/// An id as the processes of the namespace see it that the script is run in.
+fn namespace_id(thread: bool, span: Span) -> Expr {
+    node(ExprKind::Op { op: Operation::NamespaceId { thread }, args: Vec::new() }, Ty::U32, span)
 }
 
 /// What the argument of `pid` and `tid` makes of them; `None` if nothing.
@@ -173,16 +200,35 @@ fn namespace(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
     let which = call.args.first()?;
     match &which.peel_parens().kind {
         ast::ExprKind::Ident(name) if name == "init" => None,
-        ast::ExprKind::Ident(name) if name == "curr_ns" => {
-            let op = Operation::NamespaceId { thread: call.name == "tid" };
-            Some(node(ExprKind::Op { op, args: Vec::new() }, Ty::U32, call.span))
-        }
+        ast::ExprKind::Ident(name) if name == "curr_ns" => Some(namespace_id(call.name == "tid", call.span)),
         _ => Some(
             checker
                 .error(call.span, format!("{}() only supports curr_ns and init as the argument", call.name)),
         ),
     }
 }
+
+/// Where a probe can be in either, the privilege level of the code that was interrupted tells: the low two bits of the
+/// code segment.
+fn usermode(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let span = call.span;
+    let provider = checker.unit_in_hand().provider;
+    let user = match provider.kind {
+        ProbeKind::PerfEvent if provider.name != "interval" => {
+            let Some(offset) = registers::offset("cs") else { return checker.broken(span) };
+            let segment = node(ExprKind::Context { offset }, Ty::U64, span);
+            let level = binary(BinaryOp::And, segment, 3, span);
+            let rhs = Box::new(node(ExprKind::Int(3), Ty::U64, span));
+            node(ExprKind::Compare { op: CompareOp::Eq, lhs: Box::new(level), rhs }, Ty::BOOL, span)
+        }
+        ProbeKind::RawTestRun | ProbeKind::PerfEvent => checker.boolean(true, span),
+        _ => checker.boolean(USER_PROBES.contains(&provider.name), span),
+    };
+    checker.force(user, Ty::U8)
+}
+
+/// Probes that are in the code of processes.
+const USER_PROBES: &[&str] = &["uprobe", "uretprobe", "usdt"];
 
 fn nsecs(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let Some(clock) = call.args.first() else { return helper(id::KTIME_GET_BOOT_NS, false, call.span) };

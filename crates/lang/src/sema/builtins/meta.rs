@@ -1,6 +1,8 @@
 //! What a script can ask about itself while it is compiled, and what it can insist on.
 
-use super::output::printf_parts;
+use skep_btf::Kind;
+
+use super::output::{literal_text, printf_parts};
 use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS};
 use crate::hir::{
     Block, CompareOp, Config, Expr, ExprKind, MissingProbes, Piece, Runtime, Spec, StmtKind, Unstable,
@@ -88,6 +90,20 @@ pub(super) const TABLE: &[Builtin] = &[
         args: Arity::ONE,
         action: Action::Value(is_err),
         doc: "Whether a pointer of the kernel is an error number instead",
+    },
+    Builtin {
+        name: "kfunc_exist",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Value(kfunc),
+        doc: "Whether the kernel has a function of this name",
+    },
+    Builtin {
+        name: "kfunc_allowed",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Value(kfunc),
+        doc: "Whether the kernel has a function of this name for programs",
     },
     Builtin {
         name: "default_str_length",
@@ -184,6 +200,15 @@ fn asked(checker: &mut Checker<'_>, call: &Call<'_>, holds: fn(&TyKind) -> bool)
     }
     let answer = holds(checker.types.kind(value.ty));
     checker.boolean(answer, call.span)
+}
+
+/// Functions that programs may call are found as all others: by their name in the kernel's types.
+fn kfunc(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let Some(name) = call.args.first() else { return checker.broken(call.span) };
+    let Some(name) = literal_text(checker, call, name) else { return checker.broken(call.span) };
+    let name = String::from_utf8_lossy(&name).into_owned();
+    let known = checker.world().kernel_btf().is_ok_and(|btf| btf.find(Kind::Func, &name).is_some());
+    checker.boolean(known, call.span)
 }
 
 /// The kernel gives error numbers as the last 4095 addresses there are.

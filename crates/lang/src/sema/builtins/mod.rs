@@ -103,21 +103,8 @@ const TABLES: &[&[Builtin]] = &[
 const MAX_PRINTF_ARGS: usize = 128;
 
 /// Builtins of the language that are still missing.
-pub const MISSING: &[&str] = &[
-    "ctx",
-    "debugf",
-    "dw_ustack",
-    "find",
-    "join",
-    "kfunc_allowed",
-    "kfunc_exist",
-    "path",
-    "percpu_kaddr",
-    "skboutput",
-    "socket_cookie",
-    "unwatch",
-    "usermode",
-];
+pub const MISSING: &[&str] =
+    &["ctx", "dw_ustack", "find", "path", "percpu_kaddr", "skboutput", "socket_cookie", "unwatch"];
 
 /// The builtin of this name or alias.
 pub fn by_name(name: &str) -> Option<&'static Builtin> {

@@ -227,5 +227,6 @@ fn exit(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
             }
         }
     };
+    checker.exits = true;
     Some(StmtKind::Exit { code })
 }

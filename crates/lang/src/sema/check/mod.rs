@@ -64,6 +64,8 @@ pub struct Checker<'a> {
     abilities: Abilities,
     units: &'a [Unit<'a>],
     targets: &'a [Target],
+    /// See [`Program::exits`].
+    pub exits: bool,
     /// See [`Program::texts`].
     texts: indexmap::IndexSet<String>,
     /// The variables of each unit.
@@ -100,6 +102,7 @@ impl<'a> Checker<'a> {
             maps: Vec::new(),
             units,
             targets,
+            exits: false,
             texts: indexmap::IndexSet::new(),
             locals: units.iter().map(|_| scope::Locals::default()).collect(),
             current: 0,
@@ -180,6 +183,7 @@ impl<'a> Checker<'a> {
             targets: self.targets.to_vec(),
             probes,
             config: self.config,
+            exits: self.exits,
             texts: self.texts.into_iter().collect(),
             abilities: self.abilities,
         };
