@@ -682,6 +682,8 @@ pub enum Spec {
     RawHex,
     /// `%rh`: bytes in hex without `\x`
     RawHexPlain,
+    /// `%gr`: names of the flags of a memory allocation
+    GfpFlags,
 }
 
 /// A typed expression.
@@ -955,6 +957,8 @@ pub enum Runtime {
     CpuCount,
     /// What CLOCK_TAI is ahead of CLOCK_BOOTTIME, in nanoseconds, for `nsecs(sw_tai)`.
     TaiOffset,
+    /// What CLOCK_REALTIME is ahead of CLOCK_BOOTTIME, in nanoseconds, for `tseries`.
+    RealOffset,
     /// The device of the process id namespace that the script is run in, for `pid(curr_ns)`.
     NamespaceDevice,
     /// The inode of that namespace.

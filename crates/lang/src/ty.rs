@@ -115,8 +115,7 @@ pub enum Agg {
     Tseries(Series),
 }
 
-/// What `tseries()` keeps: for each of the latest intervals three words, the number of the interval since the
-/// clock's beginning, the value, and what the value rests on (the time of the last sample, or the number of samples).
+/// What `tseries()` keeps: for each of the latest intervals three words, the number of the interval since 1970, the value, and what the value rests on (the time of the last sample, or the number of samples).
 /// An interval is kept at its number modulo how many there are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Series {
@@ -128,8 +127,6 @@ pub struct Series {
     pub of: SeriesOf,
     /// Whether samples are signed.
     pub signed: bool,
-    /// Whether the time is read from a map of the script instead of the clock.
-    pub given_clock: bool,
 }
 
 /// See [`Series::of`].

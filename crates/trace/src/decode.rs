@@ -46,11 +46,6 @@ impl<'a> Schema<'a> {
         Schema { symbols: Some(symbols), ..self }
     }
 
-    /// The machine whose bytes these are, if it is this one.
-    pub fn host(&self) -> Option<&'a Host> {
-        self.host
-    }
-
     /// The types.
     pub fn types(&self) -> &'a Types {
         self.types

@@ -31,6 +31,8 @@ pub(crate) struct RuntimeValues {
     pub cpu_count: u64,
     /// What CLOCK_TAI is ahead of CLOCK_BOOTTIME, in nanoseconds.
     pub tai_offset: u64,
+    /// What CLOCK_REALTIME is ahead of CLOCK_BOOTTIME, in nanoseconds.
+    pub real_offset: u64,
     /// Device and inode of the process id namespace that the script is run in.
     pub namespace: (u64, u64),
 }
@@ -351,6 +353,7 @@ impl Loader<'_> {
                     Runtime::FilterPid => self.values.filter_pid,
                     Runtime::CpuCount => self.values.cpu_count,
                     Runtime::TaiOffset => self.values.tai_offset,
+                    Runtime::RealOffset => self.values.real_offset,
                     Runtime::NamespaceDevice => self.values.namespace.0,
                     Runtime::NamespaceInode => self.values.namespace.1,
                 }),

@@ -38,9 +38,7 @@ pub struct Entry {
 pub enum EntryValue {
     /// As the kernel keeps it.
     Plain(Vec<u8>),
-    /// An integer that was divided.
-    Divided(Number),
-    /// What an aggregation amounts to.
+    /// What an aggregation amounts to, or an integer that was computed of what the kernel keeps.
     Reduced(Reduced),
 }
 
@@ -92,10 +90,9 @@ impl<'a> MapView<'a> {
             for entry in &mut entries {
                 let divided = match std::mem::replace(&mut entry.value, EntryValue::Plain(Vec::new())) {
                     EntryValue::Reduced(reduced) => EntryValue::Reduced(reduced.divided(div)),
-                    EntryValue::Divided(number) => EntryValue::Divided(number.divided(div)),
                     EntryValue::Plain(bytes) => match self.plain(&bytes) {
-                        Value::Int(value) => EntryValue::Divided(Number::Signed(value).divided(div)),
-                        Value::Uint(value) => EntryValue::Divided(Number::Unsigned(value).divided(div)),
+                        Value::Int(value) => number(Number::Signed(value).divided(div)),
+                        Value::Uint(value) => number(Number::Unsigned(value).divided(div)),
                         _ => EntryValue::Plain(bytes),
                     },
                 };
@@ -114,7 +111,7 @@ impl<'a> MapView<'a> {
         let Some(last) = entries.iter().filter_map(points).max() else { return };
         for entry in entries {
             if let EntryValue::Reduced(Reduced::Series(points)) = &mut entry.value {
-                points.fit(last, self.schema.host());
+                points.fit(last);
             }
         }
     }
@@ -122,8 +119,6 @@ impl<'a> MapView<'a> {
     fn rank(&self, entry: &Entry) -> i128 {
         match &entry.value {
             EntryValue::Reduced(reduced) => reduced.rank(),
-            EntryValue::Divided(Number::Signed(value)) => (*value).into(),
-            EntryValue::Divided(Number::Unsigned(value)) => (*value).into(),
             EntryValue::Plain(bytes) => match self.plain(bytes) {
                 Value::Int(value) => value.into(),
                 Value::Uint(value) => value.into(),
@@ -185,7 +180,6 @@ impl<'a> UserMap<'a> {
         let value = self.map.lookup(&wanted)?.unwrap_or_default();
         Ok(match self.reduced(schema, &value) {
             EntryValue::Reduced(reduced) => reduced,
-            EntryValue::Divided(number) => Reduced::Number(number),
             EntryValue::Plain(_) => Reduced::Number(Number::Unsigned(0)),
         })
     }
@@ -306,6 +300,10 @@ fn is_unsupported(error: &skep_kernel::Error) -> bool {
     matches!(error.errno(), Some(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOTSUPP))
 }
 
+fn number(number: Number) -> EntryValue {
+    EntryValue::Reduced(Reduced::Number(number))
+}
+
 /// A plain value of which each CPU has its own: integers add up, of others the first that is not zero counts.
 fn plain_over_cpus<'a>(schema: Schema<'a>, ty: Ty, cpus: impl Iterator<Item = &'a [u8]>) -> EntryValue {
     let cpus: Vec<&[u8]> = cpus.collect();
@@ -313,8 +311,7 @@ fn plain_over_cpus<'a>(schema: Schema<'a>, ty: Ty, cpus: impl Iterator<Item = &'
         Some((_, signed)) if ty != Ty::BOOL => {
             let sum =
                 cpus.iter().filter_map(|cpu| schema.value(ty, cpu).as_bits()).fold(0u64, u64::wrapping_add);
-            let number = if signed { Number::Signed(sum.cast_signed()) } else { Number::Unsigned(sum) };
-            EntryValue::Divided(number)
+            number(if signed { Number::Signed(sum.cast_signed()) } else { Number::Unsigned(sum) })
         }
         _ => {
             let shown = cpus.iter().find(|cpu| cpu.iter().any(|&byte| byte != 0)).or(cpus.first());

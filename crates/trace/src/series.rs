@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use skep_lang::ty::{Clock, Series};
+use skep_lang::ty::Series;
 
 use crate::aggregate::Number;
-use crate::host::Host;
 
 /// A series over all CPUs: the intervals from the first that has a value to the last of its map.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +14,6 @@ pub struct Points {
     series: Series,
     /// By the number of the interval; `None` for one without a sample.
     rows: BTreeMap<u64, Option<Number>>,
-    /// When the clock began, in nanoseconds since 1970.
-    origin: i128,
 }
 
 /// The words that a CPU keeps for an interval: its number, the value, and what the value rests on.
@@ -51,7 +48,7 @@ impl Points {
             }),
         };
         let rows = kept.into_iter().map(|(interval, kept)| (interval, Some(number(kept)))).collect();
-        Points { series, rows, origin: 0 }
+        Points { series, rows }
     }
 
     /// The number of the last interval with a value.
@@ -60,11 +57,7 @@ impl Points {
     }
 
     /// Leaves what is not too old, seen from the last interval of the whole map, and fills what is missing.
-    /// Without a host, the clock begins in 1970.
-    pub(crate) fn fit(&mut self, last: u64, host: Option<&Host>) {
-        if let (Some(host), false) = (host, self.series.given_clock) {
-            self.origin = host.since_1970(Clock::Boot, 0);
-        }
+    pub(crate) fn fit(&mut self, last: u64) {
         let oldest = last.saturating_add(1).saturating_sub(self.series.intervals.into());
         self.rows.retain(|interval, _| *interval >= oldest);
         let first = self.rows.first_key_value().map_or(last, |(interval, _)| *interval);
@@ -83,7 +76,7 @@ impl Points {
 
     /// Nanoseconds since 1970 at which an interval begins.
     fn start(&self, interval: u64) -> i128 {
-        self.origin + i128::from(interval) * i128::from(self.series.interval_ns)
+        i128::from(interval) * i128::from(self.series.interval_ns)
     }
 
     /// The lines of the graph, each with its end.
@@ -205,7 +198,7 @@ mod tests {
     use skep_lang::ty::SeriesOf;
 
     fn series(of: SeriesOf, interval_ns: u64, intervals: u32) -> Series {
-        Series { interval_ns, intervals, of, signed: true, given_clock: true }
+        Series { interval_ns, intervals, of, signed: true }
     }
 
     fn bytes(words: &[i64]) -> Vec<u8> {
@@ -231,7 +224,7 @@ mod tests {
     fn what_is_missing_is_filled_and_what_is_old_left_out() {
         let cpu = bytes(&[2, 1, 1, 4, 1, 1, 6, 1, 1]);
         let mut points = Points::of(series(SeriesOf::Last, 1, 3), std::iter::once(cpu.as_slice()));
-        points.fit(7, None);
+        points.fit(7);
         assert_eq!(values(&points), [(6, Some(1)), (7, None)]);
     }
 
@@ -240,7 +233,7 @@ mod tests {
         let cpu = bytes(&[1, -5, 1, 2, 5, 2]);
         let mut points =
             Points::of(series(SeriesOf::Last, 1_000_000_000, 4), std::iter::once(cpu.as_slice()));
-        points.fit(3, None);
+        points.fit(3);
         let graph = points.graph();
         let lines: Vec<&str> = graph.lines().collect();
         assert_eq!(lines[0], format!("         -5{:>51}", 5));
@@ -266,7 +259,7 @@ mod tests {
         ) {
             let cpu = bytes(&words);
             let mut points = Points::of(series(SeriesOf::Avg, 7, intervals), std::iter::once(cpu.as_slice()));
-            points.fit(points.last().unwrap_or(last).max(last).min(last + 5), None);
+            points.fit(points.last().unwrap_or(last).max(last).min(last + 5));
             let _ = points.graph();
         }
     }

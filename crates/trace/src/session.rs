@@ -172,6 +172,7 @@ impl Session {
             filter_pid: options.pid.map_or(0, |pid| u64::from(pid.unsigned_abs())),
             cpu_count: perf::possible_cpu_count().map_err(Error::kernel("cannot count the CPUs"))? as u64,
             tai_offset: Clock::Boot.offset_to(Clock::Tai).cast_unsigned(),
+            real_offset: Clock::Boot.offset_to(Clock::Real).cast_unsigned(),
             namespace: proc::pid_namespace().map_err(Error::kernel("cannot tell the namespace"))?,
         };
         let loaded = load::load(&artifact, values, &options.features, options.verifier_log)?;

@@ -4,6 +4,7 @@
 //! is no other way out: text, JSON and what Rust callers get all come through here.
 
 mod collect;
+mod gfp;
 mod json;
 mod output;
 mod printf;

@@ -360,12 +360,13 @@ impl CmpOp {
 }
 
 /// The constants of the runtime, with their names in the text form.
-pub(crate) const RUNTIME_WORDS: [(Runtime, &str); 7] = [
+pub(crate) const RUNTIME_WORDS: [(Runtime, &str); 8] = [
     (Runtime::StartTime, "start_time"),
     (Runtime::CommandPid, "command_pid"),
     (Runtime::FilterPid, "filter_pid"),
     (Runtime::CpuCount, "cpu_count"),
     (Runtime::TaiOffset, "tai_offset"),
+    (Runtime::RealOffset, "real_offset"),
     (Runtime::NamespaceDevice, "namespace_device"),
     (Runtime::NamespaceInode, "namespace_inode"),
 ];

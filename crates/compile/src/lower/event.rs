@@ -111,9 +111,11 @@ impl Lower<'_> {
     /// `exit` also ends this run of the program.
     pub(super) fn exit(&mut self, code: &Expr, span: Span) -> Result<(), Error> {
         self.send_exprs(Action::Exit, true, std::slice::from_ref(code), span)?;
-        let exited = self.exited();
-        let one = self.func.int(1);
-        self.func.store(Width::W64, exited, one);
+        if self.program.probes.iter().any(|probe| probe.kind != ProbeKind::RawTestRun) {
+            let exited = self.exited();
+            let one = self.func.int(1);
+            self.func.store(Width::W64, exited, one);
+        }
         self.leave(None);
         Ok(())
     }

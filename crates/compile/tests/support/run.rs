@@ -27,6 +27,7 @@ pub fn runtime(what: Runtime) -> u64 {
         Runtime::FilterPid => 0,
         Runtime::CpuCount => 1,
         Runtime::TaiOffset => 37_000_000_000,
+        Runtime::RealOffset => 1_700_000_000_000_000_000,
         Runtime::NamespaceDevice => 4,
         Runtime::NamespaceInode => 4_026_531_836,
     }

@@ -53,6 +53,7 @@ pub fn letters(spec: Spec) -> &'static str {
         Spec::Raw => "r",
         Spec::RawHex => "rx",
         Spec::RawHexPlain => "rh",
+        Spec::GfpFlags => "gr",
     }
 }
 
@@ -119,6 +120,7 @@ impl Scanner<'_> {
         const SPECS: &[(&str, Spec)] = &[
             ("rx", Spec::RawHex),
             ("rh", Spec::RawHexPlain),
+            ("gr", Spec::GfpFlags),
             ("r", Spec::Raw),
             ("d", Spec::Signed),
             ("i", Spec::Signed),

@@ -183,7 +183,6 @@ impl MapView<'_> {
         let entry = |entry: &Entry| {
             let value = match &entry.value {
                 EntryValue::Plain(bytes) => self.plain(bytes).into(),
-                EntryValue::Divided(number) => (*number).into(),
                 EntryValue::Reduced(reduced) => reduced.into(),
             };
             MapEntry { key: self.key(entry).into(), value }

@@ -12,10 +12,10 @@ use skep_ui::{LineCol, SourceMap, Span};
 
 use super::output::{Buffering, Output};
 use super::text::TextSink;
-use super::text::helper_message;
+use super::text::strerror;
 use super::value::{Json, into_text, json_key};
 use super::{Event, Sink, Source, Trial, printf};
-use crate::aggregate::{Number, Reduced};
+use crate::aggregate::Reduced;
 use crate::maps::{Entry, EntryValue, MapView};
 
 /// Writes JSON lines; messages travel among them.
@@ -152,7 +152,7 @@ impl Sink for JsonSink {
             Event::Problem(text) => self.problem(text),
             Event::HelperError { helper, code, span } => {
                 if self.warnings {
-                    let message = Message::Helper { text: &helper_message(helper, code), helper, code };
+                    let message = Message::Helper { text: &strerror(code), helper, code };
                     self.located("helper_error", message, span)?;
                 }
             }
@@ -328,7 +328,6 @@ impl Serialize for EntryData<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.entry.value {
             EntryValue::Plain(bytes) => Json(self.map.plain(bytes)).serialize(serializer),
-            EntryValue::Divided(number) => Json::<Number>(*number).serialize(serializer),
             EntryValue::Reduced(reduced) => Json::<&Reduced>(reduced).serialize(serializer),
         }
     }

@@ -5,6 +5,7 @@
 
 use skep_lang::hir::{Conversion, Format, Piece, Spec};
 
+use super::gfp;
 use super::output::{push_hex, push_hex_escape};
 use super::value::{push_bytes, push_int, push_text, push_value};
 use crate::decode::Value;
@@ -73,6 +74,9 @@ fn convert(out: &mut Vec<u8>, conversion: &Conversion, value: Value<'_>, escape:
                 value,
                 escape,
             );
+        }
+        (Spec::GfpFlags, Some(bits)) => {
+            field(out, conversion, |out| out.extend_from_slice(gfp::names(bits).as_bytes()));
         }
         (Spec::Raw | Spec::RawHex | Spec::RawHexPlain, _) => field(out, conversion, |out| match value {
             Value::Bytes(bytes) => raw(out, conversion.spec, bytes),

@@ -78,10 +78,6 @@ impl TextSink {
                     out.push(b' ');
                     push_reduced(out, reduced);
                 }
-                EntryValue::Divided(number) => {
-                    out.push(b' ');
-                    push_reduced(out, &Reduced::Number(*number));
-                }
                 EntryValue::Plain(bytes) => {
                     out.push(b' ');
                     push_value(out, map.plain(bytes), escape);
@@ -120,6 +116,14 @@ impl Sink for TextSink {
                     printf::format(&mut text, format, args, self.escape_messages);
                     if text.last() != Some(&b'\n') {
                         text.push(b'\n');
+                    }
+                    // In a macro: where that was used, which goes on with where that was.
+                    if let Some(call) = self.sources.expansions(span.file).next() {
+                        let from = match to {
+                            PrintTo::Error => Diagnostic::error(call, "expanded from"),
+                            _ => Diagnostic::warning(call, "expanded from"),
+                        };
+                        text.extend_from_slice(from.render(&self.sources, Colors::Never).as_bytes());
                     }
                     self.message(&text)?;
                 }
@@ -204,7 +208,7 @@ fn helper_error(sources: &SourceMap, helper: &str, code: i64, span: Span) -> Str
 }
 
 /// What a failed helper means for the script.
-pub(super) fn helper_message(helper: &str, code: i64) -> String {
+fn helper_message(helper: &str, code: i64) -> String {
     const ENOENT: i64 = -2;
     const E2BIG: i64 = -7;
     match (helper, code) {
@@ -220,7 +224,7 @@ pub(super) fn helper_message(helper: &str, code: i64) -> String {
 }
 
 /// The C library's words for a negative errno.
-fn strerror(code: i64) -> String {
+pub(super) fn strerror(code: i64) -> String {
     let errno = code.checked_neg().and_then(|errno| i32::try_from(errno).ok()).unwrap_or(0);
     skep_kernel::Errno(errno).meaning()
 }

@@ -3,7 +3,7 @@
 use super::{Action, Aggregation, Arity, Builtin, Call};
 use skep_isa::helpers::id;
 
-use crate::hir::{Expr, ExprKind, Helper};
+use crate::hir::{BinaryOp, Expr, ExprKind, Helper, Runtime};
 use crate::sema::check::{Checker, node};
 use crate::syntax::ast;
 use crate::ty::{Agg, Series, SeriesOf, Ty, TyKind};
@@ -123,7 +123,6 @@ fn tseries(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Aggregation> {
         intervals: u32::try_from(number).unwrap_or(u32::MAX),
         of,
         signed: true,
-        given_clock: checker.config.dummy_ts_map.is_some(),
     };
     Some(Aggregation { agg: Agg::Tseries(series), sample: Some(sample) })
 }
@@ -143,17 +142,20 @@ fn series_sample(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
 }
 
 /// A sample of a series with the time it is of.
-pub fn with_time(checker: &mut Checker<'_>, sample: Expr, series: Series) -> Expr {
+pub fn with_time(checker: &mut Checker<'_>, sample: Expr) -> Expr {
     let span = sample.span;
-    let time = match checker.config.dummy_ts_map.clone().filter(|_| series.given_clock) {
+    let time = match checker.config.dummy_ts_map.clone() {
         Some(name) => {
             let name = ast::MapName { name: name.trim_start_matches('@').to_owned(), span };
             let time = checker.map_value(&name, None, span);
             checker.force(time, Ty::U64)
         }
         None => {
+            // Since 1970, so that intervals begin with the seconds, minutes and hours of the day.
             let helper = Helper { id: id::KTIME_GET_BOOT_NS, once: false };
-            node(ExprKind::Helper(helper), Ty::U64, span)
+            let lhs = Box::new(node(ExprKind::Helper(helper), Ty::U64, span));
+            let rhs = Box::new(node(ExprKind::Runtime(Runtime::RealOffset), Ty::U64, span));
+            node(ExprKind::Binary { op: BinaryOp::Add, lhs, rhs }, Ty::U64, span)
         }
     };
     let ty = checker.types.tuple([sample.ty, Ty::U64]);

@@ -311,7 +311,7 @@ impl Checker<'_> {
                     None => self.widen_int(sample),
                 };
                 Some(match agg {
-                    Agg::Tseries(series) => builtins::with_time(self, wide, series),
+                    Agg::Tseries(_) => builtins::with_time(self, wide),
                     _ => wide,
                 })
             }
