@@ -148,6 +148,8 @@ fn separate_debug_files() {
     run(Command::new("objcopy").args(["--strip-all", &link]).arg(chain.path()));
     let text = output(chain.path(), "", "print(ustack);");
     assert!(text.contains("[inlined] inner@/") && text.contains("        outer+"), "{text}");
+    // Names are told without lines, too.
+    assert_chain(&output(chain.path(), "config = { show_debug_info = false }", "print(ustack);"));
     // Without the other file nobody knows.
     std::fs::remove_file(&debug).unwrap();
     let text = output(chain.path(), "", "print(ustack(1));");
@@ -299,4 +301,47 @@ fn tools_that_show_stacks() {
     let folded = of("offcputime", &["doze"]);
     let waits = |line: &str| line.contains("nanosleep") && line.contains(";schedule;");
     assert!(folded.lines().any(|line| line.starts_with("worker;") && waits(line)), "{folded}");
+}
+
+/// A file that only the process can reach by its path, and nobody once it is gone.
+#[test]
+fn another_mount_namespace() {
+    need!(Root, Bpf, RingBuf, Tracefs, Gcc);
+    let source = CHAIN.replace("long n = outer();", "long n = outer(); sleep(100);");
+    let chain = programs::c("chain", &source, FLAGS);
+    let place = tempfile::tempdir().unwrap();
+    let (from, to) = (chain.path().display(), place.path().display());
+    let command =
+        format!("unshare -m sh -c \"mount -t tmpfs none {to} && cp {from} {to}/hidden && exec {to}/hidden\"");
+    let script = "config = { show_debug_info = 0 } tracepoint:syscalls:sys_enter_getppid \
+                  /pid == cpid && comm == \"hidden\"/ { @[ustack(3)] = count(); exit(); }";
+    let text = trace(&["-q", "-e", script, "-c", &command]).quiet_output();
+    assert_chain(&text);
+    assert!(!place.path().join("hidden").exists());
+}
+
+/// At the entry of a function its own frame is not made yet, but the address is exact.
+#[test]
+fn at_a_uprobe() {
+    need!(Root, Bpf, RingBuf, Uprobe, Gcc);
+    let chain = programs::c("chain", CHAIN, FLAGS);
+    let script = format!(
+        "config = {{ show_debug_info = 0 }} uprobe:{}:middle /pid == cpid/ {{ print(ustack); @[ustack(1)] = 1; }}",
+        chain.path().display()
+    );
+    let text = trace(&["-q", "-e", &script, "-c", chain.path().to_str().unwrap()]).quiet_output();
+    let functions = functions(&text);
+    assert!(text.starts_with("\n        middle+0\n") && functions.contains(&"main"), "{text}");
+    assert!(text.ends_with("@[\n        middle+0\n]: 1\n"), "{text}");
+}
+
+/// The stack of a probe is the same inside its loops.
+#[test]
+fn in_a_loop() {
+    need!(Root, Bpf, RingBuf, Tracefs, Gcc);
+    let chain = programs::c("chain", CHAIN, FLAGS);
+    let body = "for $i : 0..3 { @[ustack(3)] = count(); @k[kstack(2)] = count(); }";
+    let text = output(chain.path(), "config = { show_debug_info = 0 }", body);
+    assert_chain(&text);
+    assert_eq!(text.matches("]: 3\n").count(), 2, "{text}");
 }

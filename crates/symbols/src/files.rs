@@ -85,15 +85,19 @@ impl Files {
     }
 
     fn symbols(&self, file: &MappedFile, offset: u64) -> Vec<Frame> {
-        let mut found = self.ask(&file.path, self.debug_info, Input::FileOffset(offset));
-        // Debug files know functions by names of their own, as `__GI_getppid`; what others call is in the file.
-        if self.debug_info
-            && let Some(found) = &mut found
-            && let Some(called) = self.ask(&file.path, false, Input::FileOffset(offset))
-            && called.addr == found.addr
-        {
-            found.name = called.name;
-        }
+        let own = self.ask(&file.path, false, Input::FileOffset(offset));
+        let with_debug_file = || self.ask(&file.path, true, Input::FileOffset(offset));
+        let found = match own {
+            Some(own) if self.debug_info => match with_debug_file() {
+                // Debug files know functions by names of their own, as `__GI_getppid`; what others call is in the
+                // file.
+                Some(found) if found.addr == own.addr => Some(Sym { name: own.name, ..found }),
+                Some(found) => Some(found),
+                None => Some(own),
+            },
+            Some(own) => Some(own),
+            None => with_debug_file(),
+        };
         let mini = file.mini.get_or_init(|| MiniDebugInfo::of(&file.path));
         let found = match mini.as_ref().and_then(|mini| Some((mini, mini.address(offset)?))) {
             None => found,
