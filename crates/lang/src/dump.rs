@@ -194,6 +194,7 @@ impl Dumper<'_> {
                 format!("{}({}):{ty}", operation(*op), args.join(", "))
             }
             ExprKind::Runtime(runtime) => format!("{runtime:?}:{ty}"),
+            ExprKind::Ctx => format!("ctx:{ty}"),
             ExprKind::Comm => format!("comm:{ty}"),
             ExprKind::Probe => "probe".into(),
             ExprKind::Func => "func".into(),

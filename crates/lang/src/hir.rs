@@ -847,6 +847,8 @@ pub enum ExprKind {
     },
     /// A value that is known when the script is started.
     Runtime(Runtime),
+    /// `ctx`: the address of the context.
+    Ctx,
     /// `comm`: the current thread's name, a string.
     Comm,
     /// `probe`: of type [`Ty::PROBE`].

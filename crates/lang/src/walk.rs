@@ -88,6 +88,7 @@ macro_rules! walkers {
                 | ExprKind::Local(_)
                 | ExprKind::Helper(_)
                 | ExprKind::Runtime(_)
+                | ExprKind::Ctx
                 | ExprKind::Comm
                 | ExprKind::Probe
                 | ExprKind::Func

@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashSet;
 use skep_lang::hir::{self, Block, Expr, ExprKind, LocalId};
-use skep_lang::ty::{Bits, Ty, TyKind};
+use skep_lang::ty::{Bits, Space, Ty, TyKind};
 use skep_lang::walk;
 
 use super::Lower;
@@ -23,6 +23,9 @@ impl Lower<'_> {
         offset: i64,
         bits: Option<Bits>,
     ) -> Result<Value, Error> {
+        if let Some(place) = self.in_context(pointer, offset) {
+            return Ok(self.load_part(ty, place, bits));
+        }
         let src = self.target(pointer, offset)?;
         let helper = self.reader(pointer.ty, false);
         let object = self.func.object("read", if bits.is_some() { 16 } else { 8 }, 8);
@@ -42,8 +45,12 @@ impl Lower<'_> {
         dst: Place,
         raw: bool,
     ) -> Result<(), Error> {
-        let src = self.target(pointer, offset)?;
         let size = self.types.size(ty);
+        if let Some(place) = self.in_context(pointer, offset) {
+            self.func.copy(dst, place, size);
+            return Ok(());
+        }
+        let src = self.target(pointer, offset)?;
         let bytes = self.reader(pointer.ty, false);
         if raw || !matches!(self.types.kind(ty), TyKind::Str(_)) {
             self.read_bytes(bytes, dst, size, src);
@@ -75,6 +82,24 @@ impl Lower<'_> {
         let place = self.func.object_place(object);
         self.read_memory(expr.ty, pointer, *offset, place, true)?;
         Ok(place)
+    }
+
+    /// The place in the context that a pointer to it means: only there does the kernel show what it
+    /// says is there.
+    fn in_context(&mut self, pointer: &Expr, offset: i64) -> Option<Place> {
+        let offset = u32::try_from(offset).ok()?;
+        if !matches!(self.types.kind(pointer.ty), TyKind::Ptr { space: Space::Context, .. }) {
+            return None;
+        }
+        let mut at = pointer;
+        while let ExprKind::Cast(inner) = &at.kind {
+            at = inner;
+        }
+        if !matches!(at.kind, ExprKind::Ctx | ExprKind::Local(_)) {
+            return None;
+        }
+        let ctx = self.func.ctx();
+        Some(Place::aligned(ctx).at(offset))
     }
 
     fn target(&mut self, pointer: &Expr, offset: i64) -> Result<Value, Error> {

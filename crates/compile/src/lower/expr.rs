@@ -103,6 +103,10 @@ impl Lower<'_> {
             ExprKind::ElementAddress { pointer, offset, index, len } => {
                 self.element_address(expr.ty, pointer, *offset, index, *len)?
             }
+            ExprKind::Ctx => {
+                let ctx = self.func.ctx();
+                self.as_number(ctx)
+            }
             ExprKind::AddressOf(value) => self.address_of(value)?,
             ExprKind::Helper(helper) => {
                 if helper.once {

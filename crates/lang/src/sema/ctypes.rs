@@ -42,6 +42,28 @@ pub fn kinds(tag: Option<TypeTag>) -> &'static [Kind] {
     }
 }
 
+/// The kernel's type that C spells so: `struct napi_struct *`, `const enum zone_type`. `None` if it has
+/// none, or cannot be asked.
+pub fn spelled(types: &mut Types, world: &dyn World, ctype: &str, space: Space) -> Option<Ty> {
+    let (base, stars) = ctype.split_at(ctype.find('*').unwrap_or(ctype.len()));
+    let mut words = base.split_whitespace().filter(|word| !matches!(*word, "const" | "volatile" | "__user"));
+    let (tag, name) = match words.next()? {
+        "struct" => (Some(TypeTag::Struct), words.next()?),
+        "union" => (Some(TypeTag::Union), words.next()?),
+        "enum" => (Some(TypeTag::Enum), words.next()?),
+        name => (None, name),
+    };
+    if words.next().is_some() {
+        return None;
+    }
+    let source = kernel(types, world).ok()?;
+    let mut ty = types.named(source, kinds(tag), name, space)?;
+    for _ in stars.matches('*') {
+        ty = types.ptr(ty, space);
+    }
+    Some(ty)
+}
+
 impl Checker<'_> {
     /// The type of this name: of `struct NAME` and its like, or without a keyword of a typedef or an
     /// integer of C. Pointers in it are addresses of the probe's own memory. `None` if there is none;

@@ -49,6 +49,8 @@ pub struct Shape {
     pub retval: Option<Access>,
     /// What is walked over.
     pub over: String,
+    /// The fields that have a type, in the order of the record, for `args` as a whole.
+    pub whole: Vec<String>,
     /// What each comparison of a name of the probe with a text comes to.
     names: Vec<(Name, String, bool)>,
     /// The arguments named by number, of static probes only; `None` where there is none that can be read.
@@ -336,15 +338,27 @@ impl Shaper<'_, '_> {
                 filled = Filled::Failed;
                 continue;
             };
-            let access = record::access(self.types, field, user, text_capacity);
+            let access = record::access(self.types, self.context.world, field, user, text_capacity);
             if access.is_none() {
                 self.diagnostics
                     .error(*span, format!("Fields of type '{}' are not supported yet", field.ctype));
             }
             shape.fields.push((name.clone(), access));
         }
+        if self.uses.whole.is_some() {
+            for field in &format.fields {
+                let access = record::access(self.types, self.context.world, field, user, text_capacity);
+                if access.is_none() {
+                    continue;
+                }
+                shape.whole.push(field.name.clone());
+                if shape.field(&field.name).is_none() {
+                    shape.fields.push((field.name.clone(), access));
+                }
+            }
+        }
         if let Some(span) = self.uses.text_pointer {
-            let text = record::text_pointer(self.types, &format, user, text_capacity);
+            let text = record::text_pointer(self.types, self.context.world, &format, user, text_capacity);
             if let TextPointer::Several(names) = &text {
                 if std::mem::replace(&mut self.ambiguous, true) {
                     return filled;

@@ -1,7 +1,8 @@
 //! The record of a tracepoint as a script sees it: which fields it has, and how each is reached.
 
+use super::ctypes;
 use crate::ty::{Space, Ty, TyKind, Types};
-use crate::world::{Field, FieldKind, TracepointFormat};
+use crate::world::{Field, FieldKind, TracepointFormat, World};
 
 /// How a field is reached, and its type. Two records in which this is equal for a field can share
 /// the code that reads it.
@@ -48,10 +49,23 @@ pub enum TextPointer {
 }
 
 /// How a field is reached; `None` when the language has no type for it.
-pub fn access(types: &mut Types, field: &Field, user: bool, text_capacity: u32) -> Option<Access> {
+pub fn access(
+    types: &mut Types,
+    world: &dyn World,
+    field: &Field,
+    user: bool,
+    text_capacity: u32,
+) -> Option<Access> {
     let space = if user { Space::User } else { Space::Kernel };
     let direct = |ty| Some(Access { kind: AccessKind::Direct, offset: field.offset, ty });
     match field.kind {
+        FieldKind::Int { .. } if field.ctype.starts_with("enum ") => {
+            let named = ctypes::spelled(types, world, &field.ctype, space);
+            match named.filter(|ty| types.size(*ty) == field.size) {
+                Some(ty) => direct(ty),
+                None => direct(types.int(int_bits(field.size)?, false)),
+            }
+        }
         FieldKind::Int { signed } => {
             // Arguments of system calls are recorded as 64-bit words, whatever their C type.
             let (bits, signed) = c_integer(&field.ctype)
@@ -61,7 +75,11 @@ pub fn access(types: &mut Types, field: &Field, user: bool, text_capacity: u32) 
         }
         FieldKind::Bool => direct(Ty::BOOL),
         FieldKind::Ptr { text } => {
-            let to = if text { Ty::I8 } else { Ty::VOID };
+            let is_void = text || field.ctype.starts_with("void") || field.ctype.starts_with("const void");
+            if !is_void && let Some(ty) = ctypes::spelled(types, world, &field.ctype, space) {
+                return direct(ty);
+            }
+            let to = if text { Ty::U8 } else { Ty::VOID };
             direct(types.ptr(to, space))
         }
         FieldKind::Chars => direct(types.str(field.size)),
@@ -75,13 +93,18 @@ pub fn access(types: &mut Types, field: &Field, user: bool, text_capacity: u32) 
             offset: field.offset,
             ty: types.str(text_capacity),
         }),
-        FieldKind::DataLoc { text: false, .. } | FieldKind::Opaque => None,
+        FieldKind::Opaque => {
+            let ty = ctypes::spelled(types, world, &field.ctype, space)?;
+            if types.size(ty) == field.size { direct(ty) } else { None }
+        }
+        FieldKind::DataLoc { text: false, .. } => None,
     }
 }
 
 /// The texts that a record points to.
 pub fn text_pointer(
     types: &mut Types,
+    world: &dyn World,
     format: &TracepointFormat,
     user: bool,
     text_capacity: u32,
@@ -90,7 +113,9 @@ pub fn text_pointer(
         format.fields.iter().filter(|field| matches!(field.kind, FieldKind::Ptr { text: true })).collect();
     match pointers.as_slice() {
         [] => TextPointer::None,
-        [field] => access(types, field, user, text_capacity).map_or(TextPointer::None, TextPointer::One),
+        [field] => {
+            access(types, world, field, user, text_capacity).map_or(TextPointer::None, TextPointer::One)
+        }
         several => TextPointer::Several(several.iter().map(|field| field.name.clone()).collect()),
     }
 }

@@ -18,6 +18,8 @@ pub struct Uses {
     pub fields: Vec<(String, Span)>,
     /// The first `str(args)`.
     pub text_pointer: Option<Span>,
+    /// The first `args` that stands for the record as a whole.
+    pub whole: Option<Span>,
     /// The first `args` of any kind, for complaints about probes without a record.
     pub args: Option<Span>,
     /// The first `retval`.
@@ -154,6 +156,7 @@ impl Visitor for Collector<'_> {
             }
             _ if is_name(expr, "args") => {
                 self.uses.args.get_or_insert(expr.span);
+                self.uses.whole.get_or_insert(expr.span);
             }
             ExprKind::Call { callee, args } if callee.name == "uaddr" => {
                 let name = args.first().and_then(|arg| constant_text(arg, self.options));

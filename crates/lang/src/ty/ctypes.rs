@@ -175,7 +175,7 @@ impl Types {
             Type::Void | Type::FuncProto(_) | Type::Func { .. } => Ty::VOID,
             Type::Int(int) if int.is_bool() && int.size == 1 => Ty::BOOL,
             Type::Int(int) if matches!(int.size, 1 | 2 | 4 | 8) => {
-                self.int(int.size as u8 * 8, int.is_signed() || int.name == "char")
+                self.int(int.size as u8 * 8, int.is_signed())
             }
             Type::Ptr { target } => {
                 let space = if is_user(&btf, target) { Space::User } else { space };
@@ -482,7 +482,7 @@ mod tests {
         };
         assert_eq!(shown("pid"), ("int32".into(), 8, None));
         assert_eq!(shown("comm"), ("string[16]".into(), 12, None));
-        assert_eq!(shown("low"), ("int8".into(), 28, None));
+        assert_eq!(shown("low"), ("uint8".into(), 28, None));
         assert_eq!(shown("table"), ("int32[2][3]".into(), 32, None));
         assert_eq!(shown("b"), ("int32".into(), 56, Some(Bits { shift: 3, width: 13 })));
         assert_eq!(shown("state"), ("enum state".into(), 60, None));
@@ -503,7 +503,7 @@ mod tests {
         let kinds: Vec<_> = wake.params.iter().map(|(_, ty)| types.kind(*ty).clone()).collect();
         assert!(matches!(
             kinds[..],
-            [TyKind::Ptr { space: Space::Kernel, .. }, TyKind::Ptr { space: Space::User, to: Ty::I8 },]
+            [TyKind::Ptr { space: Space::Kernel, .. }, TyKind::Ptr { space: Space::User, to: Ty::U8 },]
         ));
         let task = types.in_space(wake.params[0].1, Space::User);
         let TyKind::Ptr { to, .. } = *types.kind(task) else { panic!() };

@@ -28,6 +28,7 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>, escape: bool) {
         Value::Symbol(symbol) => push_symbol(out, symbol, escape),
         Value::Array(elems) => push_list(out, elems.into_iter(), (b"[", b",", b"]"), escape),
         Value::Tuple(elems) => push_list(out, elems.into_iter(), (b"(", b", ", b")"), escape),
+        Value::Record(elems) if elems.named().next().is_none() => out.extend_from_slice(b"{}"),
         Value::Record(elems) => {
             out.extend_from_slice(b"{ ");
             for (index, (name, value)) in elems.named().enumerate() {

@@ -9,7 +9,7 @@ use crate::sema::check::{Checker, node};
 use crate::sema::registers;
 use crate::sema::uses;
 use crate::syntax::ast;
-use crate::ty::Ty;
+use crate::ty::{Ty, TyKind};
 
 pub(super) const TABLE: &[Builtin] = &[
     Builtin {
@@ -164,16 +164,28 @@ pub(super) const TABLE: &[Builtin] = &[
         aliases: &[],
         args: Arity::NONE,
         // Only what is left after `args.field` and `str(args)` were looked for.
-        action: Action::Value(|checker, call| {
-            if checker.unit_in_hand().provider.has_args {
-                checker.unsupported(call.span, "The record as a whole is")
-            } else {
-                checker.broken(call.span)
-            }
-        }),
+        action: Action::Value(whole_record),
         doc: "The fields of the probe's record: args.field",
     },
 ];
+
+/// `args` as a whole: a record of all fields.
+fn whole_record(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let shape = &checker.unit_in_hand().shape;
+    let fields: Vec<_> =
+        shape.whole.iter().filter_map(|name| Some((name.as_str(), shape.field(name)?))).collect();
+    if fields.is_empty() {
+        // That some probes have no record is complained about already.
+        return match checker.unit_in_hand().provider.has_args {
+            true => checker.unsupported(call.span, "The record as a whole is"),
+            false => checker.broken(call.span),
+        };
+    }
+    let types = fields.iter().map(|(name, access)| ((*name).into(), access.ty)).collect();
+    let ty = checker.types.intern(TyKind::Record(types));
+    let parts = fields.into_iter().map(|(_, access)| checker.reached(access, call.span)).collect();
+    node(ExprKind::Tuple(parts), ty, call.span)
+}
 
 /// The process id.
 pub fn pid(checker: &mut Checker<'_>, span: Span) -> Expr {

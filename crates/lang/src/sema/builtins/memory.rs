@@ -1,9 +1,9 @@
-//! Pointers to structs: to the current task, and from a field to what it is in.
+//! Pointers to structs: the current task, the context, and what a field is in.
 
 use skep_isa::helpers::id;
 
 use super::{Action, Arity, Builtin, Call};
-use crate::hir::{Expr, ExprKind, Helper};
+use crate::hir::{Expr, ExprKind, Helper, ProbeKind};
 use crate::sema::check::{Checker, node};
 use crate::syntax::ast::{self, TypeTag};
 use crate::ty::{Space, Ty, TyKind};
@@ -15,6 +15,13 @@ pub(super) const TABLE: &[Builtin] = &[
         args: Arity::NONE,
         action: Action::Value(curtask),
         doc: "Pointer to the kernel's struct task_struct of the current thread",
+    },
+    Builtin {
+        name: "ctx",
+        aliases: &[],
+        args: Arity::NONE,
+        action: Action::Value(ctx),
+        doc: "Pointer to the context that the kernel gives the probe's program",
     },
     Builtin {
         name: "container_of",
@@ -31,6 +38,26 @@ fn curtask(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let task = checker.types.in_space(task, Space::Kernel);
     let ty = checker.types.ptr(task, Space::Kernel);
     node(ExprKind::Helper(Helper { id: id::GET_CURRENT_TASK, once: true }), ty, call.span)
+}
+
+fn ctx(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    let provider = checker.unit_in_hand().provider;
+    let of = match provider.kind {
+        ProbeKind::PerfEvent => "bpf_perf_event_data",
+        ProbeKind::Kprobe => "pt_regs",
+        ProbeKind::RawTracepoint => "bpf_raw_tracepoint_args",
+        ProbeKind::Tracepoint => {
+            return checker.error(call.span, "Use args instead of ctx in tracepoint");
+        }
+        _ => {
+            let message = format!("The ctx builtin can not be used with '{}' probes", provider.name);
+            return checker.error(call.span, message);
+        }
+    };
+    let of = checker.named_ctype(Some(TypeTag::Struct), of).unwrap_or(Ty::VOID);
+    let of = checker.types.in_space(of, Space::Kernel);
+    let ty = checker.types.ptr(of, Space::Context);
+    node(ExprKind::Ctx, ty, call.span)
 }
 
 fn container_of(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {

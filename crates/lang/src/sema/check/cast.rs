@@ -51,8 +51,8 @@ impl Checker<'_> {
         };
         match (self.types.kind(from), self.types.kind(to)) {
             (from_kind, to_kind) if number(from_kind) && number(to_kind) => {
-                let needed = matches!(to_kind, TyKind::Ptr { .. } | TyKind::Enum(_))
-                    || matches!(inner.kind, ExprKind::AggValue { .. });
+                let needed =
+                    matches!(to_kind, TyKind::Enum(_)) || matches!(inner.kind, ExprKind::AggValue { .. });
                 if from == to && !needed {
                     self.diagnostics.warning(
                         header,
@@ -66,6 +66,14 @@ impl Checker<'_> {
                         return self.error(header, message);
                     }
                     return Expr { span: header, ..self.force(inner, to) };
+                }
+                // What the context is taken for is still the context.
+                if let (TyKind::Ptr { space: Space::Context, .. }, TyKind::Ptr { to, .. }) =
+                    (from_kind, to_kind)
+                {
+                    let to = *to;
+                    let ty = self.types.ptr(to, Space::Context);
+                    return Expr { span: header, ..self.force(inner, ty) };
                 }
                 // Messages about a cast value point to the cast. What was cast is no literal any more: it
                 // has the type that was written, and is computed with in that type.

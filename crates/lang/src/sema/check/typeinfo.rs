@@ -4,15 +4,27 @@ use skep_ui::{Diagnostic, Span, suggest};
 
 use super::{Checker, node};
 use crate::hir::{Expr, ExprKind};
-use crate::syntax::ast::{Ident, TypeOrExpr};
+use crate::syntax::ast::{self, Ident, TypeExprKind, TypeOrExpr};
 use crate::ty::{Agg, Ty, TyKind};
+
+/// Whether it is an enum, or a value of one, by name.
+fn is_written_enum(of: &TypeOrExpr) -> bool {
+    match of {
+        TypeOrExpr::Type(ty) => matches!(ty.kind, TypeExprKind::Tagged { .. }),
+        TypeOrExpr::Expr(expr) => matches!(expr.peel_parens().kind, ast::ExprKind::Ident(_)),
+    }
+}
 
 impl Checker<'_> {
     /// `sizeof(x)`
     pub fn size_of(&mut self, of: &TypeOrExpr, span: Span) -> Expr {
         let Some(ty) = self.type_of(of) else { return self.broken(span) };
         let ty = self.defined(ty);
-        let size = self.types.size(ty);
+        let size = match self.types.kind(ty) {
+            // As a name it counts as 64 bits; a field of it has its own size.
+            TyKind::Enum(_) if is_written_enum(of) => 8,
+            _ => self.types.size(ty),
+        };
         self.number(u64::from(size), span)
     }
 

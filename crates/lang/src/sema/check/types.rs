@@ -126,11 +126,12 @@ fn named(name: &str) -> Option<Ty> {
     Some(match name {
         "bool" => Ty::BOOL,
         // What C declares is known without asking the kernel.
-        "int8" | "int8_t" | "s8" | "__s8" | "char" => Ty::I8,
+        "int8" | "int8_t" | "s8" | "__s8" => Ty::I8,
         "int16" | "int16_t" | "s16" | "__s16" | "short" => Ty::I16,
         "int32" | "int32_t" | "s32" | "__s32" | "int" => Ty::I32,
         "int64" | "int64_t" | "s64" | "__s64" | "long" | "ssize_t" | "intptr_t" => Ty::I64,
-        "uint8" | "uint8_t" | "u8" | "__u8" => Ty::U8,
+        // The kernel is built with characters that have no sign.
+        "uint8" | "uint8_t" | "u8" | "__u8" | "char" => Ty::U8,
         "uint16" | "uint16_t" | "u16" | "__u16" => Ty::U16,
         "uint32" | "uint32_t" | "u32" | "__u32" | "unsigned" => Ty::U32,
         "uint64" | "uint64_t" | "u64" | "__u64" | "size_t" | "uintptr_t" => Ty::U64,

@@ -7,7 +7,7 @@ pub fn kernel() -> Btf {
     let mut b = BtfBuilder::new();
     let int = b.int("int", 4, IntEncoding::SIGNED);
     let uint = b.int("unsigned int", 4, IntEncoding::UNSIGNED);
-    let char = b.int("char", 1, IntEncoding::SIGNED);
+    let char = b.int("char", 1, IntEncoding::UNSIGNED);
     let uchar = b.int("unsigned char", 1, IntEncoding::UNSIGNED);
     let long = b.int("long int", 8, IntEncoding::SIGNED);
     let ulong = b.int("long unsigned int", 8, IntEncoding::UNSIGNED);

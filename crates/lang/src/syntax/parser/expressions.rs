@@ -90,7 +90,7 @@ impl Parser<'_, '_> {
         let operand = self.nested(Self::unary).unwrap_or_else(|| self.error_expr());
         match op {
             UnaryOp::PreInc | UnaryOp::PreDec => self.check_increment(&operand, operand.span),
-            UnaryOp::AddressOf => self.check_address_of(&operand, op_span),
+            UnaryOp::AddressOf => self.check_address_of(&operand),
             _ => {}
         }
         let span = self.since(start);
@@ -107,7 +107,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn check_address_of(&mut self, operand: &Expr, place: Span) {
+    fn check_address_of(&mut self, operand: &Expr) {
         // The original takes variables and maps only, and no element of a map.
         let has_address = matches!(
             operand.peel_parens().kind,
@@ -121,7 +121,7 @@ impl Parser<'_, '_> {
         );
         if !has_address {
             let message = "syntax: address-of operator (&) can only be used on a map or variable";
-            self.report(Diagnostic::error(place.to(operand.span), message));
+            self.report(Diagnostic::error(operand.span, message));
         }
     }
 
