@@ -83,7 +83,8 @@ fn arrays_and_casts() {
             "55\n56\n128\n127\n18446744073709551611\n\n\n",
         ),
     ] {
-        assert_eq!(prints(script), expected, "{script}");
+        let run = trace(&["-q", "--no-warnings", "-e", script]);
+        assert_eq!(run.stdout, expected, "{script}\n{}", run.stderr);
     }
     let run = trace(&["-q", "-e", "BEGIN { $a = (int8[4])7; $i = 9; print($a[$i]); }"]);
     assert_eq!(run.stdout, "0\n\n\n");
