@@ -185,7 +185,8 @@ impl Shaper<'_, '_> {
 
     /// The only argument that points to a text.
     fn only_text(&self, context: &Context) -> TextPointer {
-        let is_text = |ty: Ty| matches!(self.types.kind(ty), TyKind::Ptr { to, .. } if *to == Ty::I8);
+        // The kernel's characters have no sign.
+        let is_text = |ty: Ty| matches!(self.types.kind(ty), TyKind::Ptr { to, .. } if *to == Ty::U8);
         let texts: Vec<_> = context
             .args
             .iter()
