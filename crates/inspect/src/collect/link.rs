@@ -161,9 +161,8 @@ fn parts(info: &LinkInfo) -> Parts {
             }
             parts.line(&format!("{:<16}   {:<16}   {:<16}", "offset", "ref_ctr_offset", "cookies"));
             for place in places {
-                let numbers = [place.offset, place.ref_ctr_offset, place.cookie].map(|n| format!("{n:#x}"));
-                let [offset, counter, cookie] = numbers;
-                parts.line(&format!("{offset:<16}   {counter:<16}   {cookie:<16}"));
+                let [offset, counter, cookie] = [place.offset, place.ref_ctr_offset, place.cookie];
+                parts.line(&format!("0x{offset:<16x} 0x{counter:<16x} 0x{cookie:<16x}"));
             }
         }
         LinkDetails::PerfEvent(event) => perf_event(&mut parts, event),
