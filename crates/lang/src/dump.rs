@@ -155,6 +155,11 @@ impl Dumper<'_> {
                 format!("add{}({name}, {})", if *old { "_old" } else { "" }, inner(by))
             }
             ExprKind::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_deref(), probe)),
+            ExprKind::Find { map, key, local, value } => {
+                let (place, value) = (self.entry(*map, Some(key), probe), self.expr(value, probe));
+                format!("find({place}, {} = {value})", local_name(probe, *local))
+            }
+            ExprKind::MapLen(map) => format!("len({}):{ty}", map_name(self.program, *map)),
             ExprKind::HasKey { map, key } => format!("has_key({})", self.entry(*map, Some(key), probe)),
             ExprKind::EntryKey => format!("key:{ty}"),
             ExprKind::EntryValue => format!("value:{ty}"),

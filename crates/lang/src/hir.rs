@@ -166,6 +166,8 @@ pub struct Map {
     pub value: Ty,
     /// How many keys it holds.
     pub max_entries: u32,
+    /// Whether a new key takes the place of one that was long not used where there is no room for it.
+    pub lru: bool,
     /// Where it was first used.
     pub span: Span,
 }
@@ -765,6 +767,19 @@ pub enum ExprKind {
         /// The key.
         key: Box<Expr>,
     },
+    /// `find(@m, k, $v)`: whether there is such a key, whose value is then in the variable.
+    Find {
+        /// Which.
+        map: MapId,
+        /// The key.
+        key: Box<Expr>,
+        /// The variable.
+        local: LocalId,
+        /// What it gets, of its type: made of [`ExprKind::EntryValue`].
+        value: Box<Expr>,
+    },
+    /// `len(@m)`: how many keys there are.
+    MapLen(MapId),
     /// Arithmetic and bits, on operands of the same type as the result. The
     /// second operand of a shift may have another integer type.
     Binary {
@@ -800,7 +815,8 @@ pub enum ExprKind {
     /// The key of the entry that the innermost [`StmtKind::ForMap`] is at, of the map's key type; only in
     /// its `entry`.
     EntryKey,
-    /// The value of that entry, of the map's value type; not of aggregations.
+    /// The value of that entry, of the map's value type; not of aggregations. In [`ExprKind::Find`], of the
+    /// entry that was found.
     EntryValue,
     /// `-e`
     Neg(Box<Expr>),

@@ -93,6 +93,7 @@ macro_rules! walkers {
                 | ExprKind::Probe
                 | ExprKind::Func
                 | ExprKind::EntryKey
+                | ExprKind::MapLen(_)
                 | ExprKind::EntryValue
                 | ExprKind::Stack
                 | ExprKind::Context { .. }
@@ -111,6 +112,10 @@ macro_rules! walkers {
                         visit(key);
                     }
                     visit(by);
+                }
+                ExprKind::Find { key, value, .. } => {
+                    visit(key);
+                    visit(value);
                 }
                 ExprKind::HasKey { key: inner, .. }
                 | ExprKind::LocalAdd { by: inner, .. }
@@ -171,6 +176,7 @@ pub fn differs_when_repeated(expr: &Expr) -> bool {
             ExprKind::LocalAdd { .. }
             | ExprKind::MapAdd { .. }
             | ExprKind::Delete { .. }
+            | ExprKind::Find { .. }
             | ExprKind::Block { .. } => true,
             ExprKind::Helper(helper) => !helper.once,
             ExprKind::Op { op, .. } => op.has_effects(),

@@ -53,6 +53,8 @@ impl Lower<'_> {
             }
             ExprKind::Delete { map, key } => self.delete(*map, key.as_deref())?,
             ExprKind::HasKey { map, key } => self.has_key(*map, key)?,
+            ExprKind::Find { map, key, local, value } => self.find(*map, key, *local, value)?,
+            ExprKind::MapLen(map) => self.map_len(*map),
             ExprKind::Binary { op, lhs, rhs } => self.binary(*op, expr.ty, lhs, rhs)?,
             ExprKind::Compare { op, lhs, rhs } if !self.types.is_memory(lhs.ty) => {
                 let op = self.compare_op(*op, lhs.ty);

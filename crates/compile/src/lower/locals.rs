@@ -155,7 +155,7 @@ impl Walk {
             _ => {}
         }
         walk::children(expr, &mut |child| self.expr(child));
-        if let ExprKind::LocalAdd { local, .. } = &expr.kind {
+        if let ExprKind::LocalAdd { local, .. } | ExprKind::Find { local, .. } = &expr.kind {
             self.mentions(*local);
         }
     }

@@ -300,6 +300,43 @@ impl Lower<'_> {
         Ok(self.func.cmp(CmpOp::Eq, result, zero))
     }
 
+    /// Whether there is such a key; then the variable gets its value.
+    pub(super) fn find(
+        &mut self,
+        map: hir::MapId,
+        key: &Expr,
+        local: hir::LocalId,
+        value: &Expr,
+    ) -> Result<Value, Error> {
+        let key = self.key(map, Some(key))?;
+        let entry = self.lookup(self.map_ref(map), key);
+        let found = self.func.new_block();
+        let missing = self.func.new_block();
+        let (after, result) = self.func.new_join(ValueTy::Int);
+        self.branch_on_null(entry, missing, found);
+        self.func.enter(found);
+        let at = Place::aligned(entry);
+        let outer = self.entry.replace((at, at));
+        self.set_local(local, value)?;
+        self.entry = outer;
+        let one = self.func.int(1);
+        self.func.jump(after, &[one]);
+        self.func.enter(missing);
+        let zero = self.func.int(0);
+        self.func.jump(after, &[zero]);
+        self.func.enter(after);
+        Ok(result)
+    }
+
+    /// How many keys there are: as many as the kernel comes by on its way through the map.
+    pub(super) fn map_len(&mut self, map: hir::MapId) -> Value {
+        let map = self.func.map(self.shared.user(map).0);
+        let function = self.shared.passer_by(self.func.span());
+        let function = self.func.func_addr(function);
+        let zero = self.func.int(0);
+        self.func.call(id::FOR_EACH_MAP_ELEM, &[map, function, zero, zero], ValueTy::Int)
+    }
+
     pub(super) fn has_key(&mut self, map: hir::MapId, key: &Expr) -> Result<Value, Error> {
         let key = self.key(map, Some(key))?;
         let entry = self.lookup(self.map_ref(map), key);

@@ -362,7 +362,9 @@ fn describe(kind: &ExprKind) -> &'static str {
 pub(super) fn mentions(expr: &Expr, local: LocalId) -> bool {
     let mut found = false;
     walk::in_expr(expr, &mut |expr| match &expr.kind {
-        ExprKind::Local(other) | ExprKind::LocalAdd { local: other, .. } => found |= *other == local,
+        ExprKind::Local(other)
+        | ExprKind::LocalAdd { local: other, .. }
+        | ExprKind::Find { local: other, .. } => found |= *other == local,
         // Its statements may assign it.
         ExprKind::Block { .. } => found = true,
         _ => {}
@@ -391,6 +393,7 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
             ExprKind::MapAdd { .. }
             | ExprKind::LocalAdd { .. }
             | ExprKind::Delete { .. }
+            | ExprKind::Find { .. }
             | ExprKind::ElementAddress { .. }
             | ExprKind::Block { .. } => true,
             ExprKind::Op { op, .. } => op.has_effects(),

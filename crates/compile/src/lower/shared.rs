@@ -4,9 +4,11 @@ use rustc_hash::FxHashMap;
 use skep_lang::hir;
 use skep_lang::names::Table;
 use skep_lang::ty::{Agg, Ty, TyKind, Types};
+use skep_ui::Span;
 
+use super::func::FuncBuilder;
 use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
-use crate::ir::{Func, FuncId, MapRef, Module};
+use crate::ir::{Func, FuncId, MapRef, Module, ValueTy};
 
 /// Maps, records and constants under construction. Maps of our own exist once
 /// a program needs them.
@@ -21,6 +23,8 @@ pub(super) struct Shared {
     texts: FxHashMap<Vec<u8>, u32>,
     names: FxHashMap<Table, u32>,
     subs: Vec<Func>,
+    /// The function that does nothing for each entry of a map.
+    passer_by: Option<FuncId>,
     /// Numbers of memory that functions share, and of functions, that are taken.
     commons: u32,
     functions: u32,
@@ -39,6 +43,7 @@ impl Shared {
             texts: FxHashMap::default(),
             names: FxHashMap::default(),
             subs: Vec::new(),
+            passer_by: None,
             commons: 0,
             functions: 0,
         }
@@ -62,6 +67,16 @@ impl Shared {
     pub fn sub(&mut self, func: Func) -> FuncId {
         self.subs.push(func);
         FuncId(self.subs.len() as u32 - 1)
+    }
+
+    /// A function that does nothing for each entry of a map, which counts them.
+    pub fn passer_by(&mut self, span: Span) -> FuncId {
+        if let Some(known) = self.passer_by {
+            return known;
+        }
+        let (body, _) = FuncBuilder::new_body(span, &[ValueTy::Ptr; 4]);
+        let made = self.sub(body.finish("pass_by".into()));
+        *self.passer_by.insert(made)
     }
 
     /// The next number of memory that functions share.
@@ -187,7 +202,9 @@ fn user_map(map: &hir::Map, types: &Types) -> MapSpec {
         storage: match (keyless, aggregates) {
             (true, true) => Storage::PerCpuArray,
             (true, false) => Storage::Array,
+            (false, true) if map.lru => Storage::PerCpuLruHash,
             (false, true) => Storage::PerCpuHash,
+            (false, false) if map.lru => Storage::LruHash,
             (false, false) => Storage::Hash,
         },
         key_size: if keyless { 4 } else { types.size(map.key).max(1) },

@@ -95,7 +95,7 @@ mod tests {
     use crate::ty::StackMode;
 
     fn map(key: Ty) -> Map {
-        Map { name: "@m".into(), key, value: Ty::U64, max_entries: 1, span: Span::GENERATED }
+        Map { name: "@m".into(), key, value: Ty::U64, max_entries: 1, lru: false, span: Span::GENERATED }
     }
 
     #[test]

@@ -103,8 +103,7 @@ const TABLES: &[&[Builtin]] = &[
 const MAX_PRINTF_ARGS: usize = 128;
 
 /// Builtins of the language that are still missing.
-pub const MISSING: &[&str] =
-    &["dw_ustack", "find", "path", "percpu_kaddr", "skboutput", "socket_cookie", "unwatch"];
+pub const MISSING: &[&str] = &["dw_ustack", "path", "percpu_kaddr", "skboutput", "socket_cookie", "unwatch"];
 
 /// The builtin of this name or alias.
 pub fn by_name(name: &str) -> Option<&'static Builtin> {

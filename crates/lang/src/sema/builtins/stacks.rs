@@ -49,7 +49,7 @@ pub(super) const TABLE: &[Builtin] = &[
         aliases: &[],
         args: Arity::ONE,
         action: Action::Value(len),
-        doc: "The number of frames of a stack",
+        doc: "The number of keys of a map, or of frames of a stack",
     },
 ];
 
@@ -197,8 +197,8 @@ fn kaddr(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
 
 fn len(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let Some(arg) = call.args.first() else { return checker.broken(call.span) };
-    if let ast::ExprKind::Map(_) = &arg.peel_parens().kind {
-        return checker.unsupported(call.span, "len() of a map is");
+    if let ast::ExprKind::Map(map) = &arg.peel_parens().kind {
+        return super::maps::len(checker, map, call.span);
     }
     let value = checker.value(arg);
     match checker.types.kind(value.ty) {

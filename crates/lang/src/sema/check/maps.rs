@@ -22,6 +22,8 @@ pub struct MapInfo {
     pub value: Ty,
     /// The joined type of an aggregation's samples, which decides about its sign.
     pub sample: Ty,
+    /// What kind of map it was declared to be.
+    pub kind: Option<MapKind>,
     /// How many keys it was declared to hold.
     pub max_entries: Option<u32>,
     /// The declaration.
@@ -31,6 +33,23 @@ pub struct MapInfo {
     /// Whether this pass assigned it something whose type is not known yet.
     pub pending: bool,
 }
+
+/// A kind of map that can be declared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MapKind {
+    name: &'static str,
+    /// Each CPU has values of its own, as aggregations want.
+    per_cpu: bool,
+    /// New keys push out old ones.
+    lru: bool,
+}
+
+const KINDS: [MapKind; 4] = [
+    MapKind { name: "percpulruhash", per_cpu: true, lru: true },
+    MapKind { name: "percpuhash", per_cpu: true, lru: false },
+    MapKind { name: "lruhash", per_cpu: false, lru: true },
+    MapKind { name: "hash", per_cpu: false, lru: false },
+];
 
 /// The number of a map and its key.
 pub type Entry = (MapId, Option<Expr>);
@@ -47,6 +66,7 @@ impl Checker<'_> {
                 key: Ty::ERROR,
                 value: Ty::ERROR,
                 sample: Ty::ERROR,
+                kind: None,
                 max_entries: None,
                 declared: None,
                 used: false,
@@ -70,6 +90,7 @@ impl Checker<'_> {
     pub fn entry(&mut self, name: &MapName, keys: Option<&[ast::Expr]>, span: Span) -> Option<Entry> {
         let id = self.map(name);
         self.map_info(id).used = true;
+        self.check_kind(id, name.span);
         if !self.set_keyed(id, keys.is_some(), span) {
             return None;
         }
@@ -77,6 +98,28 @@ impl Checker<'_> {
         let key = self.key(keys, span);
         let key = self.fit_key(id, key, span)?;
         Some((id, Some(key)))
+    }
+
+    /// Complains if what a map keeps does not suit the kind that was declared.
+    fn check_kind(&mut self, id: MapId, span: Span) {
+        let info = &self.maps[id.0 as usize];
+        let Some(kind) = info.kind.filter(|_| info.value != Ty::ERROR) else { return };
+        let aggregates = matches!(self.types.kind(info.value), TyKind::Agg(_));
+        if aggregates != kind.per_cpu {
+            let needed = if aggregates { "percpuhash" } else { "hash" };
+            let fitting: Vec<&str> =
+                KINDS.iter().filter(|kind| kind.per_cpu == aggregates).map(|kind| kind.name).collect();
+            let diagnostic = Diagnostic::error(
+                span,
+                format!(
+                    "Incompatible map types. Type from declaration: {}. Type from value/key type: {needed}",
+                    kind.name
+                ),
+            );
+            let values = if aggregates { "Aggregations go" } else { "Values that are not aggregated go" };
+            self.diagnostics
+                .push(diagnostic.help(format!("{values} into maps of type {}", fitting.join(" and "))));
+        }
     }
 
     /// Remembers whether a map has keys; complains if it is used both ways.
@@ -225,20 +268,14 @@ impl Checker<'_> {
         for declaration in declarations {
             let span = declaration.map.span;
             let id = self.map(&declaration.map);
-            match declaration.map_type.name.as_str() {
-                "hash" => {}
-                known @ ("lruhash" | "percpuhash" | "percpulruhash") => {
-                    self.unsupported(declaration.map_type.span, &format!("Maps of type {known} are"));
-                }
-                unknown => {
-                    self.diagnostics.push(
-                        Diagnostic::error(
-                            declaration.map_type.span,
-                            format!("Invalid bpf map type: {unknown}"),
-                        )
-                        .help("Valid map types: percpulruhash, percpuhash, lruhash, hash"),
-                    );
-                }
+            let wanted = declaration.map_type.name.as_str();
+            let kind = KINDS.into_iter().find(|kind| kind.name == wanted);
+            if kind.is_none() {
+                let valid = KINDS.map(|kind| kind.name).join(", ");
+                self.diagnostics.push(
+                    Diagnostic::error(declaration.map_type.span, format!("Invalid bpf map type: {wanted}"))
+                        .help(format!("Valid map types: {valid}")),
+                );
             }
             let entries = match declaration.args.as_slice() {
                 [only] => match &only.peel_parens().kind {
@@ -253,9 +290,10 @@ impl Checker<'_> {
             if entries.is_none() {
                 let place = declaration.args.first().map_or(declaration.map_type.span, |arg| arg.span);
                 self.diagnostics
-                    .error(place, "Expected a positive integer for the map's largest number of entries");
+                    .error(place, "syntax: expected positive integer for map declaration max entries");
             }
             let info = self.map_info(id);
+            info.kind = kind;
             info.max_entries = entries;
             info.declared = Some(span);
         }
@@ -297,6 +335,7 @@ impl Checker<'_> {
                     key: if keyed { infer::settle(&mut self.types, map.key) } else { Ty::VOID },
                     value: infer::settle(&mut self.types, map.value),
                     max_entries: map.max_entries.unwrap_or(default),
+                    lru: map.kind.is_some_and(|kind| kind.lru),
                     name: map.name,
                     span: map.span,
                 }
