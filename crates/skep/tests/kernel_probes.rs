@@ -199,6 +199,18 @@ fn walks() {
     assert_eq!(run.quiet_output(), format!("{pid} {pid}\n\n\n@: 1\n"));
 }
 
+/// In a namespace of process ids of its own, the tracer and its command have the ids that they have there.
+#[test]
+fn process_ids_of_a_namespace() {
+    need!(Root, Bpf, Btf, RingBuf);
+    let script = "rt:sys_enter /pid == cpid && args.id == 110/ { @[pid == pid(curr_ns), tid == pid, pid(init) > pid] = count(); }";
+    let workload = workload();
+    let skep = support::binary().to_str().unwrap();
+    let args = ["--fork", "--pid", "--mount-proc", skep, "trace", "-q", "-e", script, "-c", &workload];
+    let run = support::run(support::call(std::path::Path::new("unshare"), &args)).quiet_output();
+    assert_eq!(run.trim_start(), "@[true, true, true]: 5\n");
+}
+
 #[test]
 fn what_there_is_not() {
     need!(Root, Bpf, Btf, Tracefs);

@@ -4,7 +4,8 @@
 //! nothing can be read.
 
 use rustc_hash::FxHashSet;
-use skep_lang::hir::{self, Block, Expr, ExprKind, LocalId};
+use skep_isa::helpers::id;
+use skep_lang::hir::{self, Block, Expr, ExprKind, LocalId, ProbeKind};
 use skep_lang::ty::{Bits, Space, Ty, TyKind};
 use skep_lang::walk;
 
@@ -15,6 +16,22 @@ use crate::error::Error;
 use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
 
 impl Lower<'_> {
+    /// Whether the verifier gives this part of the context a type of the kernel's, with which little may be done
+    /// before it is compared with null. What stands in for a kprobe takes all arguments as numbers.
+    pub(super) fn is_typed_pointer(&self, ty: Ty) -> bool {
+        let typed = matches!(self.probe, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter);
+        typed && (matches!(self.types.kind(ty), TyKind::Ptr { .. }) || ty == Ty::U64)
+    }
+
+    /// 64 bits of the context as a plain number, whatever the verifier takes them for.
+    pub(super) fn untyped(&mut self, place: Place) -> Value {
+        let object = self.func.object("argument", 8, 8);
+        let copy = self.func.object_place(object);
+        let src = self.func.addr(place);
+        self.read_bytes(id::PROBE_READ_KERNEL, copy, 8, src);
+        self.func.load(Width::W64, false, copy)
+    }
+
     /// What a pointer points to, where that fits a register.
     pub(super) fn read_scalar(
         &mut self,

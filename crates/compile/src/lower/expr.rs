@@ -126,7 +126,8 @@ impl Lower<'_> {
             },
             ExprKind::Context { offset } => {
                 let ctx = self.func.ctx();
-                self.load(expr.ty, Place::aligned(ctx).at(*offset))
+                let place = Place::aligned(ctx).at(*offset);
+                if self.is_typed_pointer(expr.ty) { self.untyped(place) } else { self.load(expr.ty, place) }
             }
             ExprKind::DataLoc { offset, relative } => self.data_loc(*offset, *relative),
             ExprKind::AggValue { map, key } => self.agg_value(*map, key.as_deref())?,
