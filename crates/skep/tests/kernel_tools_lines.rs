@@ -7,6 +7,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -25,6 +26,13 @@ fn lines(tool: &[&str], header: &str, last: &str, act: impl FnOnce()) -> Vec<Str
     run.stdout.lines().skip(1).map(str::to_owned).collect()
 }
 
+/// The tests here watch this process, so one at a time has it do something.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn me() -> String {
     std::process::id().to_string()
 }
@@ -37,6 +45,7 @@ fn start(program: &str, args: &[&str]) {
 #[test]
 fn execsnoop_shows_programs_and_their_arguments() {
     need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let _alone = alone();
     let long = "x".repeat(3000);
     let act = || {
         start("/bin/echo", &["hello", "wide world"]);
@@ -63,6 +72,7 @@ fn execsnoop_shows_programs_and_their_arguments() {
 #[test]
 fn execsnoop_has_the_flags_of_bcc() {
     need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let _alone = alone();
     let act = || {
         start("/nonexistent/program", &["a", "b c"]);
         start("/bin/true", &["say \"hi\""]);
@@ -104,6 +114,7 @@ fn execsnoop_has_the_flags_of_bcc() {
 #[test]
 fn exitsnoop_tells_how_processes_end() {
     need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let _alone = alone();
     let mut child = Command::new("perl")
         .args(["-e", "<STDIN>; exit 3"])
         .stdin(std::process::Stdio::piped())
@@ -145,6 +156,7 @@ fn talk() -> (u16, u16) {
 #[test]
 fn tcplife_shows_sessions_that_end() {
     need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let _alone = alone();
     let mut ports = (0, 0);
     let lines = lines(&["tcplife", "-p", &me()], " MS\n", "4      2 ", || ports = talk());
     let rows: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
@@ -160,6 +172,7 @@ fn tcplife_shows_sessions_that_end() {
 #[test]
 fn tcpconnect_shows_connections() {
     need!(Root, Bpf, RingBuf, Tracefs);
+    let _alone = alone();
     let mut ports = (0, 0);
     let shown =
         lines(&["tcpconnect", "-U", "-p", &me()], "DPORT\n", "127.0.0.1        127.0.0.1", || ports = talk());
