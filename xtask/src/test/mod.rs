@@ -35,7 +35,7 @@ use crate::vm::orders;
 use crate::vm::run::{self as vm, Ending, Guest};
 
 /// How long a guest may take for all tests.
-const GUEST_LIMIT: Duration = Duration::from_secs(30 * 60);
+const GUEST_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// The command's options.
 #[derive(clap::Args)]
