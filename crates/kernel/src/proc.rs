@@ -54,6 +54,11 @@ pub fn pids() -> Result<Vec<i32>> {
     numbers(Path::new("/proc"))
 }
 
+/// Whether a path leads into /proc.
+pub fn is_within(path: &str) -> bool {
+    path.starts_with("/proc/")
+}
+
 /// The threads that a process has now, ascending.
 pub fn threads(pid: i32) -> Result<Vec<i32>> {
     numbers(&process_file(pid, "task"))

@@ -57,7 +57,7 @@ impl Finder {
         if target.contains('/') {
             return match (&self.process, target.strip_prefix('/')) {
                 // What is written as seen from outside stays.
-                (Some(process), Some(below)) if !target.starts_with("/proc/") => {
+                (Some(process), Some(below)) if !proc::is_within(target) => {
                     matching(&process.root.join(below))
                 }
                 _ => matching(Path::new(target)),
