@@ -5,11 +5,13 @@
 //! instructions. They are in the machine's own byte order, in records whose size
 //! is told beside them, so that a newer kernel may append to each.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::format::{Endian, TypeId, Words};
 
 /// Where a function starts, and which it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FuncInfo {
     /// The function's first instruction, in 8-byte units from the program's start.
     pub insn_off: u32,
@@ -18,7 +20,7 @@ pub struct FuncInfo {
 }
 
 /// Where the instructions of a source line start, and which it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LineInfo {
     /// The line's first instruction, in 8-byte units from the program's start.
     pub insn_off: u32,

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The magic number in the first two bytes.
 pub(crate) const MAGIC: u16 = 0xeb9f;
 /// The only version there is.
@@ -18,7 +20,7 @@ pub(crate) const TYPE_LEN: usize = 12;
 pub(crate) const MAX_VLEN: u32 = 0x00ff_ffff;
 
 /// The id of a type: its 1-based place in the type section, 0 being `void`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
 impl TypeId {

@@ -2,6 +2,7 @@
 //! and BTF. Plain data that knows no file descriptor, so that it can be
 //! printed, compared, stored, and loaded on another kernel.
 
+use serde::{Deserialize, Serialize};
 use skep_btf::ext::{FuncInfo, LineInfo};
 use skep_isa::{Imm64, Insn, Reg};
 use skep_lang::hir::{Config, Format, PrintTo, ProbeKind, Runtime, Target, TargetId};
@@ -11,7 +12,7 @@ use skep_ui::Span;
 use crate::ir::MapRef;
 
 /// A compiled script.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Artifact {
     /// The types which maps and events refer to.
     pub types: Types,
@@ -44,7 +45,7 @@ impl Artifact {
 }
 
 /// One program, to be loaded once and attached to each of its targets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Program {
     /// At most 15 bytes.
     pub name: String,
@@ -69,7 +70,7 @@ pub struct Program {
 }
 
 /// A place in a program that depends on the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloc {
     /// Index of the instruction (the first of two for a 64-bit load).
     pub insn: u32,
@@ -78,7 +79,7 @@ pub struct Reloc {
 }
 
 /// See [`Reloc`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RelocKind {
     /// A 64-bit load of a map.
     Map(MapRef),
@@ -116,7 +117,7 @@ impl Reloc {
 }
 
 /// A map to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapSpec {
     /// With `@` for the script's own.
     pub name: String,
@@ -142,7 +143,7 @@ pub struct MapSpec {
 }
 
 /// What a map is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MapRole {
     /// A map of the script.
     User {
@@ -168,7 +169,7 @@ pub enum MapRole {
 }
 
 /// The kernel's map types that we use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the kernel's")]
 pub enum Storage {
     Hash,
@@ -186,7 +187,7 @@ pub enum Storage {
 /// index of the program that sent it as 32 bits. A record in the control ring
 /// goes on with 64 bits: the producer position of the events ring at that
 /// moment, so that the reader can put the two in order. Then come the fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventLayout {
     /// What to do with it.
     pub action: Action,
@@ -201,7 +202,7 @@ pub struct EventLayout {
 }
 
 /// A value in a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventField {
     /// From the start of the record.
     pub offset: u32,
@@ -214,7 +215,7 @@ pub struct EventField {
 }
 
 /// What to do with a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Format the fields.
     Printf {

@@ -21,6 +21,7 @@ pub use target::{
     Attach, Counter, Fentry, FentryPlace, Iter, KernelPlace, Kprobe, Rate, Target, Uprobe, Usdt, Watchpoint,
 };
 
+use serde::{Deserialize, Serialize};
 use skep_ui::Span;
 
 use crate::ty::{Agg, Ty, Types};
@@ -34,7 +35,7 @@ pub struct MapId(pub u32);
 pub struct LocalId(pub u32);
 
 /// Index into [`Program::targets`]. Also the attach cookie.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TargetId(pub u32);
 
 /// A whole script, ready to be compiled.
@@ -99,7 +100,7 @@ impl Map {
 }
 
 /// The kind of program the kernel runs, which decides what its context is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ProbeKind {
     /// `BEGIN` and `END`: a raw tracepoint program, run by BPF_PROG_TEST_RUN.
     RawTestRun,

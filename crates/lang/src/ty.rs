@@ -8,16 +8,17 @@ mod ctypes;
 
 use indexmap::IndexSet;
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use serde::{Deserialize, Serialize};
 
 pub use ctypes::{Bits, CType, Enum, Field, Origin, Signature, Source, SourceId, Struct};
 
 /// An interned type; cheap to copy, compare and hash. Only meaningful together
 /// with the [`Types`] that made it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Ty(u32);
 
 /// Where a pointer points to, which decides how it may be read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Space {
     /// Kernel memory: read by `bpf_probe_read_kernel`.
     Kernel,
@@ -28,7 +29,7 @@ pub enum Space {
 }
 
 /// Values that are numbers or bytes to the kernel and a text to the user: user space alone knows the text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Shown {
     /// `strftime()`: nanoseconds of a clock, then as 32 bits each the place of the format in
     /// [`crate::hir::Program::texts`] and the [`Clock`].
@@ -45,7 +46,7 @@ pub enum Shown {
 }
 
 /// The clock that a [`Shown::Time`] is of.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Clock {
     /// Since boot, with suspended time.
     Boot,
@@ -66,7 +67,7 @@ impl Shown {
 }
 
 /// What an aggregation keeps, per key and per CPU.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Agg {
     /// `count()`: one 64-bit counter.
     Count,
@@ -117,7 +118,7 @@ pub enum Agg {
 
 /// What `tseries()` keeps: for each of the latest intervals three words, the number of the interval since 1970, the value, and what the value rests on (the time of the last sample, or the number of samples).
 /// An interval is kept at its number modulo how many there are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Series {
     /// Length of an interval in nanoseconds, above 0.
     pub interval_ns: u64,
@@ -130,7 +131,7 @@ pub struct Series {
 }
 
 /// See [`Series::of`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum SeriesOf {
     Last,
@@ -191,7 +192,7 @@ impl Agg {
 }
 
 /// The shape of a type.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum TyKind {
     /// An error was already reported here; compatible with everything, so that
     /// one mistake gives one message.
@@ -267,7 +268,7 @@ pub enum TyKind {
 }
 
 /// What a [`TyKind::Stack`] is a stack of, and how it is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Stack {
     /// The process' own frames instead of the kernel's.
     pub user: bool,
@@ -278,7 +279,7 @@ pub struct Stack {
 }
 
 /// How the frames of a stack are shown.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum StackMode {
     /// `function+offset`
     #[default]
@@ -323,9 +324,11 @@ impl Stack {
 }
 
 /// The interner of types. The common ones are there from the start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Types {
     kinds: IndexSet<TyKind, FxBuildHasher>,
+    /// What is asked of them is asked before a script is stored.
+    #[serde(skip)]
     sources: Vec<Source>,
     structs: FxHashMap<CType, Struct>,
     enums: FxHashMap<CType, Enum>,

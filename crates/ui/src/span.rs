@@ -7,8 +7,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Names one text of a [`SourceMap`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId(pub u32);
 
 impl FileId {
@@ -19,7 +21,7 @@ impl FileId {
 }
 
 /// A range of bytes in one file, end exclusive.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// The text that the offsets count in.
     pub file: FileId,
@@ -104,7 +106,8 @@ pub struct LineCol {
 }
 
 /// The texts that spans point into.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(into = "Stored", from = "Stored")]
 pub struct SourceMap {
     files: Vec<SourceFile>,
 }
@@ -210,9 +213,62 @@ impl SourceMap {
     }
 }
 
+/// The form in which a [`SourceMap`] is stored: each text once, however many expansions share it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// Names and contents.
+    texts: Vec<(String, String)>,
+    /// For each file the index of its text, and where it was expanded.
+    files: Vec<(usize, Option<Span>)>,
+}
+
+impl From<SourceMap> for Stored {
+    fn from(map: SourceMap) -> Stored {
+        let mut texts: Vec<Arc<SourceText>> = Vec::new();
+        let files = map.files.into_iter().map(|file| {
+            let known = texts.iter().position(|text| Arc::ptr_eq(text, &file.text));
+            let index = known.unwrap_or_else(|| {
+                texts.push(file.text);
+                texts.len() - 1
+            });
+            (index, file.expanded_at)
+        });
+        let files = files.collect();
+        Stored { texts: texts.iter().map(|text| (text.name.clone(), text.text.clone())).collect(), files }
+    }
+}
+
+impl From<Stored> for SourceMap {
+    fn from(stored: Stored) -> SourceMap {
+        let mut all = SourceMap::new();
+        for (name, text) in stored.texts {
+            all.add(name, text);
+        }
+        let files = stored.files.into_iter().filter_map(|(index, expanded_at)| {
+            let text = Arc::clone(&all.files.get(index)?.text);
+            Some(SourceFile { text, expanded_at })
+        });
+        SourceMap { files: files.collect() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_stored_comes_back_with_its_expansions() {
+        let mut map = SourceMap::new();
+        let f = map.add("a.bt", "one\ntwo");
+        let call = Span::new(f, 4, 7);
+        let expansion = map.add_expansion(f, call);
+        let stored = serde_json::to_string(&map).unwrap();
+        assert_eq!(stored.matches("one").count(), 1);
+        let back: SourceMap = serde_json::from_str(&stored).unwrap();
+        assert_eq!(back.snippet(Span::new(expansion, 0, 3)), "one");
+        assert_eq!(back.line_col(f, 4).line, 2);
+        assert_eq!(back.expansions(expansion).collect::<Vec<_>>(), [call]);
+    }
 
     #[test]
     fn lines_and_columns_start_at_one() {

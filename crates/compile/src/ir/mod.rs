@@ -13,6 +13,7 @@ pub mod parse;
 mod print;
 pub mod verify;
 
+use serde::{Deserialize, Serialize};
 use skep_lang::hir::Runtime;
 use skep_ui::Span;
 
@@ -29,7 +30,7 @@ pub struct BlockId(pub u32);
 pub struct ObjectId(pub u32);
 
 /// Index into [`Module::maps`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MapRef(pub u32);
 
 /// Index into [`Module::subs`].

@@ -9,6 +9,8 @@ mod kind;
 pub mod opcode;
 mod ops;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 
 pub use kind::{Op, Operand, walk};
@@ -18,7 +20,7 @@ pub use ops::{AluOp, AtomicOp, Endian, Imm64, JmpOp, Reg, Size, Width};
 ///
 /// `dst` and `src` are four bits wide in the encoding; the upper bits of these fields are ignored by
 /// [`Insn::to_bytes`]. The all-zero value is the second half of a 64-bit load of a small constant.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Insn {
     /// Operation code: class in the low three bits, the rest by class (see [`opcode`]).
     pub code: u8,

@@ -1,9 +1,11 @@
 //! Settings: what a script, the environment and the command line decide.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ty::StackMode;
 
 /// Settings that shape the generated code and the output (reference 1.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// How long a text read from memory can be; see [`Config::text_capacity`].
     pub max_strlen: u32,
@@ -42,7 +44,7 @@ pub struct Config {
 }
 
 /// What happens to a use of a feature that may still change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unstable {
     /// It is fine.
     Enable,
@@ -53,7 +55,7 @@ pub enum Unstable {
 }
 
 /// See [`Config::missing_probes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MissingProbes {
     /// The script fails.
     Error,

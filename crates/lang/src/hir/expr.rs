@@ -1,5 +1,6 @@
 //! What programs compute: expressions.
 
+use serde::{Deserialize, Serialize};
 use skep_ui::Span;
 
 use super::{Block, LocalId, MapId, Operation};
@@ -280,7 +281,7 @@ pub struct Helper {
 }
 
 /// Values that are known when the script is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Runtime {
     /// `bpf_ktime_get_ns` at the start, for `elapsed`.
     StartTime,

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A `printf` format, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Format {
     /// In order.
     pub pieces: Vec<Piece>,
 }
 
 /// A part of a format.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Piece {
     /// Printed as it is (escapes and `%%` are already resolved). Escapes can make it something else than UTF-8.
     Text(Vec<u8>),
@@ -28,7 +30,7 @@ impl fmt::Debug for Piece {
 }
 
 /// `%-5lld` and its like.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Conversion {
     /// `-`: to the left.
     pub left: bool,
@@ -51,7 +53,7 @@ pub struct Conversion {
 }
 
 /// The letter of a conversion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Spec {
     /// `%d %i`
     #[default]

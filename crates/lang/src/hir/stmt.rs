@@ -1,5 +1,6 @@
 //! What programs do: statements.
 
+use serde::{Deserialize, Serialize};
 use skep_ui::Span;
 
 use super::{Expr, Format, LocalId, MapId};
@@ -141,7 +142,7 @@ pub enum StmtKind {
 }
 
 /// Where a formatted text goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PrintTo {
     /// Standard output (or `-o`).
     Output,

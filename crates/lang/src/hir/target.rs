@@ -1,10 +1,12 @@
 //! What probes attach to.
 
+use serde::{Deserialize, Serialize};
+
 use super::TargetId;
 use crate::world::user_space::StaticArgument;
 
 /// One place a probe is attached to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The full name, as `probe` prints it: `tracepoint:syscalls:sys_enter_openat`.
     pub name: String,
@@ -16,7 +18,7 @@ pub struct Target {
 }
 
 /// What a [`Target`] is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Attach {
     /// Run once before everything else is attached.
     Begin,
@@ -69,7 +71,7 @@ pub enum Attach {
 }
 
 /// What a kprobe or a kretprobe is attached to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kprobe {
     /// Where.
     pub place: KernelPlace,
@@ -78,7 +80,7 @@ pub struct Kprobe {
 }
 
 /// A place in the kernel's code.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KernelPlace {
     /// In a function.
     Function {
@@ -94,7 +96,7 @@ pub enum KernelPlace {
 }
 
 /// What a uprobe or a uretprobe is attached to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uprobe {
     /// The program or library.
     pub file: String,
@@ -113,7 +115,7 @@ pub struct Uprobe {
 }
 
 /// One place of a static probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usdt {
     /// The program or library.
     pub file: String,
@@ -125,14 +127,16 @@ pub struct Usdt {
     pub address: u64,
     /// Where in it the counter of those who listen is, if there is one.
     pub semaphore: Option<u64>,
-    /// The arguments in order, each on its own or why it cannot be read.
+    /// The arguments in order, each on its own or why it cannot be read. The code was made of them; attaching needs them
+    /// no more, so they are not stored.
+    #[serde(skip)]
     pub args: Vec<Result<StaticArgument, String>>,
     /// Whether it is another place of the probe that the target before is one of.
     pub further: bool,
 }
 
 /// What a fentry or fexit probe is attached to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fentry {
     /// Which function.
     pub place: FentryPlace,
@@ -141,7 +145,7 @@ pub struct Fentry {
 }
 
 /// See [`Fentry::place`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FentryPlace {
     /// A function of the kernel.
     Kernel {
@@ -160,7 +164,7 @@ pub enum FentryPlace {
 }
 
 /// See [`Attach::Iter`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Iter {
     /// What is walked over: `task`.
     pub over: String,
@@ -169,7 +173,7 @@ pub struct Iter {
 }
 
 /// See [`Attach::Counter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     /// Counted by the processor rather than the kernel.
     pub hardware: bool,
@@ -180,7 +184,7 @@ pub struct Counter {
 }
 
 /// See [`Attach::Watchpoint`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watchpoint {
     /// The first byte that is watched.
     pub address: u64,
@@ -227,7 +231,7 @@ impl Target {
 }
 
 /// How often a timer fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rate {
     /// Once every so many nanoseconds, at least 1,000.
     PeriodNs(u64),

@@ -8,12 +8,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use skep_btf::{Btf, Kind, Type, TypeId};
 
 use super::{Space, Ty, TyKind, Types};
 
 /// Index of a source of C types in [`Types`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceId(pub u32);
 
 /// Where a source comes from.
@@ -39,7 +40,7 @@ pub struct Source {
 }
 
 /// A type of a source. Typedefs and qualifiers are peeled off.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct CType {
     /// Which source.
     pub source: SourceId,
@@ -48,7 +49,7 @@ pub struct CType {
 }
 
 /// What is known of a struct or union.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Struct {
     /// With its keyword: `struct task_struct`.
     pub name: Box<str>,
@@ -64,7 +65,7 @@ pub struct Struct {
 }
 
 /// A field of a struct or union.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Field {
     /// Its name.
     pub name: Box<str>,
@@ -77,7 +78,7 @@ pub struct Field {
 }
 
 /// The bits of a bitfield, counted from the lowest of the first byte (little endian).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Bits {
     /// How many bits come before, 0 to 7.
     pub shift: u8,
@@ -93,7 +94,7 @@ impl Bits {
 }
 
 /// An enum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Enum {
     /// With its keyword: `enum pid_type`.
     pub name: Box<str>,
