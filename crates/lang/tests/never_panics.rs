@@ -325,5 +325,6 @@ fn many_maps_and_long_chains_of_them_get_types() {
     check(&format!("begin {{ {chain} @m90 = comm }}"));
     let too_long: String = (0..500).map(|n| format!("@m{n} = @m{}; ", n + 1)).collect();
     check(&format!("begin {{ {too_long} @m500 = comm }}"));
+    check("let @declared = hash(5); begin { }");
     check("begin { @a = (@b, 1); @b = (@a, 1); @c = (@c, @c) }");
 }

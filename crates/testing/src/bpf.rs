@@ -13,6 +13,7 @@ const MAP_CREATE: i64 = 0;
 const PROG_LOAD: i64 = 5;
 const RAW_TRACEPOINT_OPEN: i64 = 17;
 const LINK_CREATE: i64 = 28;
+const HASH: u32 = 1;
 const RINGBUF: u32 = 27;
 
 /// `union bpf_attr`: fields by their offset; the rest is zero, which every kernel takes.
@@ -134,6 +135,12 @@ impl Program {
 pub fn ring_buffer() -> io::Result<Object> {
     // map type, key size, value size, bytes
     Attributes::new().u32(0, RINGBUF).u32(12, 4096).call(MAP_CREATE)
+}
+
+/// Makes a hash map with keys of this size and one entry.
+pub fn hash_map(key_size: u32) -> io::Result<Object> {
+    // map type, key size, value size, entries
+    Attributes::new().u32(0, HASH).u32(4, key_size).u32(8, 8).u32(12, 1).call(MAP_CREATE)
 }
 
 /// Attaches a program to the type it was loaded for.

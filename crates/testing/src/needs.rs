@@ -41,6 +41,8 @@ pub enum Need {
     Cookies,
     /// Programs that read what other CPUs keep in a per-CPU map.
     LookupPerCpu,
+    /// Maps with keys of more than 512 bytes.
+    LongKeys,
     /// Programs that go through a map.
     ForEachMapElem,
     /// Counters of the processor.
@@ -108,6 +110,7 @@ impl Need {
                 bpf::Program::new(TRACEPOINT).calling(GET_ATTACH_COOKIE).load(),
             ),
             Need::LookupPerCpu => unknown_helper("for other CPUs' values", MAP_LOOKUP_PERCPU_ELEM),
+            Need::LongKeys => refused("keys of 1,024 bytes", bpf::hash_map(1024)),
             Need::ForEachMapElem => unknown_helper("that goes through a map", FOR_EACH_MAP_ELEM),
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
             Need::Gcc => command("gcc"),

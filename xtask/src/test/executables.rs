@@ -30,7 +30,7 @@ pub struct Executable {
 pub fn build() -> Result<(Vec<Executable>, bool)> {
     let mut command = project::cargo();
     // What `cargo test --no-run` builds, except that one broken package does not stop the others.
-    command.args(["build", "--tests", "--workspace", "--keep-going"]);
+    command.args(["build", "--tests", "--workspace", "--keep-going", "--profile", "test"]);
     let output = command
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())

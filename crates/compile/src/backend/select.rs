@@ -78,7 +78,52 @@ fn first_need(func: &Func, frame: &Frame, cfg: &Cfg, defs: &[Option<&Op>]) -> Op
         block.term.for_each_use(|value| any |= in_scratch(value));
         any
     };
-    cfg.order.iter().copied().filter(needs).reduce(|a, b| cfg.common_dominator(a, b))
+    let mut home = cfg.order.iter().copied().filter(needs).reduce(|a, b| cfg.common_dominator(a, b))?;
+    // Whoever holds a record may not leave the program, which the lookup does when it finds nothing.
+    let holding = holding_records(func, cfg);
+    while holding[home.0 as usize]
+        && let Some(before) = cfg.immediate_dominator(home)
+    {
+        home = before;
+    }
+    Some(home)
+}
+
+/// Of each block, whether a record of the ring buffer may be held where it begins: one that is neither submitted
+/// nor discarded yet.
+fn holding_records(func: &Func, cfg: &Cfg) -> Vec<bool> {
+    let mut holding = vec![false; func.blocks.len()];
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &id in &cfg.order {
+            let block = &func.blocks[id.0 as usize];
+            let mut held = holding[id.0 as usize];
+            let mut record = None;
+            for inst in &block.insts {
+                match inst.op {
+                    Op::Call { helper: id::RINGBUF_RESERVE, .. } => (held, record) = (true, inst.result),
+                    Op::Call { helper: id::RINGBUF_SUBMIT | id::RINGBUF_DISCARD, .. } => held = false,
+                    _ => {}
+                }
+            }
+            // There was no room for the record on one of the two ways.
+            let without = match &block.term {
+                Term::Branch { op: CmpOp::Eq, lhs, then, .. } if Some(*lhs) == record => Some(then.to),
+                Term::Branch { op: CmpOp::Ne, lhs, otherwise, .. } if Some(*lhs) == record => {
+                    Some(otherwise.to)
+                }
+                _ => None,
+            };
+            for edge in block.term.edges() {
+                let next = &mut holding[edge.to.0 as usize];
+                if held && without != Some(edge.to) && !*next {
+                    (*next, changed) = (true, true);
+                }
+            }
+        }
+    }
+    holding
 }
 
 struct Selector<'a> {

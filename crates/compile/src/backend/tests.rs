@@ -106,6 +106,42 @@ fn large_objects_live_in_the_scratch_map() {
     insta::assert_snapshot!(b.show());
 }
 
+/// The lookup of the scratch value may leave the program, which nobody may do who holds a record.
+#[test]
+fn scratch_memory_is_there_before_a_record_is() {
+    let mut b = Builder::new();
+    let (large, map) = (b.object(1000, false), b.ptr(Op::Map(MapRef(0))));
+    let (size, flags) = (b.number(16), b.number(0));
+    let record = b.call(id::RINGBUF_RESERVE, &[map, size, flags], ValueTy::Ptr, false);
+    let null = b.ptr(Op::Const(0));
+    let (room, after) = (b.block(&[]), b.block(&[]));
+    let (then, otherwise) = (edge(room, &[]), edge(after, &[]));
+    b.term(Term::Branch { op: CmpOp::Ne, lhs: record, rhs: null, then, otherwise });
+    b.at(room);
+    let addr = b.ptr(Op::ObjectAddr(large, 0));
+    b.effect(Op::Zero { addr, offset: 0, len: 1000, align: 8 });
+    let flags = b.number(0);
+    b.inst(
+        None,
+        Op::Call {
+            helper: id::RINGBUF_SUBMIT,
+            args: vec![record, flags],
+            returns: ValueTy::Int,
+            pure: false,
+        },
+    );
+    b.term(Term::Jump(edge(after, &[])));
+    b.at(after);
+    let zero = b.number(0);
+    b.ret(zero);
+    let code = b.show();
+    let calls: Vec<&str> = code.lines().filter(|line| line.contains(" call bpf_")).collect();
+    assert!(
+        calls.len() >= 3 && calls[0].contains("map_lookup_elem") && calls[1].contains("ringbuf_reserve"),
+        "{code}"
+    );
+}
+
 #[test]
 fn narrow_values_are_extended() {
     let mut b = Builder::new();

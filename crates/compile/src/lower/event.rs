@@ -233,7 +233,8 @@ impl Lower<'_> {
                         return Err(Error::Internal { what: "a number was taken for a text".into(), span });
                     }
                 };
-                // An error counts as an empty text.
+                // What cannot be read has no length, and an empty text that of its NUL. Kernels up to 6.12 give 0
+                // for an empty text of user space.
                 let read = self.func.new_block();
                 let failed = self.func.new_block();
                 let (joined, len) = self.func.new_join(ValueTy::Int);
@@ -243,7 +244,8 @@ impl Lower<'_> {
                 self.func.jump(joined, &[result]);
                 self.func.enter(failed);
                 let zero = self.func.int(0);
-                self.func.jump(joined, &[zero]);
+                let empty = self.func.cmp(CmpOp::Eq, result, zero);
+                self.func.jump(joined, &[empty]);
                 self.func.enter(joined);
                 self.func.store(Width::W32, place.at(field.offset), len);
                 limit += capacity;

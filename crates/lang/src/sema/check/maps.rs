@@ -331,9 +331,11 @@ impl Checker<'_> {
             .map(|map| {
                 let keyed = map.keyed == Some(true);
                 let default = if keyed { self.config.max_map_keys } else { 1 };
+                // A map that is only declared holds nothing, and yet takes its place.
+                let value = if map.keyed.is_some() { map.value } else { Ty::I64 };
                 Map {
                     key: if keyed { infer::settle(&mut self.types, map.key) } else { Ty::VOID },
-                    value: infer::settle(&mut self.types, map.value),
+                    value: infer::settle(&mut self.types, value),
                     max_entries: map.max_entries.unwrap_or(default),
                     lru: map.kind.is_some_and(|kind| kind.lru),
                     name: map.name,
