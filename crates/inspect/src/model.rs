@@ -191,6 +191,9 @@ pub(crate) struct Link {
     pub(crate) details: JsonMap<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "paths")]
     pub(crate) pinned: Option<Vec<PathBuf>>,
+    /// For links to perf events that somebody holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bpf_cookie: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) pids: Vec<Holder>,
     /// The lines that people see behind the first.

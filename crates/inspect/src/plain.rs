@@ -60,6 +60,9 @@ impl Plain for Link {
         write!(out, "{}: {}  ", self.id, self.kind)?;
         write!(out, "{}{}", self.text.head, self.text.body)?;
         pins(out, &self.pinned)?;
+        if let Some(cookie) = self.bpf_cookie {
+            write!(out, "\n\tbpf_cookie {cookie}")?;
+        }
         holders(out, &self.pids)?;
         writeln!(out)
     }

@@ -6,8 +6,9 @@
 
 mod support;
 
+use skep_testing::{need, programs};
 use support::World;
-use support::peer::{Answer, find, json_difference, original, skep};
+use support::peer::{Answer, json_difference, original, skep};
 
 /// A difference that is meant: which command lines have it, and why.
 struct Known {
@@ -113,9 +114,9 @@ fn known(words: &[&str], form: Form) -> bool {
 
 #[test]
 fn shows_what_the_original_shows() {
-    let test = "shows_what_the_original_shows";
-    let Some(bpftool) = find(test) else { return };
-    let Some(world) = World::new(test) else { return };
+    need!(Root, Bpf, Bpftool);
+    let Some(bpftool) = programs::bpftool() else { return };
+    let world = World::new();
     eprintln!("not made here: {:?}", world.missing);
     // For the one who works on a command: only lines that hold this text.
     let only = std::env::var("SKEP_COMPARE_ONLY").ok();

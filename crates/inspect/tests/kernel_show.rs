@@ -13,6 +13,8 @@ use skep_btf::ext::{FuncInfo, encode};
 use skep_btf::{BtfBuilder, IntEncoding, Linkage, SecVar};
 use skep_isa::{Imm64, Insn, Reg};
 use skep_kernel::bpf::{self, Map, MapBtf, MapSpec, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
+use skep_kernel::perf;
+use skep_testing::need;
 
 /// Objects of many shapes, each pinned and held by nobody, under a bpffs of our own.
 struct World {
@@ -20,29 +22,17 @@ struct World {
 }
 
 impl World {
-    /// `None` if this process may not make them, which it then says.
-    fn new(test: &str) -> Option<Self> {
-        let skip = |why: String| {
-            eprintln!("SKIP: {test}: {why}");
-            None
-        };
-        if let Err(error) = skep_kernel::limits::raise_memlock() {
-            return skip(error.to_string());
-        }
-        if let Err(error) = bpf::map_create(&MapSpec::new(MapType::ARRAY, "probe", 4, 4, 1)) {
-            return skip(format!("needs root and bpf(2): {error}"));
-        }
+    fn new() -> Self {
+        skep_kernel::limits::raise_memlock().unwrap();
         // SAFETY: the thread gets mounts of its own; nothing else of it is unshared but the working directory.
-        if let Err(error) = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) } {
-            return skip(format!("needs a mount namespace: {error}"));
-        }
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
         let directory = tempfile::tempdir().unwrap();
         mount("bpf", directory.path(), "bpf", MountFlags::empty(), None).unwrap();
         let world = Self { directory };
         world.make_maps();
         world.make_progs();
-        Some(world)
+        world
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -172,7 +162,8 @@ fn time_free(text: &[u8]) -> String {
 
 #[test]
 fn lists_hold_every_object_and_are_valid() {
-    let Some(world) = World::new("lists_hold_every_object_and_are_valid") else { return };
+    need!(Root, Bpf);
+    let world = World::new();
     for (object, names) in [("prog", ["same0", "described"]), ("map", ["map0", "map5"])] {
         for form in ["-j", "-p"] {
             let answer = skep(&[form, "-f", object]);
@@ -194,22 +185,71 @@ fn lists_hold_every_object_and_are_valid() {
 
 #[test]
 fn holders_are_named() {
-    let Some(world) = World::new("holders_are_named") else { return };
+    need!(Root, Bpf);
+    let world = World::new();
     let held = bpf::obj_get(&world.path("map0")).unwrap();
     let id = bpf::map_info(held.as_fd()).unwrap().id.to_string();
     let me = std::process::id();
-    let plain = skep(&["map", "show", "id", &id]).out;
-    assert!(plain.contains("\n\tpids ") && plain.contains(&format!("({me})")), "{plain}");
+    let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let pids = format!("\n\tpids {}({me})\n", comm.trim_end());
+    // By a program in the kernel where it loads, and without.
+    let ways: [&[&str]; 2] = [&[], &["--no-feature", "iter"]];
+    for way in ways {
+        let plain = skep(&[way, &["map", "show", "id", &id]].concat()).out;
+        assert!(plain.contains(&pids), "{way:?}: {plain}");
+    }
     drop(held);
-    let plain = skep(&["map", "show", "id", &id]).out;
-    assert!(!plain.contains("\tpids "), "{plain}");
+    for way in ways {
+        let plain = skep(&[way, &["map", "show", "id", &id]].concat()).out;
+        assert!(!plain.contains("\tpids "), "{way:?}: {plain}");
+    }
+}
+
+#[test]
+fn a_program_in_the_kernel_tells_of_all_kinds_what_proc_tells() {
+    need!(Root, Bpf, Iter);
+    let world = World::new();
+    let held: Vec<_> =
+        ["map0", "same0", "described"].map(|name| bpf::obj_get(&world.path(name)).unwrap()).into();
+    let link = link_with_a_cookie(&world);
+    for object in ["prog", "map", "link", "btf"] {
+        let pids = |way: &[&str]| -> Vec<(serde_json::Value, serde_json::Value)> {
+            let answer = skep(&[way, &["-j", object, "show"]].concat());
+            let list: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
+            list.as_array().unwrap().iter().map(|one| (one["id"].clone(), one["pids"].clone())).collect()
+        };
+        let told = pids(&[]);
+        assert!(told.iter().any(|(_, pids)| pids.is_array()) || object == "btf", "{object}: {told:?}");
+        assert_eq!(told, pids(&["--no-feature", "iter"]), "{object}");
+    }
+    drop(held);
+    let Some(link) = link else { return };
+    let id = bpf::link_info(link.as_fd()).unwrap().id.to_string();
+    let plain = skep(&["link", "show", "id", &id]).out;
+    assert!(plain.contains("\n\tbpf_cookie 4660\n\tpids "), "{plain}");
+    let value: serde_json::Value =
+        serde_json::from_str(&skep(&["-j", "link", "show", "id", &id]).out).unwrap();
+    assert_eq!(value["bpf_cookie"], 4660);
+    // Nobody else knows it.
+    let plain = skep(&["--no-feature", "iter", "link", "show", "id", &id]).out;
+    assert!(!plain.contains("bpf_cookie"), "{plain}");
+}
+
+/// A link to a perf event that never fires; `None` where there are no such links.
+fn link_with_a_cookie(world: &World) -> Option<std::os::fd::OwnedFd> {
+    let insns = return_zero();
+    let prog = bpf::prog_load(&ProgSpec::new(ProgType::PERF_EVENT, "skep_event", &insns)).unwrap();
+    world.pin("event", &prog);
+    // Once in an hour of this process.
+    let event = perf::Event::Software(perf::Software::CpuClock, perf::Sampling::Period(3_600_000_000_000));
+    let event = perf::open(event, perf::Scope::pid(std::process::id() as i32)).unwrap();
+    bpf::link_create_perf_event(prog.as_fd(), event.as_fd(), 4660).ok()
 }
 
 #[test]
 fn a_long_name_comes_from_the_types_and_metadata_from_the_data() {
-    let Some(world) = World::new("a_long_name_comes_from_the_types_and_metadata_from_the_data") else {
-        return;
-    };
+    need!(Root, Bpf);
+    let world = World::new();
     let id = world.id_of("described").to_string();
     let answer = skep(&["-j", "prog", "show", "id", &id]);
     let value: serde_json::Value = serde_json::from_str(&answer.out).unwrap();

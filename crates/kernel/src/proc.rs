@@ -49,6 +49,13 @@ pub fn pid_namespace() -> Result<(u64, u64)> {
     Ok((u64::from(major) << 20 | u64::from(minor), found.ino()))
 }
 
+/// Whether this process counts processes as the kernel itself does, and not as some container.
+pub fn in_first_pid_namespace() -> bool {
+    // The kernel gives the first namespace of each kind a fixed inode (`PROC_PID_INIT_INO`).
+    const FIRST: u64 = 0xeffffffc;
+    pid_namespace().is_ok_and(|(_, inode)| inode == FIRST)
+}
+
 /// All processes, ascending.
 pub fn pids() -> Result<Vec<i32>> {
     numbers(Path::new("/proc"))
@@ -186,6 +193,14 @@ impl Holders {
         self.by_object.get(&(kind, id)).map_or(&[], Vec::as_slice)
     }
 
+    /// Adds a holder. Those of one process come one after the other, so that each is known once.
+    pub fn insert(&mut self, kind: ObjectKind, id: u32, pid: i32, comm: &str) {
+        let of_object = self.by_object.entry((kind, id)).or_default();
+        if of_object.last().is_none_or(|last| last.pid != pid) {
+            of_object.push(Holder { pid, comm: comm.to_owned() });
+        }
+    }
+
     fn scan_process(&mut self, pid: i32) {
         // Some processes have tens of thousands of files, so the descriptors are read without a path or an
         // allocation for each.
@@ -221,10 +236,7 @@ impl Holders {
         };
         let Some(id) = info.number(key).and_then(|id| u32::try_from(id).ok()) else { return };
         let comm = name.get_or_insert_with(|| comm(pid).unwrap_or_default());
-        let of_object = self.by_object.entry((kind, id)).or_default();
-        if of_object.last().is_none_or(|last| last.pid != pid) {
-            of_object.push(Holder { pid, comm: comm.clone() });
-        }
+        self.insert(kind, id, pid, comm);
     }
 }
 

@@ -46,14 +46,25 @@ impl Walk {
     }
 }
 
+/// Walks to the end, here and now, and returns what the programs wrote into the file (`bpf_seq_write`).
+pub fn output(iterator: OwnedFd) -> Result<Vec<u8>> {
+    let mut written = Vec::new();
+    read_to_end(iterator, |part| written.extend_from_slice(part))?;
+    Ok(written)
+}
+
 fn read(iterator: OwnedFd) -> Result<()> {
-    let mut file = File::from(iterator);
     // Programs of ours write nothing into the file; what others write is passed over.
+    read_to_end(iterator, |_| {})
+}
+
+fn read_to_end(iterator: OwnedFd, mut take: impl FnMut(&[u8])) -> Result<()> {
+    let mut file = File::from(iterator);
     let mut page = [0u8; 4096];
     loop {
         match file.read(&mut page) {
             Ok(0) => return Ok(()),
-            Ok(_) => {}
+            Ok(count) => take(page.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             // After many objects without a word the kernel takes a breath.
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}

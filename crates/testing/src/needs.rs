@@ -53,6 +53,10 @@ pub enum Need {
     Gcc,
     /// A C++ compiler.
     Gxx,
+    /// GraphViz, which draws what we write in its language.
+    Graphviz,
+    /// The original inspector, to compare with; see [`crate::programs::bpftool`].
+    Bpftool,
 }
 
 // The kernel's numbers, from include/uapi/linux/bpf.h.
@@ -115,6 +119,10 @@ impl Need {
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
             Need::Gcc => command("gcc"),
             Need::Gxx => command("g++"),
+            Need::Graphviz => command_with("dot", "-V"),
+            Need::Bpftool => crate::programs::bpftool()
+                .is_none()
+                .then(|| "SKEP_PEER_BPFTOOL names no bpftool to compare with".to_owned()),
             Need::BlockDisk => Need::Guest.lack().or_else(|| missing("/sys/block/vda")),
         }
     }
@@ -128,7 +136,11 @@ impl fmt::Display for Need {
 }
 
 fn command(name: &str) -> Option<String> {
-    let found = std::process::Command::new(name).arg("--version").output();
+    command_with(name, "--version")
+}
+
+fn command_with(name: &str, argument: &str) -> Option<String> {
+    let found = std::process::Command::new(name).arg(argument).output();
     found.err().map(|error| format!("{name} cannot be run: {error}"))
 }
 

@@ -57,6 +57,12 @@ fn build(compiler: &str, name: &str, extension: &str, source: &str, flags: &[&st
     Program { directory, path }
 }
 
+/// The bpftool to compare with: the one that the variable `SKEP_PEER_BPFTOOL` names, of the version that ours stands
+/// for.
+pub fn bpftool() -> Option<PathBuf> {
+    std::env::var_os("SKEP_PEER_BPFTOOL").map(PathBuf::from).filter(|file| file.is_file())
+}
+
 /// Runs a tool, as `objcopy`, to its successful end.
 ///
 /// # Panics

@@ -74,6 +74,7 @@ fn run_json(session: &mut Session<'_>, lines: &mut dyn BufRead) -> Result<u8> {
         let mut inner = Session {
             program: session.program.clone(),
             options: session.options.clone(),
+            features: session.features,
             out: &mut output,
             err: &mut *session.err,
             // Within the array and the object.

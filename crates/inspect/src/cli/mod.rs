@@ -7,6 +7,8 @@ mod words;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use skep_kernel::features::Features;
+
 use crate::commands::{self, Body, Command, Object};
 use crate::error::{Error, FAILED, Result};
 use crate::json::Writer;
@@ -21,6 +23,8 @@ pub(crate) struct Session<'a> {
     /// The name under which the program is called.
     pub(crate) program: String,
     pub(crate) options: Options,
+    /// What the kernel can do, and may be asked to.
+    pub(crate) features: &'a Features,
     pub(crate) out: &'a mut dyn Write,
     pub(crate) err: &'a mut dyn Write,
     /// How deep in other JSON the command's own stands.
@@ -34,7 +38,12 @@ pub(crate) fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -
     let program = args.first().map_or_else(|| "bpftool".into(), base_name);
     let (options, parsed) = parse(args.get(1..).unwrap_or_default());
     let mut out = io::BufWriter::with_capacity(1 << 16, out);
-    let mut session = Session { program, options, out: &mut out, err, depth: 0, values: 0 };
+    let features = Features::new();
+    for feature in &options.without {
+        features.disable(feature.name());
+    }
+    let mut session =
+        Session { program, options, features: &features, out: &mut out, err, depth: 0, values: 0 };
     let result = match parsed {
         Ok(words) => session.run(&words),
         Err(stop) => session.stop(stop),

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use skep_kernel::features::Feature;
+
 use crate::error::{Error, FAILED};
 
 /// The form of the output.
@@ -26,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) bpffs: bool,
     /// `-B`: the types that split BTF continues.
     pub(crate) base_btf: Option<PathBuf>,
+    /// `--no-feature`: what is not to be used although the kernel has it.
+    pub(crate) without: Vec<Feature>,
     sign: bool,
     key: Option<PathBuf>,
     certificate: Option<PathBuf>,
@@ -42,7 +46,7 @@ pub(crate) enum Stop {
     Refused(Error),
 }
 
-/// One option: its letter, its long name, and what it does.
+/// One option: its letter, its long name, and what it does. Those without a letter are ours alone.
 struct Row {
     short: Option<char>,
     long: &'static str,
@@ -83,6 +87,7 @@ const TABLE: &[Row] = &[
             Ok(())
         }),
     },
+    Row { short: None, long: "no-feature", action: Action::Value(no_feature) },
 ];
 
 /// Parts a line (without the program's name) into options and words.
@@ -149,12 +154,13 @@ fn apply<'a>(
     Ok(())
 }
 
-/// A long name in full, or a beginning that only one has.
+/// A long name in full, or a beginning that only one has. Our own names are no hindrance to those of the original.
 fn find_long(name: &str) -> Option<&'static Row> {
-    let mut fitting = TABLE.iter().filter(|row| !row.long.is_empty() && row.long.starts_with(name));
-    let first = fitting.next()?;
-    let exact = TABLE.iter().find(|row| row.long == name);
-    exact.or(if fitting.next().is_none() { Some(first) } else { None })
+    let is_theirs = |row: &&Row| row.short.is_some() && !row.long.is_empty();
+    let exact = TABLE.iter().find(|row| !name.is_empty() && row.long == name);
+    let mut fitting = TABLE.iter().filter(is_theirs).filter(|row| row.long.starts_with(name));
+    let only = fitting.next().filter(|_| fitting.next().is_none());
+    exact.or(only)
 }
 
 impl Options {
@@ -173,6 +179,18 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Names of features, with commas between them.
+fn no_feature(options: &mut Options, names: OsString) -> Result<(), Error> {
+    for name in names.to_string_lossy().split(',') {
+        let feature = Feature::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = Feature::all().map(Feature::name).collect();
+            Error::Message(format!("there is no feature '{name}', only {}", known.join(", ")))
+        })?;
+        options.without.push(feature);
+    }
+    Ok(())
 }
 
 /// Base BTF must be readable when it is named, whether the command needs it or not.
@@ -239,6 +257,16 @@ mod tests {
         assert_eq!(unknown("--b").as_deref(), Some("--b"));
         assert_eq!(unknown("--json=3").as_deref(), Some("--json=3"));
         assert_eq!(unknown("--bogus").as_deref(), Some("--bogus"));
+    }
+
+    #[test]
+    fn features_are_left_out_by_name() {
+        assert_eq!(line("--no-feature iter,kprobe prog").0.without, [Feature::Iter, Feature::Kprobe]);
+        assert_eq!(line("--no-feature=iter prog").0.without, [Feature::Iter]);
+        assert!(matches!(line("--no-feature bogus").1, Err(Stop::Refused(_))));
+        // The beginning of the original's option stays one.
+        assert_eq!(line("--no prog").0, Options::default());
+        assert_eq!(line("--no prog").1.unwrap(), ["prog"]);
     }
 
     #[test]

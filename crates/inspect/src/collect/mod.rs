@@ -1,5 +1,6 @@
 //! From the kernel to the model: find the objects, ask about each, leave out what vanishes meanwhile.
 
+mod holders;
 mod link;
 mod map;
 mod metadata;
@@ -14,11 +15,13 @@ use std::sync::{Arc, OnceLock};
 use skep_btf::Btf;
 
 use skep_kernel::bpf::{self, ObjectKind};
-use skep_kernel::proc::Holders;
 use skep_kernel::{bpffs, btf_file};
 
+use crate::cli::Session;
 use crate::error::{Error, Result};
 use crate::model::Holder;
+
+use holders::Holders;
 
 pub(crate) use link::collect as link;
 pub(crate) use map::collect as map;
@@ -35,7 +38,8 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Looks for pins, if wanted, and for the processes that hold objects.
-    pub(crate) fn look(kind: ObjectKind, with_pins: bool) -> Self {
+    pub(crate) fn look(kind: ObjectKind, session: &Session<'_>) -> Self {
+        let with_pins = session.options.bpffs && kind != ObjectKind::Btf;
         let pins = with_pins.then(|| {
             let mut by_id: HashMap<u32, Vec<PathBuf>> = HashMap::new();
             // Without the list of mounts there are no pins to be found; that is no reason to show nothing.
@@ -46,7 +50,7 @@ impl Surroundings {
         });
         // Looking through all processes takes longer than all else, so not for nothing.
         let any = bpf::next_id(kind, 0).is_ok_and(|first| first.is_some());
-        let holders = if any { Holders::scan().unwrap_or_default() } else { Holders::default() };
+        let holders = if any { Holders::look(session.features) } else { Holders::default() };
         Self { pins, holders }
     }
 
@@ -57,8 +61,12 @@ impl Surroundings {
     }
 
     pub(crate) fn holders_of(&self, kind: ObjectKind, id: u32) -> Vec<Holder> {
-        let holders = self.holders.of(kind, id).iter();
-        holders.map(|holder| Holder { pid: holder.pid, comm: holder.comm.clone() }).collect()
+        self.holders.of(kind, id)
+    }
+
+    /// The cookie of a link to a perf event, where the kernel tells who holds it.
+    pub(crate) fn cookie_of(&self, link: u32) -> Option<u64> {
+        self.holders.cookie_of(link)
     }
 }
 

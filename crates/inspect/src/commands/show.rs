@@ -26,7 +26,7 @@ pub(super) fn run<T: Plain + Serialize>(
         _ => return Err(unexpected(words)),
     };
     // Before any object is opened here, so that this process does not count as its holder.
-    let around = Surroundings::look(kind, session.options.bpffs);
+    let around = Surroundings::look(kind, session);
     let selected = selector.map(|selector| selector.open(kind)).transpose()?;
     let single = selected.as_ref().is_some_and(|fds| fds.len() == 1);
     let fds: Box<dyn Iterator<Item = Result<OwnedFd>>> = match selected {

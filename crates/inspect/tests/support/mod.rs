@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use skep_kernel::bpf::{self, MapSpec, MapType};
+use skep_kernel::bpf;
 
 /// Objects of every kind, each pinned below a bpffs that only this test's thread and its children see, and that
 /// vanishes with them. Nobody holds them, so that no list of holders differs.
@@ -24,22 +24,10 @@ pub struct World {
 }
 
 impl World {
-    /// `None` if this process may not make them, which it then says.
-    pub fn new(test: &str) -> Option<Self> {
-        let skip = |why: String| {
-            eprintln!("SKIP {test}: {why}");
-            None
-        };
-        if let Err(error) = skep_kernel::limits::raise_memlock() {
-            return skip(error.to_string());
-        }
-        if let Err(error) = bpf::map_create(&MapSpec::new(MapType::ARRAY, "probe", 4, 4, 1)) {
-            return skip(format!("needs root and bpf(2): {error}"));
-        }
+    pub fn new() -> Self {
+        skep_kernel::limits::raise_memlock().unwrap();
         // SAFETY: the thread gets mounts and devices of its own; nothing else of it is unshared.
-        if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::NEWNET) } {
-            return skip(format!("needs namespaces of its own: {error}"));
-        }
+        unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::NEWNET) }.unwrap();
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
         let pins = tempfile::tempdir().unwrap();
         mount("bpf", pins.path(), "bpf", MountFlags::empty(), None).unwrap();
@@ -49,7 +37,7 @@ impl World {
         maps::make(&mut world);
         progs::make(&mut world);
         links::make(&mut world);
-        Some(world)
+        world
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

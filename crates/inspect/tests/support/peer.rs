@@ -1,26 +1,9 @@
 //! The original, and how its answers are compared with ours.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-
-/// The bpftool to compare with: the one that `SKEP_PEER_BPFTOOL` names, else one that is installed.
-pub fn find(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("SKEP_PEER_BPFTOOL").map(PathBuf::from);
-    let installed = || {
-        let path = std::env::var_os("PATH")?;
-        let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
-        places.push("/usr/sbin".into());
-        places.into_iter().map(|place| place.join("bpftool")).find(|file| file.is_file())
-    };
-    let found = named.or_else(installed);
-    if found.is_none() {
-        eprintln!("SKIP {test}: SKEP_PEER_BPFTOOL names no bpftool to compare with, and none is installed");
-    }
-    found
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

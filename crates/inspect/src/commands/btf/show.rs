@@ -43,7 +43,7 @@ pub(super) fn run(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8
         }
         _ => return Err(super::super::show::unexpected(words)),
     };
-    let around = Surroundings::look(ObjectKind::Btf, false);
+    let around = Surroundings::look(ObjectKind::Btf, session);
     if let Some(id) = only {
         // That it is not there is told before anything is shown.
         collect::Selector::Id(id).open(ObjectKind::Btf)?;

@@ -1,0 +1,308 @@
+//! The program that looks at an open file: for one of a BPF object it writes a record of what it is and whose.
+//!
+//! It is written for the running kernel: every offset in it comes from the kernel's own types ([`Offsets`]). What a
+//! file is, it sees by its name: files without a place in a directory tree lie in a file system of their own and are
+//! named after their kind, as /proc/PID/fd shows them. No kernel symbol is needed for that.
+
+use skep_btf::{Btf, Kind};
+use skep_isa::helpers::id::{PROBE_READ_KERNEL, PROBE_READ_KERNEL_STR, SEQ_WRITE};
+use skep_isa::{Imm64, Insn, JmpOp, Operand, Reg, Size, Width};
+use skep_kernel::bpf::ObjectKind;
+
+/// What the program writes for each file of a BPF object, in the machine's byte order.
+///
+/// | bytes | |
+/// | --- | --- |
+/// | 0..4 | [`number`] of the kind |
+/// | 4..8 | the object's id |
+/// | 8..12 | the process |
+/// | 12..16 | 1 if there is a cookie |
+/// | 16..24 | the cookie |
+/// | 24..40 | the process's name, ends at the first zero |
+pub(super) const RECORD: usize = 40;
+
+/// Where in a record its parts are.
+pub(super) mod part {
+    pub(crate) const KIND: usize = 0;
+    pub(crate) const ID: usize = 4;
+    pub(crate) const PID: usize = 8;
+    pub(crate) const HAS_COOKIE: usize = 12;
+    pub(crate) const COOKIE: usize = 16;
+    pub(crate) const COMM: usize = 24;
+    pub(crate) const COMM_LEN: usize = 16;
+}
+
+/// The kinds of objects, the names of their files (older kernels have an underscore in that of links), and the
+/// numbers by which records tell them.
+const KINDS: &[(ObjectKind, u32, &[u8; 8])] = &[
+    (ObjectKind::Prog, 1, b"bpf-prog"),
+    (ObjectKind::Map, 2, b"bpf-map\0"),
+    (ObjectKind::Link, 3, b"bpf_link"),
+    (ObjectKind::Link, 3, b"bpf-link"),
+    (ObjectKind::Btf, 4, b"btf\0\0\0\0\0"),
+];
+
+/// The kind that a record tells.
+pub(super) fn kind_of(number: u32) -> Option<ObjectKind> {
+    KINDS.iter().find(|row| row.1 == number).map(|row| row.0)
+}
+
+/// The magic number of the file system of files without a place (`ANON_INODE_FS_MAGIC`).
+const ANON_INODE_FS: i32 = 0x0904_1934;
+/// The type of links to perf events (`BPF_LINK_TYPE_PERF_EVENT`).
+const PERF_EVENT_LINK: i32 = 7;
+
+/// A way from one object of the kernel to a value: offsets, with a pointer to follow at each but the last.
+type Path = Vec<i32>;
+
+/// Where things are in this kernel.
+#[derive(Debug)]
+pub(super) struct Offsets {
+    /// In the context.
+    meta: i16,
+    task: i16,
+    file: i16,
+    /// In `struct bpf_iter_meta`.
+    seq: i16,
+    /// From the task.
+    pid: Path,
+    comm: Path,
+    /// From the file.
+    file_system: Path,
+    name: Path,
+    object: Path,
+    /// From the object to its id.
+    prog_id: Path,
+    map_id: Path,
+    link_id: Path,
+    btf_id: Path,
+    /// From the link to its type, and to the cookie; kernels before 5.15 have none.
+    cookie: Option<(Path, Path)>,
+}
+
+impl Offsets {
+    /// Looks everything up; the error names what is not there.
+    pub(super) fn find(btf: &Btf) -> Result<Self, String> {
+        let at = |name: &str, members: &str| offset(btf, name, members);
+        let short = |name: &str, member: &str| {
+            let found = at(name, member)?;
+            i16::try_from(found).map_err(|_| format!("{member} is far behind in struct {name}"))
+        };
+        let cookie = || -> Result<_, String> {
+            let way = vec![
+                at("bpf_perf_link", "perf_file")?,
+                at("file", "private_data")?,
+                at("perf_event", "bpf_cookie")?,
+            ];
+            Ok((vec![at("bpf_link", "type")?], way))
+        };
+        Ok(Self {
+            meta: short("bpf_iter__task_file", "meta")?,
+            task: short("bpf_iter__task_file", "task")?,
+            file: short("bpf_iter__task_file", "file")?,
+            seq: short("bpf_iter_meta", "seq")?,
+            pid: vec![at("task_struct", "tgid")?],
+            comm: vec![at("task_struct", "group_leader")?, at("task_struct", "comm")?],
+            file_system: vec![at("file", "f_inode")?, at("inode", "i_sb")?, at("super_block", "s_magic")?],
+            name: vec![at("file", "f_path.dentry")?, at("dentry", "d_name.name")?, 0],
+            object: vec![at("file", "private_data")?],
+            prog_id: vec![at("bpf_prog", "aux")?, at("bpf_prog_aux", "id")?],
+            map_id: vec![at("bpf_map", "id")?],
+            link_id: vec![at("bpf_link", "id")?],
+            btf_id: vec![at("btf", "id")?],
+            cookie: cookie().ok(),
+        })
+    }
+
+    fn id(&self, kind: ObjectKind) -> &Path {
+        match kind {
+            ObjectKind::Prog => &self.prog_id,
+            ObjectKind::Map => &self.map_id,
+            ObjectKind::Link => &self.link_id,
+            ObjectKind::Btf => &self.btf_id,
+        }
+    }
+}
+
+/// Bytes from the start of a struct to a member, or to a member of an embedded one: `f_path.dentry`.
+fn offset(btf: &Btf, name: &str, members: &str) -> Result<i32, String> {
+    let unknown = || format!("the kernel's types have no {members} in struct {name}");
+    let mut of = btf.find(Kind::Struct, name).ok_or_else(unknown)?;
+    let mut sum = 0;
+    for member in members.split('.') {
+        let field = btf.find_member(of, member).ok().flatten().ok_or_else(unknown)?;
+        sum += field.byte_offset().ok_or_else(unknown)?;
+        of = field.ty;
+    }
+    i32::try_from(sum).map_err(|_| unknown())
+}
+
+/// The stack: the record, the name of the file, and the pointer on the way to a value.
+mod stack {
+    pub(super) const RECORD: i16 = -64;
+    pub(super) const NAME: i16 = -24;
+    pub(super) const POINTER: i16 = -8;
+}
+
+/// Saved across calls: the context, the task and the file, later the object.
+const CONTEXT: Reg = Reg::R6;
+const TASK: Reg = Reg::R7;
+const FILE: Reg = Reg::R8;
+const OBJECT: Reg = Reg::R9;
+
+/// The whole program.
+pub(super) fn program(offsets: &Offsets) -> Vec<Insn> {
+    let mut insns = vec![Insn::mov64_reg(CONTEXT, Reg::R1)];
+    insns.push(Insn::load(Size::DW, TASK, CONTEXT, offsets.task));
+    insns.push(Insn::load(Size::DW, FILE, CONTEXT, offsets.file));
+    // At its end the walk comes by once more, with nothing.
+    insns.extend(unless(JmpOp::Eq, TASK, 0, unless(JmpOp::Eq, FILE, 0, look_at_file(offsets))));
+    insns.extend([Insn::mov64_imm(Reg::R0, 0), Insn::exit()]);
+    insns
+}
+
+fn look_at_file(offsets: &Offsets) -> Vec<Insn> {
+    let mut insns = read(FILE, &offsets.file_system, Size::DW, stack::POINTER);
+    insns.push(Insn::load(Size::DW, Reg::R1, Reg::R10, stack::POINTER));
+    insns.extend(unless(JmpOp::Ne, Reg::R1, ANON_INODE_FS, look_at_object(offsets)));
+    insns
+}
+
+fn look_at_object(offsets: &Offsets) -> Vec<Insn> {
+    let record = |part: usize| stack::RECORD + part as i16;
+    let mut insns = Vec::new();
+    for slot in (stack::RECORD..stack::POINTER).step_by(8) {
+        insns.push(Insn::store_imm(Size::DW, Reg::R10, slot, 0));
+    }
+    insns.extend(read_text(FILE, &offsets.name, stack::NAME));
+    insns.extend(read(FILE, &offsets.object, Size::DW, stack::POINTER));
+    insns.push(Insn::load(Size::DW, OBJECT, Reg::R10, stack::POINTER));
+    for &(kind, number, name) in KINDS {
+        let mut found = vec![Insn::store_imm(Size::W, Reg::R10, record(part::KIND), number as i32)];
+        found.extend(read(OBJECT, offsets.id(kind), Size::W, record(part::ID)));
+        if let (ObjectKind::Link, Some((link_type, cookie))) = (kind, &offsets.cookie) {
+            let mut with_cookie = vec![Insn::store_imm(Size::W, Reg::R10, record(part::HAS_COOKIE), 1)];
+            with_cookie.extend(read(OBJECT, cookie, Size::DW, record(part::COOKIE)));
+            found.extend(read(OBJECT, link_type, Size::W, stack::POINTER));
+            found.push(Insn::load(Size::W, Reg::R1, Reg::R10, stack::POINTER));
+            found.extend(unless(JmpOp::Ne, Reg::R1, PERF_EVENT_LINK, with_cookie));
+        }
+        insns.push(Insn::load(Size::DW, Reg::R1, Reg::R10, stack::NAME));
+        insns.extend(Insn::ld_imm64(Reg::R2, Imm64::Value(u64::from_ne_bytes(*name))));
+        insns.push(Insn::jmp_reg(JmpOp::Ne, Reg::R1, Reg::R2, found.len() as i16));
+        insns.extend(found);
+    }
+    insns.push(Insn::load(Size::W, Reg::R1, Reg::R10, record(part::KIND)));
+    insns.extend(unless(JmpOp::Eq, Reg::R1, 0, tell(offsets)));
+    insns
+}
+
+/// Puts in whose the object is, and writes the record.
+fn tell(offsets: &Offsets) -> Vec<Insn> {
+    let mut insns = read(TASK, &offsets.pid, Size::W, stack::RECORD + part::PID as i16);
+    insns.extend(read_bytes(
+        TASK,
+        &offsets.comm,
+        part::COMM_LEN as i32,
+        stack::RECORD + part::COMM as i16,
+        PROBE_READ_KERNEL,
+    ));
+    insns.push(Insn::load(Size::DW, Reg::R1, CONTEXT, offsets.meta));
+    insns.push(Insn::load(Size::DW, Reg::R1, Reg::R1, offsets.seq));
+    insns.extend(address(Reg::R2, stack::RECORD));
+    insns.extend([Insn::mov64_imm(Reg::R3, RECORD as i32), Insn::call_helper(SEQ_WRITE)]);
+    insns
+}
+
+/// `if !(register op value) { body }`.
+fn unless(op: JmpOp, register: Reg, value: i32, body: Vec<Insn>) -> Vec<Insn> {
+    let jump = Insn::jmp(Width::W64, op, register, Operand::Imm(value), body.len() as i16);
+    std::iter::once(jump).chain(body).collect()
+}
+
+/// Reads a number at the end of a path to a place of the stack. What cannot be read is zero.
+fn read(from: Reg, path: &[i32], size: Size, to: i16) -> Vec<Insn> {
+    read_bytes(from, path, size.bits() as i32 / 8, to, PROBE_READ_KERNEL)
+}
+
+/// Reads a short text, at most to its zero; the place was zero before.
+fn read_text(from: Reg, path: &[i32], to: i16) -> Vec<Insn> {
+    read_bytes(from, path, 16, to, PROBE_READ_KERNEL_STR)
+}
+
+fn read_bytes(from: Reg, path: &[i32], len: i32, to: i16, helper: u32) -> Vec<Insn> {
+    let mut insns = Vec::new();
+    let mut base = from;
+    for (step, &offset) in path.iter().enumerate() {
+        let last = step + 1 == path.len();
+        let (place, len, helper) =
+            if last { (to, len, helper) } else { (stack::POINTER, 8, PROBE_READ_KERNEL) };
+        insns.push(Insn::mov64_reg(Reg::R3, base));
+        if offset != 0 {
+            insns.push(Insn::alu64_imm(skep_isa::AluOp::Add, Reg::R3, offset));
+        }
+        insns.extend(address(Reg::R1, place));
+        insns.extend([Insn::mov64_imm(Reg::R2, len), Insn::call_helper(helper)]);
+        if !last {
+            insns.push(Insn::load(Size::DW, Reg::R0, Reg::R10, stack::POINTER));
+            base = Reg::R0;
+        }
+    }
+    insns
+}
+
+/// The address of a place of the stack.
+fn address(register: Reg, place: i16) -> [Insn; 2] {
+    [Insn::mov64_reg(register, Reg::R10), Insn::alu64_imm(skep_isa::AluOp::Add, register, i32::from(place))]
+}
+
+#[cfg(test)]
+mod tests {
+    use skep_btf::{BtfBuilder, IntEncoding, Member, TypeId};
+
+    use super::*;
+
+    #[test]
+    fn members_of_embedded_and_anonymous_structs_are_found() {
+        let mut types = BtfBuilder::new();
+        let int = types.int("int", 4, IntEncoding::SIGNED);
+        let member = |name, ty, bytes: u32| Member { name, ty, bit_offset: bytes * 8, bitfield_size: 0 };
+        let qstr = types.struct_("qstr", 8, &[member("hash", int, 0), member("name", int, 4)]);
+        let either = types.union_("", 8, &[member("__d_name", qstr, 0), member("d_name", qstr, 0)]);
+        types.struct_("dentry", 16, &[member("d_flags", int, 0), member("", either, 8)]);
+        let btf = Btf::parse(types.finish()).unwrap();
+        assert_eq!(offset(&btf, "dentry", "d_name.name"), Ok(12));
+        assert_eq!(
+            offset(&btf, "dentry", "d_name.len").unwrap_err(),
+            "the kernel's types have no d_name.len in struct dentry"
+        );
+        assert!(offset(&btf, "file", "f_inode").is_err());
+        assert_eq!(TypeId(1), int);
+    }
+
+    #[test]
+    fn every_jump_ends_within_the_program() {
+        let path = || vec![8, 16];
+        let offsets = Offsets {
+            meta: 0,
+            task: 8,
+            file: 24,
+            seq: 0,
+            pid: path(),
+            comm: path(),
+            file_system: path(),
+            name: path(),
+            object: path(),
+            prog_id: path(),
+            map_id: path(),
+            link_id: path(),
+            btf_id: path(),
+            cookie: Some((path(), path())),
+        };
+        let insns = program(&offsets);
+        for (at, insn) in insns.iter().enumerate().filter(|(_, insn)| insn.off != 0 && insn.code & 7 == 5) {
+            assert!(at + 1 + (insn.off as usize) < insns.len(), "{at}: {insn:?}");
+        }
+        assert!(insns.len() < 400);
+    }
+}
