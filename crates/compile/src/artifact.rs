@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use skep_btf::ext::{FuncInfo, LineInfo};
 use skep_isa::{Imm64, Insn, Reg};
 use skep_lang::hir::{Config, Format, PrintTo, ProbeKind, Runtime, Target, TargetId};
+use skep_lang::portable::Portable;
 use skep_lang::ty::{Ty, Types};
 use skep_ui::Span;
 
@@ -31,9 +32,17 @@ pub struct Artifact {
     pub btf: Vec<u8>,
     /// Texts that values refer to by their place here.
     pub texts: Vec<String>,
+    /// What is taken for granted about the machine, if the script is to run on others, too.
+    pub portable: Portable,
 }
 
 impl Artifact {
+    /// Whether its programs are narrowed to one process.
+    pub fn uses_filter_pid(&self) -> bool {
+        let mut relocs = self.programs.iter().flat_map(|program| &program.relocs);
+        relocs.any(|reloc| reloc.kind == RelocKind::Runtime(Runtime::FilterPid))
+    }
+
     /// Leaves out the programs for the targets that `keep` does not want. The targets keep their numbers.
     pub fn keep(&mut self, keep: impl Fn(&Target) -> bool) {
         let Artifact { targets, programs, .. } = self;

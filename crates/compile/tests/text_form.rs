@@ -63,6 +63,7 @@ const PIECES: &[&str] = &[
     "zero",
     "mark",
     "runtime",
+    "asked 1",
 ];
 
 proptest! {

@@ -22,6 +22,12 @@ pub fn exe(pid: i32) -> Result<PathBuf> {
     std::fs::read_link(&path).map_err(|e| Error::file(&path, e))
 }
 
+/// The executable that this process runs, also if its file was deleted or replaced.
+pub fn own_executable() -> Result<std::fs::File> {
+    let path = Path::new("/proc/self/exe");
+    std::fs::File::open(path).map_err(|e| Error::file(path, e))
+}
+
 /// The root directory of a process as this process sees it: what it calls /x is below this.
 pub fn root(pid: i32) -> PathBuf {
     process_file(pid, "root")

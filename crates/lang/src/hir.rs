@@ -24,6 +24,7 @@ pub use target::{
 use serde::{Deserialize, Serialize};
 use skep_ui::Span;
 
+use crate::portable::Portable;
 use crate::ty::{Agg, Ty, Types};
 
 /// Index into [`Program::maps`].
@@ -57,6 +58,8 @@ pub struct Program {
     pub texts: Vec<String>,
     /// What the kernel can do, as far as the script depends on it.
     pub abilities: Abilities,
+    /// What it takes for granted about the machine, if it is to run on others, too.
+    pub portable: Portable,
 }
 
 /// What decides about the code that is made for a script.

@@ -10,6 +10,7 @@ pub mod dump;
 pub mod formatter;
 pub mod hir;
 pub mod names;
+pub mod portable;
 pub mod prepare;
 pub mod sema;
 mod stdlib;

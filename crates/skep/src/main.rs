@@ -1,7 +1,8 @@
 //! The skep executable: argv to a face, nothing else.
 //!
 //! Called through a link named after a program it stands in for, it is that
-//! program; called as `skep`, its first argument names the face.
+//! program; called as `skep`, its first argument names the face. With a
+//! compiled script behind it (`--aot`) it is that script.
 
 mod faces;
 mod links;
@@ -15,6 +16,14 @@ fn main() -> ExitCode {
     let program = args.next().unwrap_or_default();
     let args: Vec<OsString> = args.collect();
     log_to_stderr();
+    match skep_trace::aot::carried() {
+        Ok(None) => {}
+        Ok(Some(script)) => return skep_trace::cli::carried(script, &program, &args),
+        Err(error) => {
+            eprintln!("ERROR: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     faces::run_link(&name_of(&program), &args).unwrap_or_else(|| faces::skep(&args))
 }
 

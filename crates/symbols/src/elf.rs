@@ -89,6 +89,16 @@ impl Elf {
         archive::split(&self.path).map_or(&self.path, |(container, _)| container)
     }
 
+    /// What tells it from other files of its path: its build id, or else a checksum of all its bytes.
+    pub fn identity(&self) -> String {
+        let parsed = self.parse().ok();
+        let build_id = parsed.as_ref().and_then(|parsed| parsed.build_id().ok().flatten());
+        match build_id {
+            Some(id) => id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            None => format!("crc32:{:08x}", rawzip::crc32(self.bytes())),
+        }
+    }
+
     /// Where in [`Elf::container`] the byte is that is executed at an address, if there is one.
     pub fn file_offset(&self, address: u64) -> Option<u64> {
         self.loaded(address).map(|(offset, _)| offset + self.range.start as u64)

@@ -1,5 +1,6 @@
 //! The command line of the tracing face: `skep trace`, `bpftrace`, `skep check`.
 
+mod carried;
 mod check;
 mod format;
 mod help;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use skep_ui::{Colors, Diagnostics, SourceMap};
 
+pub use carried::main as carried;
 pub use check::main as check;
 
 use options::Opt;

@@ -9,6 +9,7 @@
 //! Everything the command line does goes through the public interface: [`compile`], [`Session`], [`Sink`].
 
 pub mod aggregate;
+pub mod aot;
 mod attach;
 pub mod cli;
 mod compile;

@@ -19,7 +19,7 @@ use crate::plan::{self, Group, Way};
 use crate::refusal;
 
 /// What the constants of a run are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RuntimeValues {
     /// `bpf_ktime_get_ns` at the start.
     pub start_time: u64,
@@ -35,6 +35,8 @@ pub(crate) struct RuntimeValues {
     pub real_offset: u64,
     /// Device and inode of the process id namespace that the script is run in.
     pub namespace: (u64, u64),
+    /// The answers to the questions of a portable script.
+    pub answers: Vec<u64>,
 }
 
 /// A script in the kernel, not attached yet.
@@ -68,7 +70,7 @@ pub(crate) struct LoadedProgram {
 /// Loads everything. `log_level` is what the verifier writes even if it accepts.
 pub(crate) fn load(
     artifact: &Artifact,
-    values: RuntimeValues,
+    values: &RuntimeValues,
     features: &Features,
     log_level: u32,
 ) -> Result<Loaded> {
@@ -254,7 +256,7 @@ struct Loader<'a> {
     program: &'a Program,
     index: usize,
     maps: &'a [Map],
-    values: RuntimeValues,
+    values: &'a RuntimeValues,
     btf: Option<&'a OwnedFd>,
     log_level: u32,
 }
@@ -356,6 +358,9 @@ impl Loader<'_> {
                     Runtime::RealOffset => self.values.real_offset,
                     Runtime::NamespaceDevice => self.values.namespace.0,
                     Runtime::NamespaceInode => self.values.namespace.1,
+                    Runtime::Asked(question) => {
+                        *self.values.answers.get(question as usize).ok_or_else(broken)?
+                    }
                 }),
                 RelocKind::Cookie => {
                     if let Some(target) = fixed {

@@ -64,6 +64,8 @@ pub struct Options {
     pub features: Features,
     /// An open tracefs, if there is one already.
     pub tracefs: Option<Rc<TraceFs>>,
+    /// The answers to the questions of a portable script ([`skep_lang::portable::Portable::answers`]).
+    pub answers: Vec<u64>,
     /// Hears what goes on.
     pub notices: Option<Notices>,
 }
@@ -174,8 +176,9 @@ impl Session {
             tai_offset: Clock::Boot.offset_to(Clock::Tai).cast_unsigned(),
             real_offset: Clock::Boot.offset_to(Clock::Real).cast_unsigned(),
             namespace: proc::pid_namespace().map_err(Error::kernel("cannot tell the namespace"))?,
+            answers: std::mem::take(&mut options.answers),
         };
-        let loaded = load::load(&artifact, values, &options.features, options.verifier_log)?;
+        let loaded = load::load(&artifact, &values, &options.features, options.verifier_log)?;
         let ring = |role| {
             let index = artifact.maps.iter().position(|spec| spec.role == role)?;
             loaded.maps.get(index)

@@ -189,6 +189,10 @@ impl UserSpace for KernelUserSpace {
         Ok(if all { program.types.get_or_init(|| types).clone() } else { types })
     }
 
+    fn identity(&self, path: &str) -> Result<String, WorldError> {
+        Ok(self.program(path)?.elf.identity())
+    }
+
     fn cpp_name(&self, name: &str) -> Option<CppName> {
         let full = demangle::cpp(name)?;
         let without_params = demangle::cpp_without_params(name)?;

@@ -75,6 +75,7 @@ fn a_refused_program_points_at_the_script() {
         events: Vec::new(),
         btf: Vec::new(),
         texts: Vec::new(),
+        portable: Default::default(),
     };
     let error = Session::load(artifact, Options::default()).err().expect("the verifier refuses it");
     let shown = error.render(&sources, Colors::Never);

@@ -71,6 +71,7 @@ pub fn compile(module: Module, program: &hir::Program, sources: &SourceMap) -> R
         events,
         btf: info.finish(),
         texts: program.texts.clone(),
+        portable: program.portable.clone(),
     })
 }
 

@@ -6,6 +6,7 @@
 
 use std::str::FromStr;
 
+use skep_lang::hir::Runtime;
 use skep_lang::ty::Ty;
 use skep_ui::Span;
 
@@ -296,6 +297,7 @@ impl<'a> Line<'a> {
             "map" => Op::Map(MapRef(self.index('m')?)),
             "map_value" => Op::MapValue(MapRef(self.index('m')?), self.plus()?),
             "runtime" => Op::Runtime(self.choice(&RUNTIME_WORDS)?),
+            "asked" => Op::Runtime(Runtime::Asked(self.number()?)),
             "cookie" => Op::Cookie(self.value()?),
             "cmp" => {
                 let op = self.choice(&CmpOp::WORDS)?;

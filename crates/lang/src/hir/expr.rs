@@ -299,6 +299,8 @@ pub enum Runtime {
     NamespaceDevice,
     /// The inode of that namespace.
     NamespaceInode,
+    /// The answer to one of [`Portable::questions`](crate::portable::Portable::questions).
+    Asked(u32),
 }
 
 /// Arithmetic and bit operators.

@@ -78,6 +78,11 @@ impl Shape {
         self.fields.iter().find(|(field, _)| field == name).and_then(|(_, access)| *access)
     }
 
+    /// The names of the fields that are used.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Where an argument of a static probe is; `None` if it has none that can be read.
     pub fn argument(&self, number: u32) -> Option<&StaticArgument> {
         self.numbered.iter().find(|(known, _)| *known == number).and_then(|(_, argument)| argument.as_ref())

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
 
+pub(crate) use expand::kernel::raw_tracepoint;
 pub use list::{Listed, list};
 pub use list_types::list_types;
 pub use named::{ProgramOption, Value};

@@ -17,6 +17,8 @@ pub struct Options {
     pub has_command: bool,
     /// Whether functions that can harm the traced system are allowed.
     pub unsafe_mode: bool,
+    /// Whether it is to run on other machines, too: what differs from one to the other is asked when it is loaded.
+    pub portable: bool,
     /// Whether the script tells of keys that are not there and of memory that cannot be read.
     pub runtime_warnings: bool,
 }
@@ -42,6 +44,15 @@ impl Options {
     pub(crate) fn param_text(&self, n: u32) -> &str {
         let index = (n as usize).checked_sub(1);
         index.and_then(|index| self.params.get(index)).map_or("", String::as_str)
+    }
+
+    /// The value of `$n` as 64 bits, 0 when it was not given; `None` if it is a text.
+    pub(crate) fn param_number(&self, n: u32) -> Option<u64> {
+        match self.param(n) {
+            Param::Missing => Some(0),
+            Param::Number { value, negative } => Some(if negative { value.wrapping_neg() } else { value }),
+            Param::Text(_) => None,
+        }
     }
 
     /// The value of `$n`.

@@ -53,6 +53,11 @@ pub trait UserSpace {
     /// information.
     fn types(&self, path: &str, addresses: &[u64]) -> Result<Option<Arc<ProgramTypes>>, WorldError>;
 
+    /// What tells a file from others of its path: its build id, or a checksum.
+    fn identity(&self, path: &str) -> Result<String, WorldError> {
+        Err(WorldError(format!("{NOT_KNOWN} {path}")))
+    }
+
     /// How C++ spells a function's name, with and without parameters; `None` for names of other languages.
     fn cpp_name(&self, name: &str) -> Option<CppName>;
 }

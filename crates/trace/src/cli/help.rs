@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::options::{Group, Row, TABLE};
+use super::options::{Group, Opt, Row, TABLE};
 
 /// The first lines: how the program is called.
 pub(super) fn usage(name: &str) -> String {
@@ -41,6 +41,39 @@ pub(super) fn full(name: &str) -> String {
     );
     out
 }
+
+/// What an executable that carries a script shows.
+pub(super) fn carried(name: &str) -> String {
+    format!(
+        "Runs the compiled script that it carries.\n\n\
+         USAGE:\n       {name} [OPTION]... [ARGUMENT]...\n\n\
+         ARGUMENTs are $1, $2, ... in the script, those that were not given when it was compiled: numbers.\n\
+         The options are those of `skep trace` that do not change what is compiled, among them:\n\n{}",
+        CARRIED.iter().fold(String::new(), |mut out, opt| {
+            for row in TABLE.iter().filter(|row| row.opt == *opt) {
+                let _ = writeln!(out, "  {:<34} {}", spelling(row), row.help);
+            }
+            out
+        })
+    )
+}
+
+/// The most useful options of an executable that carries a script.
+const CARRIED: &[Opt] = &[
+    Opt::Command,
+    Opt::Pid,
+    Opt::Output,
+    Opt::Format,
+    Opt::Buffering,
+    Opt::Quiet,
+    Opt::NoWarnings,
+    Opt::ProbeFilter,
+    Opt::DryRun,
+    Opt::Debug,
+    Opt::Verbose,
+    Opt::Version,
+    Opt::Help,
+];
 
 fn spelling(row: &Row) -> String {
     let short = row.short.map(|short| format!("-{short}"));

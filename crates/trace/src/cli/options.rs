@@ -218,9 +218,13 @@ pub(super) const TABLE: &[Row] = &[
         Group::Developer,
         "print the script in its usual form (-o FILE: replace FILE)",
     ),
-    later(
-        with(Opt::Aot, None, Some("aot"), "FILE", Group::Developer, "compile to a program of its own"),
-        "compiling ahead of time is not available yet",
+    with(
+        Opt::Aot,
+        None,
+        Some("aot"),
+        "FILE",
+        Group::Script,
+        "do not run the script but write a program that does, on other machines, too",
     ),
     later(
         with(
@@ -245,6 +249,13 @@ pub(super) const TABLE: &[Row] = &[
     flag(Opt::Version, Some('V'), "version", Group::Developer, "show the version"),
     flag(Opt::Help, Some('h'), "help", Group::Developer, "show this help"),
 ];
+
+impl Opt {
+    /// As a user spells it.
+    pub fn spelled(self) -> String {
+        TABLE.iter().find(|row| row.opt == self).map(Row::spelled).unwrap_or_default()
+    }
+}
 
 impl Row {
     /// As a user spells it: `--pid`, or `-e` where there is no long form.

@@ -34,6 +34,8 @@ pub(super) struct Request {
     /// The script is compiled and no more.
     pub compile_only: bool,
     pub dry_run: bool,
+    /// `--aot`: where the script goes, with skep itself, instead of being run.
+    pub aot: Option<PathBuf>,
     pub json: bool,
     pub output: Option<OsString>,
     pub buffering: Buffering,
@@ -152,6 +154,7 @@ impl Request {
             mode: Mode::Trace,
             compile_only: false,
             dry_run: false,
+            aot: None,
             json: false,
             output: None,
             buffering: Buffering::Line,
@@ -178,6 +181,7 @@ impl Request {
                 Opt::NoWarnings => request.warnings = false,
                 Opt::Unsafe => request.unsafe_mode = true,
                 Opt::DryRun => request.dry_run = true,
+                Opt::Aot => request.aot = Some(value.into()),
                 Opt::Output => request.output = Some(value),
                 Opt::Format => {
                     request.json = match text()?.as_str() {
@@ -417,7 +421,7 @@ mod tests {
             problem(&["/does/not/exist"]),
             "failed to open file '/does/not/exist': No such file or directory"
         );
-        assert!(problem(&["--aot", "x"]).starts_with("--aot does not work yet: "));
+        assert!(problem(&["--emit-llvm", "x"]).starts_with("--emit-llvm does not work yet: "));
         let unknown = problem(&["-e", "x", "--no-feature", "ringbuf,bogus"]);
         assert!(unknown.contains("\"bogus\"") && unknown.contains("attach_cookie,"), "{unknown}");
         assert!(request(&["-e", "x", "--no-feature", "kprobe_multi,kprobe_session,uprobe_multi"]).is_ok());

@@ -14,6 +14,7 @@ use skep_ui::SourceMap;
 
 use super::request::{Request, Script, Stages};
 use super::{colors, message, show};
+use crate::aot::{self, Bundle};
 use crate::compile::{Compiled, Stage, compile_observed};
 use crate::error::Error;
 use crate::session::{Mode, Notice, Options, Session};
@@ -37,7 +38,7 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
     if !shown.is_empty() {
         super::print(&shown);
     }
-    let mut artifact = match compiled {
+    let artifact = match compiled {
         Ok(Compiled { artifact, warnings }) => {
             show(&warnings, sources, request.warnings);
             artifact
@@ -47,9 +48,24 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
             return Ok(ExitCode::FAILURE);
         }
     };
+    if let Some(path) = &request.aot {
+        let bundle = Bundle { artifact, sources: script.sources };
+        return aot::write(path, &bundle).map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string());
+    }
     if request.compile_only || request.stages.stop_before_loading() {
         return Ok(ExitCode::SUCCESS);
     }
+    start(artifact, &script.sources, Vec::new(), &mut request, &world)
+}
+
+/// Runs a compiled script, or as much of it as is wanted. `answers` are those to its questions.
+pub(super) fn start(
+    mut artifact: Artifact,
+    sources: &SourceMap,
+    answers: Vec<u64>,
+    request: &mut Request,
+    world: &KernelWorld,
+) -> Result<ExitCode, String> {
     if let Err(problem) = request.mode.narrow(&mut artifact) {
         message(&format!("ERROR: {problem}\n"));
         return Ok(ExitCode::from(255));
@@ -57,10 +73,10 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
     if let Some(filter) = &request.probe_filter {
         keep_probes(&mut artifact, filter)?;
     }
-    match trace(artifact, &mut request, &script, &world) {
+    match trace(artifact, answers, request, sources, world) {
         Ok(code) => Ok(code),
         Err(error) => {
-            message(&error.render(&script.sources, colors()));
+            message(&error.render(sources, colors()));
             Ok(ExitCode::from(error.exit_code()))
         }
     }
@@ -68,11 +84,12 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
 
 fn trace(
     artifact: Artifact,
+    answers: Vec<u64>,
     request: &mut Request,
-    script: &Script,
+    sources: &SourceMap,
     world: &KernelWorld,
 ) -> Result<ExitCode, Error> {
-    let mut sink = sink(request, script)?;
+    let mut sink = sink(request, sources)?;
     let (verbose, warnings) = (request.verbose, request.warnings);
     let options = Options {
         command: request.command.take(),
@@ -81,6 +98,7 @@ fn trace(
         verifier_log: if request.stages.verifier { 2 } else { 0 },
         features: std::mem::take(&mut request.features),
         tracefs: world.opened_tracefs(),
+        answers,
         notices: Some(Box::new(move |notice| tell(notice, verbose, warnings))),
         ..Options::default()
     };
@@ -106,7 +124,7 @@ fn trace(
 }
 
 /// Results go to standard output or to a file, messages to standard error.
-fn sink(request: &Request, script: &Script) -> Result<Box<dyn Sink>, Error> {
+fn sink(request: &Request, sources: &SourceMap) -> Result<Box<dyn Sink>, Error> {
     let file = match &request.output {
         Some(path) => File::create(path).map_err(|error| {
             let reason = skep_kernel::Errno::from(error).meaning();
@@ -116,7 +134,7 @@ fn sink(request: &Request, script: &Script) -> Result<Box<dyn Sink>, Error> {
         None => File::from(io::stdout().as_fd().try_clone_to_owned()?),
     };
     let output = Output::to_file(file, request.buffering);
-    let sources = script.sources.clone();
+    let sources = sources.clone();
     Ok(if request.json {
         Box::new(JsonSink::new(output, sources).quiet(request.quiet).warnings(request.warnings))
     } else {
@@ -228,9 +246,10 @@ impl Request {
             includes: self.includes.clone(),
             config: environment(),
             pid_filter: self.pid.is_some(),
-            has_command: self.command.is_some(),
+            has_command: self.command.is_some() || self.aot.is_some(),
             unsafe_mode: self.unsafe_mode,
             runtime_warnings: self.runtime_warnings,
+            portable: self.aot.is_some(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) const TABLE: &[Builtin] = &[
         args: Arity::range(0, 1),
         action: Action::Value(|checker, call| {
             namespace(checker, call).unwrap_or_else(|| {
-                if call.args.is_empty() && checker.world().in_pid_namespace() {
+                if call.args.is_empty() && in_namespace(checker) {
                     return namespace_id(true, call.span);
                 }
                 let both = helper(id::GET_CURRENT_PID_TGID, true, call.span);
@@ -189,10 +189,15 @@ fn whole_record(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
 
 /// The process id.
 pub fn pid(checker: &mut Checker<'_>, span: Span) -> Expr {
-    if checker.world().in_pid_namespace() {
+    if in_namespace(checker) {
         return namespace_id(false, span);
     }
     initial_pid(checker, span)
+}
+
+/// Whether ids may be others inside the namespace that the script is run in than outside of all.
+fn in_namespace(checker: &Checker<'_>) -> bool {
+    checker.options.portable || checker.world().in_pid_namespace()
 }
 
 /// The process id as the processes outside of all namespaces see it.

@@ -7,6 +7,7 @@ use super::time::only_ints;
 use super::{Action, Arity, Builtin, Call};
 use crate::hir::{BinaryOp, Expr, ExprKind, Helper, Operation};
 use crate::names::Table;
+use crate::portable::Question;
 use crate::sema::check::{Checker, node};
 use crate::ty::{Shown, Ty, TyKind};
 
@@ -69,6 +70,9 @@ fn cgroup_id(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let [path] = call.args else { return checker.broken(call.span) };
     let Some(path) = literal_text(checker, call, path) else { return checker.broken(call.span) };
     let path = String::from_utf8_lossy(&path).into_owned();
+    if let Some(asked) = checker.asked(Question::ControlGroup(path.clone()), call.span) {
+        return asked;
+    }
     match checker.world().cgroup_id(&path) {
         Ok(id) => node(ExprKind::Int(id), Ty::U64, call.span),
         Err(error) => {

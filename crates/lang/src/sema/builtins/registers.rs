@@ -132,6 +132,9 @@ pub fn walk_field(checker: &mut Checker<'_>, base: &ast::Expr, field: &str, span
         return Some(checker.error(span, format!("The kernel's types do not describe struct {context}")));
     };
     let found = checker.struct_field(context, field, span);
+    if found.is_some() {
+        checker.place_matters(context, field);
+    }
     Some(match found {
         Some((ty, offset, None)) => node(ExprKind::Context { offset }, ty, span),
         _ => checker.broken(span),

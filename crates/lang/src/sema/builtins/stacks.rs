@@ -4,6 +4,7 @@ use skep_ui::Span;
 
 use super::{Action, Arity, Builtin, Call, pid};
 use crate::hir::{Expr, ExprKind};
+use crate::portable::Question;
 use crate::sema::check::{Checker, node};
 use crate::syntax::ast;
 use crate::ty::{Stack, StackMode, Ty, TyKind};
@@ -186,6 +187,9 @@ fn kaddr(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         return checker.broken(call.span);
     };
     let name = String::from_utf8_lossy(&name);
+    if let Some(asked) = checker.asked(Question::KernelSymbol(name.clone().into_owned()), call.span) {
+        return asked;
+    }
     match checker.world.kernel_address(&name) {
         Ok(Some(address)) => node(ExprKind::Int(address), Ty::U64, call.span),
         Ok(None) => checker.error(call.span, format!("Failed to resolve kernel symbol: {name}")),

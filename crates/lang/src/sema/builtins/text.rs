@@ -61,6 +61,13 @@ fn str_(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         return record_text(checker, call, length);
     }
     if let Some(text) = param_text(checker, first) {
+        if checker.options.portable && text.is_empty() {
+            return checker.error_with_help(
+                call.span,
+                "A parameter that is a text is decided when the script is compiled",
+                "Give it behind --aot FILE; numbers may be given when the script is run.",
+            );
+        }
         let text = checker.text(text, call.span);
         return shortened(checker, text, &length, call);
     }

@@ -39,17 +39,24 @@ impl Checker<'_> {
             TyKind::Record(_) => self.record_field(base, name, span),
             TyKind::Struct { .. } => {
                 let of = self.defined(base.ty);
-                match self.struct_field(of, name, span) {
-                    Some((ty, offset, bits)) => part(base, offset, bits, ty, span),
-                    None => self.broken(span),
-                }
+                let Some((ty, offset, bits)) = self.struct_field(of, name, span) else {
+                    return self.broken(span);
+                };
+                let asked = match &base.kind {
+                    ExprKind::Read { pointer, offset, bits: None } => {
+                        self.portable_field(pointer, *offset, of, name, (ty, bits), span)
+                    }
+                    _ => None,
+                };
+                asked.unwrap_or_else(|| part(base, offset, bits, ty, span))
             }
             TyKind::Ptr { to, .. } if matches!(self.types.kind(to), TyKind::Struct { .. }) => {
                 let of = self.defined(to);
-                match self.struct_field(of, name, span) {
-                    Some((ty, offset, bits)) => read(base, i64::from(offset), bits, ty, span),
-                    None => self.broken(span),
-                }
+                let Some((ty, offset, bits)) = self.struct_field(of, name, span) else {
+                    return self.broken(span);
+                };
+                let asked = self.portable_field(&base, 0, of, name, (ty, bits), span);
+                asked.unwrap_or_else(|| read(base, i64::from(offset), bits, ty, span))
             }
             TyKind::Ptr { to, .. } if matches!(self.types.kind(to), TyKind::Record(_)) => {
                 let whole = read(base, 0, None, to, span);
@@ -189,6 +196,7 @@ impl Checker<'_> {
     }
 
     fn index_pointer(&mut self, base: Expr, to: Ty, index: Expr, span: Span) -> Expr {
+        self.size_matters(to);
         let size = self.types.size(to);
         if size == 0 {
             let name = self.type_name(base.ty);
@@ -207,6 +215,7 @@ impl Checker<'_> {
     }
 
     fn index_array(&mut self, base: Expr, elem: Ty, len: u32, index: Expr, span: Span) -> Expr {
+        self.size_matters(elem);
         let size = self.types.size(elem);
         // An array at the end of a struct, of as many elements as there happen to be.
         let open = len == 0;

@@ -79,7 +79,7 @@ impl Checker<'_> {
             ast::ExprKind::Map(map) => self.map_value(map, None, span),
             ast::ExprKind::MapAccess { map, keys } => self.map_value(map, Some(keys), span),
             ast::ExprKind::Param(n) => self.param(*n, span),
-            ast::ExprKind::ParamCount => self.number(self.options.params.len() as u64, span),
+            ast::ExprKind::ParamCount => self.param_count(span),
             ast::ExprKind::Paren(inner) => self.expr(inner),
             ast::ExprKind::Unary { op, operand, .. } => self.unary(*op, operand, expr),
             ast::ExprKind::Binary { op, lhs, rhs, .. } => self.binary(*op, lhs, rhs, span),
@@ -111,6 +111,7 @@ impl Checker<'_> {
         if !builtins::is_name(name)
             && let Some((ty, value)) = self.enumerator(name)
         {
+            self.enumerator_matters(ty, name, value);
             return node(ExprKind::Int(value as u64), ty, span);
         }
         self.call(name, &[], true, span)

@@ -4,6 +4,7 @@ use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node};
 use crate::hir::{Expr, ExprKind, Probe};
+use crate::portable::Question;
 use crate::sema::infer;
 use crate::sema::options::Param;
 use crate::syntax::ast::{IntLit, IntSuffix};
@@ -76,10 +77,22 @@ impl Checker<'_> {
         node(ExprKind::Int(u64::from(value)), Ty::BOOL, span)
     }
 
+    /// `$#`
+    pub fn param_count(&mut self, span: Span) -> Expr {
+        match self.asked(Question::ParameterCount, span) {
+            Some(count) => self.force(count, Ty::I64),
+            None => self.number(self.options.params.len() as u64, span),
+        }
+    }
+
     /// `$1`: a number if it reads as one, else a text.
     pub fn param(&mut self, n: u32, span: Span) -> Expr {
         let options = self.options;
         match options.param(n) {
+            Param::Missing if options.portable => {
+                let asked = self.ask(Question::Parameter(n), span);
+                self.force(asked, Ty::I64)
+            }
             Param::Missing => {
                 self.diagnostics
                     .warning(span, format!("Positional parameter ${n} is empty or not provided."));

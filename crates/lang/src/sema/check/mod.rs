@@ -15,6 +15,7 @@ mod literal;
 mod loops;
 mod maps;
 mod operators;
+mod portable;
 mod reach;
 mod scope;
 mod stmt;
@@ -33,6 +34,7 @@ use super::named::Value;
 use super::options::Options;
 use crate::c::Definitions;
 use crate::hir::{self, Abilities, Config, Expr, ExprKind, Probe, Program, Target, Unstable};
+use crate::portable::Portable;
 use crate::syntax::ast;
 use crate::ty::{Ty, Types};
 use crate::walk;
@@ -68,6 +70,8 @@ pub struct Checker<'a> {
     pub exits: bool,
     /// See [`Program::texts`].
     texts: indexmap::IndexSet<String>,
+    /// See [`Program::portable`].
+    portable: Portable,
     /// The variables of each unit.
     locals: Vec<scope::Locals>,
     /// Index of the unit that is being checked.
@@ -104,6 +108,7 @@ impl<'a> Checker<'a> {
             targets,
             exits: false,
             texts: indexmap::IndexSet::new(),
+            portable: Portable::default(),
             locals: units.iter().map(|_| scope::Locals::default()).collect(),
             current: 0,
             changed: false,
@@ -133,6 +138,7 @@ impl<'a> Checker<'a> {
     fn pass(&mut self, declarations: &[&ast::MapDecl]) -> Vec<Probe> {
         self.changed = false;
         self.diagnostics = Diagnostics::new();
+        self.portable = Portable::default();
         for map in &mut self.maps {
             map.used = false;
             map.pending = false;
@@ -177,6 +183,7 @@ impl<'a> Checker<'a> {
             self.types.complete(map.key);
             self.types.complete(map.value);
         }
+        self.remember_conditions(&mut probes, &maps);
         let program = Program {
             types: self.types,
             maps,
@@ -186,6 +193,7 @@ impl<'a> Checker<'a> {
             exits: self.exits,
             texts: self.texts.into_iter().collect(),
             abilities: self.abilities,
+            portable: self.portable,
         };
         (program, self.diagnostics)
     }

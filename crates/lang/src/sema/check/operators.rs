@@ -223,6 +223,9 @@ impl Checker<'_> {
     /// A pointer, so many elements further on or back.
     pub fn moved_pointer(&mut self, op: hir::BinaryOp, pointer: Expr, by: Expr, span: Span) -> Expr {
         let ty = pointer.ty;
+        if let TyKind::Ptr { to, .. } = *self.types.kind(ty) {
+            self.size_matters(to);
+        }
         let step = self.step_of(ty);
         let (place, start) = (by.span, self.force(pointer, Ty::U64));
         let by = self.widen_int(by);

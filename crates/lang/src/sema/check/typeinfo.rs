@@ -20,6 +20,7 @@ impl Checker<'_> {
     pub fn size_of(&mut self, of: &TypeOrExpr, span: Span) -> Expr {
         let Some(ty) = self.type_of(of) else { return self.broken(span) };
         let ty = self.defined(ty);
+        self.size_matters(ty);
         let size = match self.types.kind(ty) {
             // As a name it counts as 64 bits; a field of it has its own size.
             TyKind::Enum(_) if is_written_enum(of) => 8,
@@ -69,6 +70,7 @@ impl Checker<'_> {
             let ty = fields.get(index).map(|(_, ty)| *ty)?;
             return Some((ty, self.types.offsets(of).get(index).copied()?));
         }
+        self.place_matters(of, name);
         self.types.field(of, name).map(|field| (field.ty, field.offset))
     }
 

@@ -204,7 +204,7 @@ impl Shaper<'_, '_> {
 
 /// The function, or else its prototype, that is called as a raw tracepoint's programs are: its first parameter is the
 /// tracepoint's own.
-pub(in crate::sema) fn raw_tracepoint(btf: &Btf, event: &str) -> Option<TypeId> {
+pub(crate) fn raw_tracepoint(btf: &Btf, event: &str) -> Option<TypeId> {
     // These have names for their parameters; which of them there are depends on the kernel.
     const FUNCTIONS: [&str; 3] = ["__traceiter_", "__probestub_", "__bpf_trace_"];
     let function = |prefix: &&str| btf.find(Kind::Func, &format!("{prefix}{event}"));
