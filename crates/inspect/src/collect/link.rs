@@ -110,6 +110,10 @@ fn parts(info: &LinkInfo) -> Parts {
             if *target_obj_id != 0 || *target_btf_id != 0 {
                 parts.line(&format!("target_obj_id {target_obj_id}  target_btf_id {target_btf_id}  "));
             }
+            // Here it has a line of its own.
+            if *cookie != 0 {
+                parts.line("");
+            }
             parts.cookie(*cookie);
         }
         LinkDetails::Cgroup { cgroup_id, attach_type } => {
@@ -242,9 +246,10 @@ fn kprobe_multi(parts: &mut Parts, on_return: bool, missed: u64, places: &[Kprob
             parts.line(&format!("{:<16} {:<16} {}", "addr", "cookie", "func [module]"));
         }
         parts.line(&format!("{:016x} {:<16x} {}", place.address, place.cookie, safe(name)));
-        if let Some(module) = found.modules.get(&place.address) {
-            parts.more(&format!(" [{}]  ", safe(module)));
-        }
+        match found.modules.get(&place.address) {
+            Some(module) => parts.more(&format!(" [{}]  ", safe(module))),
+            None => parts.more("  "),
+        };
     }
 }
 

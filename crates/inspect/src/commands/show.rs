@@ -1,5 +1,6 @@
 //! `show`, for every kind of object: all of them, or those that a selector means.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
@@ -20,6 +21,17 @@ pub(super) fn run<T: Plain + Serialize>(
     kind: ObjectKind,
     collect: Collect<T>,
 ) -> Result<u8> {
+    those(session, words, kind, collect, |_| true)
+}
+
+/// Shows those objects of a kind that are wanted.
+pub(super) fn those<T: Plain + Serialize>(
+    session: &mut Session<'_>,
+    words: &mut Words<'_>,
+    kind: ObjectKind,
+    collect: Collect<T>,
+    wanted: fn(&T) -> bool,
+) -> Result<u8> {
     let selector = match words.len() {
         0 => None,
         2 => Some(Selector::take(kind, words)?),
@@ -34,7 +46,13 @@ pub(super) fn run<T: Plain + Serialize>(
         None => Box::new(open_all(kind)),
     };
     let objects = fds.map(|fd| collect(fd?.as_fd(), &around));
-    if session.is_json() { show_json(session, objects, single) } else { show_plain(session, objects) }
+    let shown = Cell::new(0);
+    let objects = objects.filter(|object| object.as_ref().map_or(true, wanted));
+    let objects = objects.inspect(|_| shown.set(shown.get() + 1));
+    let status =
+        if session.is_json() { show_json(session, objects, single) } else { show_plain(session, objects) };
+    // What was asked for by name is there, but is not wanted here.
+    if single && shown.get() == 0 && status.is_ok() { Err(Error::NoMatch) } else { status }
 }
 
 /// The error about a word that has no place.

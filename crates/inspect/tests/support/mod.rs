@@ -1,5 +1,6 @@
 //! Objects to look at, and the original to compare with.
 
+pub mod functions;
 pub mod links;
 pub mod maps;
 pub mod peer;
@@ -37,6 +38,7 @@ impl World {
         maps::make(&mut world);
         progs::make(&mut world);
         links::make(&mut world);
+        functions::make(&mut world);
         world
     }
 

@@ -202,6 +202,46 @@ pub fn link_create_iter(prog: BorrowedFd<'_>) -> Result<OwnedFd> {
     link_create(prog, LinkTarget::None, AttachType::TRACE_ITER, 0)
 }
 
+/// What an iterator walks over, where its kind leaves that open.
+#[derive(Clone, Copy, Debug)]
+pub enum IterTarget<'a> {
+    /// Everything that there is.
+    All,
+    /// The elements of a map.
+    Map(BorrowedFd<'a>),
+    /// One thread (Linux 6.1).
+    Thread(u32),
+    /// The threads of one process (Linux 6.1).
+    Process(u32),
+    /// Control groups from one on (Linux 6.1).
+    Cgroup {
+        /// Where to begin.
+        group: BorrowedFd<'a>,
+        /// `BPF_CGROUP_ITER_*`: 1 the group alone, 2 descendants behind it, 3 before it, 4 ancestors.
+        order: u32,
+    },
+}
+
+/// Attaches an iterator program to what it was loaded for, and to one part of it.
+pub fn link_create_iter_over(prog: BorrowedFd<'_>, target: IterTarget<'_>) -> Result<OwnedFd> {
+    // `union bpf_iter_link_info`: a map; or a group and an order, the order first; or a thread and a process.
+    let info: [u32; 4] = match target {
+        IterTarget::All => return link_create_iter(prog),
+        IterTarget::Map(map) => [raw(map), 0, 0, 0],
+        IterTarget::Thread(tid) => [tid, 0, 0, 0],
+        IterTarget::Process(pid) => [0, pid, 0, 0],
+        IterTarget::Cgroup { group, order } => [order, raw(group), 0, 0],
+    };
+    let mut attr = attr::LinkCreate {
+        prog_fd: raw(prog),
+        attach_type: AttachType::TRACE_ITER.0,
+        rest: [address(&info), size_of_val(&info) as u64, 0, 0, 0, 0],
+        ..Plain::zeroed()
+    };
+    // SAFETY: the array lives until the call returns and is as long as the length beside it says.
+    unsafe { create(&mut attr) }
+}
+
 /// Opens an iterator: reading the descriptor runs the program once over everything.
 pub fn iter_create(link: BorrowedFd<'_>) -> Result<OwnedFd> {
     let mut attr = attr::IterCreate { link_fd: raw(link), ..Plain::zeroed() };

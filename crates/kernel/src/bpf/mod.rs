@@ -19,9 +19,10 @@ pub use btf::{BtfHead, BtfInfo, btf_head, btf_info, btf_load, btf_name};
 pub use gate::{Fake, FakeGuard, gate, install_fake};
 pub use info::{MapInfo, ProgInfo, ProgInfoExtra, map_info, map_info_bytes, prog_info, prog_info_with};
 pub use link::{
-    KprobeMulti, LinkTarget, Netfilter, UprobeMulti, has_multi_link, has_perf_event_link, iter_create,
-    link_create, link_create_iter, link_create_kprobe_multi, link_create_netfilter, link_create_perf_event,
-    link_create_tracing, link_create_uprobe_multi, link_detach, raw_tracepoint_open,
+    IterTarget, KprobeMulti, LinkTarget, Netfilter, UprobeMulti, has_multi_link, has_perf_event_link,
+    iter_create, link_create, link_create_iter, link_create_iter_over, link_create_kprobe_multi,
+    link_create_netfilter, link_create_perf_event, link_create_tracing, link_create_uprobe_multi,
+    link_detach, raw_tracepoint_open,
 };
 pub use link_info::{KprobePlace, LinkDetails, LinkInfo, PerfEventLink, UprobePlace, link_info};
 pub use map::{BatchPage, Map, MapBtf, MapSpec, UpdateFlag, map_create, map_flags};
