@@ -112,9 +112,9 @@ impl Summary {
     }
 }
 
-/// Whether a test could not run for want of a program that ours is compared with; no machine must have those.
+/// Whether a test could not run for want of a program that only tests look at; no machine must have those.
 fn lacks_a_peer(reason: &str) -> bool {
-    const PEERS: &[&str] = &["needs bpftool: "];
+    const PEERS: &[&str] = &["needs bpftool: ", "needs graphviz: "];
     PEERS.iter().any(|peer| reason.contains(peer))
 }
 
