@@ -128,6 +128,22 @@ pub fn boot_time() -> Result<i64> {
         .ok_or_else(|| Error::Format { what: "/proc/stat", text: "no btime line".to_owned() })
 }
 
+/// How busy the machine was in the last minutes, as /proc/loadavg says it, a line without its end.
+pub fn load_average() -> Result<String> {
+    let bytes = read(Path::new("/proc/loadavg"))?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+/// What memory is used for, in KiB, by the names of /proc/meminfo; 0 for what the kernel does not tell.
+pub fn memory<const N: usize>(names: [&str; N]) -> Result<[u64; N]> {
+    let bytes = read(Path::new("/proc/meminfo"))?;
+    let text = FdInfo::parse(&String::from_utf8_lossy(&bytes));
+    Ok(names.map(|name| {
+        let value = text.get(name).and_then(|value| value.split_whitespace().next());
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }))
+}
+
 /// What the kernel says about an open file: `key: value` lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FdInfo {

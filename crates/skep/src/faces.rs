@@ -114,27 +114,36 @@ fn inspect(name: &str, args: &[OsString]) -> ExitCode {
     ExitCode::from(skep_inspect::main(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
 }
 
+/// The tools by name, with a line each. The tracer of bpf(2) calls is one of them to its users.
+fn tool_list() -> Vec<(&'static str, &'static str)> {
+    let mut list: Vec<_> = skep_tools::TOOLS.iter().map(|tool| (tool.name, tool.summary)).collect();
+    list.extend(FACES.iter().filter(|face| face.name == "bpfsnoop").map(|face| (face.name, face.summary)));
+    list.sort_unstable();
+    list
+}
+
 fn tools(args: &[OsString]) -> ExitCode {
     let Some(name) = args.first() else {
         let mut out = io::stdout().lock();
-        for tool in skep_tools::TOOLS {
-            if writeln!(out, "{:<16} {}", tool.name, tool.summary).is_err() {
+        for (name, summary) in tool_list() {
+            if writeln!(out, "{name:<16} {summary}").is_err() {
                 break;
             }
         }
         return ExitCode::SUCCESS;
     };
     let name = name.to_string_lossy();
-    match skep_tools::find(&name) {
-        Some(tool) => (tool.run)(&args[1..]),
-        None => {
-            eprintln!("skep: there is no tool '{name}'");
-            if let Some(near) = skep_ui::suggest(&name, skep_tools::TOOLS.iter().map(|tool| tool.name)) {
-                eprintln!("did you mean '{near}'?");
-            }
-            ExitCode::FAILURE
-        }
+    if let Some(tool) = skep_tools::find(&name) {
+        return (tool.run)(&args[1..]);
     }
+    if name == "bpfsnoop" {
+        return skep_inspect::calls::main("bpfsnoop", &args[1..]);
+    }
+    eprintln!("skep: there is no tool '{name}'");
+    if let Some(near) = skep_ui::suggest(&name, tool_list().into_iter().map(|(name, _)| name)) {
+        eprintln!("did you mean '{near}'?");
+    }
+    ExitCode::FAILURE
 }
 
 fn help() -> ExitCode {
@@ -151,7 +160,7 @@ fn write_help(out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {:<10} {}", face.name, face.summary)?;
     }
     writeln!(out, "\nObjects: {}", skep_inspect::words().collect::<Vec<_>>().join(" "))?;
-    let tools: Vec<&str> = skep_tools::TOOLS.iter().map(|tool| tool.name).collect();
+    let tools: Vec<&str> = tool_list().into_iter().map(|(name, _)| name).collect();
     writeln!(out, "Tools: {}", tools.join(" "))?;
     let links: Vec<&str> = FACES.iter().filter_map(|face| face.link).collect();
     writeln!(out, "\nCalled through a link named {} or after a tool, it is that program.", links.join(", "))

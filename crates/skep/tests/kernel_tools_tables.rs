@@ -201,3 +201,124 @@ fn biolatency_tells_flags_apart() {
     assert_eq!(object["val_type"], "usecs");
     assert!(object["data"].as_array().is_some_and(|data| !data.is_empty()), "{object}");
 }
+
+#[test]
+fn biolatency_tells_control_groups_apart() {
+    need!(Root, Bpf, RingBuf, Tracefs, Btf, BlockDisk);
+    let running = Running::start(skep(&["biolatency", "--cgroups"]));
+    running.wait_for("to end.\n");
+    write_blocks(10);
+    running.signal(Signal::INT);
+    let run = running.end().success();
+    assert!(run.stdout.contains("\ncgroup = /"), "{}", run.stdout);
+    assert_eq!(samples(&run.stdout), 10, "{}", run.stdout);
+}
+
+#[test]
+fn biotop_shows_who_uses_disks() {
+    need!(Root, Bpf, RingBuf, Tracefs, BlockDisk);
+    // The rounds are long; what is left at the end is shown, too.
+    let running = Running::start(skep(&["biotop", "-n", "dd", "60"]));
+    running.wait_for("to end\n");
+    write_blocks(10);
+    running.signal(Signal::INT);
+    let run = running.end().success();
+    let header = format!(
+        "{:<7} {:<16} D {:<3} {:<3} {:<8} {:>5} {:>7} {:>6}\n",
+        "PID", "COMM", "MAJ", "MIN", "DISK", "I/O", "Kbytes", "AVGms"
+    );
+    assert!(run.stdout.contains(&header), "{}", run.stdout);
+    assert!(run.stdout.contains("\n\n") && run.stdout.contains(" loadavg: "), "{}", run.stdout);
+    let row: Vec<&str> = run.stdout.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!((row[1], row[2], row[5], row[6], row[7]), ("dd", "W", "vda", "10", "40"), "{}", run.stdout);
+}
+
+#[test]
+fn filetop_shows_which_files_are_used() {
+    need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let act = "open(my $f, '<', '/etc/hostname'); sysread($f, my $b, 1024) for 1..5; close $f; \
+               open(my $g, '>', '/tmp/filetop-test'); syswrite($g, 'x' x 2048) for 1..3; close $g; unlink '/tmp/filetop-test';";
+    let mut worker = Worker::new(act);
+    let pid = worker.pid();
+    let shown = around(&["filetop", "-p", &pid, "60"], "to end\n", &mut worker);
+    let header = format!(
+        "{:<7} {:<16} {:<6} {:<6} {:<7} {:<7} T FILE\n",
+        "TID", "COMM", "READS", "WRITES", "R_Kb", "W_Kb"
+    );
+    assert!(shown.contains(&header), "{shown}");
+    let row = |file: &str| -> Vec<String> {
+        let line =
+            shown.lines().find(|line| line.ends_with(file)).unwrap_or_else(|| panic!("{file}: {shown}"));
+        line.split_whitespace().skip(1).map(str::to_owned).collect()
+    };
+    assert_eq!(row(" hostname"), ["perl", "5", "0", "5", "0", "R", "hostname"]);
+    assert_eq!(row(" filetop-test"), ["perl", "0", "3", "0", "6", "R", "filetop-test"]);
+    worker.end();
+
+    let mut worker = Worker::new(act);
+    let pid = worker.pid();
+    let flags = ["filetop", "-p", &pid, "--write-only", "-a", "-s", "writes", "-r", "1", "60"];
+    let shown = around(&flags, "to end\n", &mut worker);
+    let rows: Vec<&str> = shown.lines().filter(|line| line.contains("perl")).collect();
+    assert!(rows.len() == 1 && rows[0].ends_with(" R filetop-test"), "{shown}");
+    worker.end();
+}
+
+#[test]
+fn cachestat_counts_pages() {
+    need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let shown = run(skep(&["cachestat", "-T", "1", "1"]));
+    // A kernel that has no way to it says so.
+    if shown.code() == 1 {
+        assert!(shown.stderr.contains("mm_filemap_get_pages"), "{}", shown.stderr);
+        return;
+    }
+    let lines: Vec<&str> = shown.stdout.lines().collect();
+    let header = format!(
+        "{:<8} {:>8} {:>8} {:>8} {:>8} {:>12} {:>10}",
+        "TIME", "HITS", "MISSES", "DIRTIES", "HITRATIO", "BUFFERS_MB", "CACHED_MB"
+    );
+    assert_eq!((lines.len(), lines[0]), (2, header.as_str()), "{lines:?}");
+    assert!(lines[1].contains('%') && lines[1].len() == header.len(), "{lines:?}");
+}
+
+#[test]
+fn cachestat_sees_hits_and_misses() {
+    need!(Root, Bpf, RingBuf, Tracefs, Btf, Kprobe);
+    let mut worker = Worker::new(
+        "open(my $g, '>', '/tmp/cachestat-test'); syswrite($g, 'x' x 409600); close $g; \
+         for (1..3) { open(my $f, '<', '/tmp/cachestat-test'); 1 while sysread($f, my $b, 4096); close $f; } \
+         unlink '/tmp/cachestat-test';",
+    );
+    let running = Running::start(skep(&["cachestat", "-v", "--json", "60"]));
+    running.wait_for_message("mark_buffer_dirty");
+    worker.act();
+    running.signal(Signal::INT);
+    let run = running.end().success();
+    worker.end();
+    let object: Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
+    // A hundred pages are written, and read three times.
+    assert!(object["hits"].as_u64().is_some_and(|hits| hits >= 300), "{object}");
+    assert!(object["cached_mb"].as_f64().is_some_and(|size| size > 0.0), "{object}");
+}
+
+#[test]
+fn funccount_takes_regular_expressions() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let mut worker = Worker::new("syscall(110) for 1..9; syscall(39) for 1..2;");
+    let pid = worker.pid();
+    let pattern = "t:syscalls:^sys_enter_getp(p)?id$";
+    let counted = around(&["funccount", "-r", "-p", &pid, pattern], "to end.\n", &mut worker);
+    assert_eq!(row(&counted, "syscalls:sys_enter_getppid")[1], "9");
+    assert_eq!(row(&counted, "syscalls:sys_enter_getpid")[1], "2");
+    worker.end();
+    let wrong = run(skep(&["funccount", "-r", "t:syscalls:("]));
+    assert_eq!(wrong.code(), 1, "{wrong:?}");
+}
+
+#[test]
+fn syscount_runs_a_command() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let run = run(skep(&["syscount", "--exec", "perl", "-e", "syscall(110) for 1..7"])).success();
+    assert_eq!(row(&run.stdout, "getppid"), ["getppid", "7"]);
+}

@@ -21,17 +21,20 @@ pub struct CommonFlags {
     #[arg(long)]
     pub csv: bool,
     /// Write to this file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Leave out the header
     #[arg(long)]
     pub no_header: bool,
     /// Print the script that the tool runs, and stop
-    #[arg(long)]
+    #[arg(long, alias = "ebpf")]
     pub script: bool,
-    /// Tell which probes were chosen, and more about what goes wrong
-    #[arg(long)]
+    /// Tell on standard error which probes were chosen
+    #[arg(short, long)]
     pub verbose: bool,
+    /// Pages of 4 KiB that rows may wait in before they are read
+    #[arg(long, value_name = "PAGES", value_parser = clap::value_parser!(u32).range(1..=1 << 19))]
+    pub buffer_pages: Option<u32>,
 }
 
 /// Reads a tool's flags; help and mistakes are told and give the exit status.

@@ -4,12 +4,18 @@
 //! A tool uses the public interface of `skep-trace` and nothing else: it
 //! compiles its script, attaches it, and receives typed rows.
 
+mod bashreadline;
 mod biolatency;
+mod biotop;
+mod cachestat;
 mod execsnoop;
 mod exitsnoop;
+mod filetop;
 mod flags;
 mod funccount;
+mod gethostlatency;
 mod histogram;
+mod lead;
 mod lines;
 mod offcputime;
 mod opensnoop;
@@ -25,6 +31,8 @@ mod table;
 mod tcpconnect;
 mod tcplife;
 mod tops;
+mod trace;
+mod who;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,10 +51,15 @@ pub struct Tool {
 
 /// All tools, by name.
 pub static TOOLS: &[&Tool] = &[
+    &bashreadline::TOOL,
     &biolatency::TOOL,
+    &biotop::TOOL,
+    &cachestat::TOOL,
     &execsnoop::TOOL,
     &exitsnoop::TOOL,
+    &filetop::TOOL,
     &funccount::TOOL,
+    &gethostlatency::TOOL,
     &offcputime::TOOL,
     &opensnoop::TOOL,
     &profile::TOOL,
@@ -54,6 +67,7 @@ pub static TOOLS: &[&Tool] = &[
     &syscount::TOOL,
     &tcpconnect::TOOL,
     &tcplife::TOOL,
+    &trace::TOOL,
 ];
 
 /// The tool of this name.

@@ -6,8 +6,8 @@ use crate::row::Row;
 use crate::run::View;
 use crate::table::{Cells, Table};
 
-/// A table that grows by a line for each record; `fill` puts its cells into the line, and a line
-/// left empty is not printed.
+/// A table that grows by a line for each record, which tells whose it is in its field `who`; `fill` puts the cells
+/// into the line, and a line left empty is not printed.
 pub struct Lines<F> {
     table: Table,
     fill: F,
@@ -26,7 +26,7 @@ impl<F: FnMut(&Row<'_>, &mut Cells<'_>)> View for Lines<F> {
     }
 
     fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let mut cells = self.table.row();
+        let mut cells = self.table.row_of(&row.record("who"));
         (self.fill)(row, &mut cells);
         cells.write(out)
     }

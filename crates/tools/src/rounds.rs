@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 #[derive(clap::Args, Debug)]
 pub struct Rounds {
     /// Seconds between outputs
-    #[arg(value_name = "INTERVAL", default_value_t = FOREVER, hide_default_value = true,
-          value_parser = clap::value_parser!(u64).range(1..=FOREVER))]
-    pub interval: u64,
+    #[arg(value_name = "INTERVAL", value_parser = clap::value_parser!(u64).range(1..=FOREVER))]
+    pub interval: Option<u64>,
     /// How many outputs
     #[arg(value_name = "COUNT", default_value_t = FOREVER, hide_default_value = true,
           value_parser = clap::value_parser!(u64).range(1..=FOREVER))]
@@ -21,7 +20,12 @@ pub const FOREVER: u64 = 99_999_999;
 impl Rounds {
     /// The positional parameters of [`script`].
     pub fn params(&self) -> Vec<String> {
-        vec![self.interval.to_string(), self.count.to_string()]
+        self.params_or(FOREVER)
+    }
+
+    /// The same for tools that show something every so many seconds unless they are told otherwise.
+    pub fn params_or(&self, interval: u64) -> Vec<String> {
+        vec![self.interval.unwrap_or(interval).to_string(), self.count.to_string()]
     }
 }
 

@@ -1,6 +1,7 @@
 //! A row as a tool's script emits it: a record, read by the names of its fields.
 
 use skep_trace::sink::Data;
+use skep_trace::stack::StackFrame;
 
 /// One record. A field that is not there or of another kind reads as zero or
 /// empty: a script and its front are written together, and a test runs them
@@ -16,7 +17,18 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&'a Data> {
+    /// A record; without fields if it is something else.
+    pub fn of(data: &'a Data) -> Row<'a> {
+        Row::new(data).unwrap_or(Row(&[]))
+    }
+
+    /// A record within it; without fields if there is none.
+    pub fn record(&self, name: &str) -> Row<'a> {
+        self.get(name).map_or(Row(&[]), Row::of)
+    }
+
+    /// A field, of whatever kind.
+    pub fn get(&self, name: &str) -> Option<&'a Data> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, data)| data)
     }
 
@@ -35,6 +47,14 @@ impl<'a> Row<'a> {
         match self.get(name) {
             Some(Data::Int(value)) => *value,
             _ => i64::try_from(self.uint(name)).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The frames of a stack, the innermost one first.
+    pub fn stack(&self, name: &str) -> &'a [StackFrame] {
+        match self.get(name) {
+            Some(Data::Stack(frames)) => frames,
+            _ => &[],
         }
     }
 

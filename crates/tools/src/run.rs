@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
 use skep_trace::sink::{Data, Event, MapEntry};
-use skep_trace::{CompileOptions, Error, KernelWorld, Session, Sink};
+use skep_trace::{CompileOptions, Error, KernelWorld, Notice, Session, Sink};
 use skep_ui::{Colors, SourceMap};
 
 use crate::flags::CommonFlags;
 use crate::row::Row;
+use crate::who::Filter;
 
 /// A tool's script and how to run it.
 pub struct Run<'a> {
@@ -23,8 +24,40 @@ pub struct Run<'a> {
     pub params: Vec<String>,
     /// Its named parameters (`getopt`): constants when it is compiled, so that what is not asked for costs nothing.
     pub named: Vec<(&'static str, String)>,
+    /// Settings of the script.
+    pub config: Vec<(String, String)>,
+    /// Whom it looks at.
+    pub filter: Filter,
     /// The flags every tool has.
     pub flags: &'a CommonFlags,
+    /// What is known of the kernel; tools that have several ways ask it which one there is.
+    pub world: KernelWorld,
+}
+
+impl<'a> Run<'a> {
+    /// A script without parameters that looks at everybody.
+    pub fn new(name: &'static str, script: &'a str, flags: &'a CommonFlags) -> Run<'a> {
+        Run {
+            name,
+            script,
+            params: Vec::new(),
+            named: Vec::new(),
+            config: Vec::new(),
+            filter: Filter::default(),
+            flags,
+            world: KernelWorld::new(),
+        }
+    }
+}
+
+/// A flag as the value of a named parameter.
+pub fn switch(on: bool) -> String {
+    u32::from(on).to_string()
+}
+
+/// A number as the value of a parameter; 0 stands for none.
+pub fn number(number: Option<u32>) -> String {
+    number.unwrap_or(0).to_string()
 }
 
 /// What a tool makes of what its script emits.
@@ -56,45 +89,54 @@ pub trait View {
 
 /// Runs a tool.
 pub fn run(run: Run<'_>, view: impl View) -> ExitCode {
+    let script = run.filter.put_before(run.script, &run.world);
     if run.flags.script {
-        return match io::stdout().write_all(run.script.as_bytes()) {
+        let script = with_values(&script, &run.params, &run.named);
+        return match io::stdout().write_all(script.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let mut sources = SourceMap::new();
-    match trace(&run, view, &mut sources) {
+    let (name, mut sources) = (run.name, SourceMap::new());
+    match trace(run, &script, view, &mut sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let colors = if io::stderr().is_terminal() { Colors::Always } else { Colors::Never };
-            eprint!("{}: {}", run.name, error.render(&sources, colors));
+            eprint!("{name}: {}", error.render(&sources, colors));
             ExitCode::FAILURE
         }
     }
 }
 
-fn trace(run: &Run<'_>, view: impl View, sources: &mut SourceMap) -> Result<(), Error> {
+fn trace(run: Run<'_>, script: &str, view: impl View, sources: &mut SourceMap) -> Result<(), Error> {
     let out = match &run.flags.output {
         Some(path) => Out::File(File::create(path).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot write to {}: {error}", path.display()))
         })?),
         None => Out::Stdout(io::stdout()),
     };
-    let world = KernelWorld::new();
-    let file = sources.add(run.name, run.script);
+    let file = sources.add(run.name, script);
+    let mut config = run.config;
+    config.push(("print_maps_on_exit".into(), "false".into()));
+    config.extend(run.flags.buffer_pages.map(|pages| ("perf_rb_pages".into(), pages.to_string())));
+    let pinned = run.filter.pinned();
     let options = CompileOptions {
-        params: run.params.clone(),
-        named: run.named.iter().map(|(name, value)| ((*name).to_owned(), Some(value.clone()))).collect(),
-        config: vec![("print_maps_on_exit".into(), "false".into())],
+        params: run.params,
+        named: run.named.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect(),
+        has_command: run.filter.command.is_some(),
+        config,
         ..Default::default()
     };
-    let compiled = skep_trace::compile(sources, file, &options, &world).map_err(Error::Script)?;
+    let compiled = skep_trace::compile(sources, file, &options, &run.world).map_err(Error::Script)?;
     let mut session = Session::load(
         compiled.artifact,
         skep_trace::Options {
+            command: run.filter.command,
+            pinned,
             duration: run.flags.duration,
             signals: true,
-            tracefs: world.opened_tracefs(),
+            tracefs: run.world.opened_tracefs(),
+            notices: run.flags.verbose.then(|| Box::new(|notice: &Notice<'_>| tell(notice)) as _),
             ..Default::default()
         },
     )?;
@@ -104,6 +146,35 @@ fn trace(run: &Run<'_>, view: impl View, sources: &mut SourceMap) -> Result<(), 
     session.run(&mut shown)?;
     shown.end().or_else(quietly)?;
     Ok(())
+}
+
+/// The script with what it is given in its place, so that it can be run by itself.
+fn with_values(script: &str, params: &[String], named: &[(&'static str, String)]) -> String {
+    let mut whole = script.to_owned();
+    for (index, value) in params.iter().enumerate().rev() {
+        whole = whole.replace(&format!("${}", index + 1), value);
+    }
+    for (name, value) in named {
+        let call = format!("getopt(\"{name}\", ");
+        let mut pieces = whole.split(&call);
+        let mut filled = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            filled.push_str(value);
+            filled.push_str(piece.split_once(')').map_or("", |(_, rest)| rest));
+        }
+        whole = filled;
+    }
+    whole
+}
+
+/// Tells which probes were chosen.
+fn tell(notice: &Notice<'_>) {
+    match notice {
+        Notice::Attaching(probe) => eprintln!("probe: {probe}"),
+        Notice::Served(probe, by) => eprintln!("probe: {probe} is served by {by}"),
+        Notice::Missing(probe, why) => eprintln!("probe: {probe} is left out: {why}"),
+        _ => {}
+    }
 }
 
 /// The time as scripts have it in `nsecs`.
@@ -205,5 +276,17 @@ impl<V: View> Sink for Shown<V> {
 
     fn output(&self) -> Option<BorrowedFd<'_>> {
         Some(self.out.get_ref().as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_values;
+
+    #[test]
+    fn a_printed_script_needs_no_parameters() {
+        let script = "interval:s:$1 { if (getopt(\"a\", 0) == 1 && getopt(\"b\", -1) == $2) { } }";
+        let printed = with_values(script, &["5".into(), "7".into()], &[("a", "3".into()), ("b", "4".into())]);
+        assert_eq!(printed, "interval:s:5 { if (3 == 1 && 4 == 7) { } }");
     }
 }

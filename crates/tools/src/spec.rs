@@ -1,6 +1,9 @@
 //! What BCC's general tools are pointed at: `vfs_read`, `c:malloc`, `r::do_sys_open`, `t:sched:sched_switch`,
 //! `u:python3:gc__start`.
 
+use regex::Regex;
+use skep_trace::{KernelWorld, World};
+
 /// A probe or a pattern of probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spec {
@@ -91,6 +94,68 @@ impl Spec {
             Spec::Tracepoint { category, event } => format!("tracepoint:{category}:{event}"),
             Spec::Usdt { library, probe } => format!("usdt:{}:{probe}", file(library)),
         }
+    }
+
+    /// The attach points of all that its last part matches as a regular expression.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about what is wrong: the expression, or that nothing matches.
+    pub fn matching(&self, world: &KernelWorld) -> Result<Vec<String>, String> {
+        let expression = |text: &str| Regex::new(text).map_err(|error| error.to_string());
+        let told = |error: skep_trace::WorldError| error.to_string();
+        let mut points: Vec<String> = match self {
+            Spec::Kernel { function, .. } => {
+                let wanted = expression(function)?;
+                let all = world.functions().map_err(told)?;
+                let names = all.iter().map(|(_, name)| name).filter(|name| wanted.is_match(name));
+                names.map(|name| self.named(name).attach_point()).collect()
+            }
+            Spec::Tracepoint { category, event } => {
+                let wanted = expression(event)?;
+                let all = world.tracepoints().map_err(told)?;
+                let names = all.iter().filter(|(known, name)| known == category && wanted.is_match(name));
+                names.map(|(_, name)| self.named(name).attach_point()).collect()
+            }
+            Spec::User { library, function, .. } => {
+                let wanted = expression(function)?;
+                let files = world.user_space().files(&file(library)).map_err(told)?;
+                let mut points = Vec::new();
+                for path in files {
+                    let all = world.user_space().functions(&path).map_err(told)?;
+                    let names =
+                        all.iter().map(|function| &function.name).filter(|name| wanted.is_match(name));
+                    points.extend(names.map(|name| self.named(name).attach_point()));
+                }
+                points
+            }
+            Spec::Usdt { library, probe } => {
+                let wanted = expression(probe)?;
+                let files = world.user_space().files(&file(library)).map_err(told)?;
+                let mut points = Vec::new();
+                for path in files {
+                    let all = world.user_space().static_probes(&path).map_err(told)?;
+                    let names = all.iter().filter(|probe| wanted.is_match(&probe.name));
+                    points.extend(names.map(|probe| self.named(&probe.name).attach_point()));
+                }
+                points
+            }
+        };
+        points.sort_unstable();
+        points.dedup();
+        if points.is_empty() { Err("nothing matches".into()) } else { Ok(points) }
+    }
+
+    /// The same with another name as its last part.
+    fn named(&self, name: &str) -> Spec {
+        let mut spec = self.clone();
+        match &mut spec {
+            Spec::Kernel { function, .. } | Spec::User { function, .. } => function,
+            Spec::Tracepoint { event, .. } => event,
+            Spec::Usdt { probe, .. } => probe,
+        }
+        .replace_range(.., name);
+        spec
     }
 
     /// What a probe that it matched is called in a table: without its kind, and a function without its file.

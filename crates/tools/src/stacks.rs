@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use skep_trace::sink::{Data, MapEntry};
 use skep_trace::stack::StackFrame;
 
-use crate::flags::CommonFlags;
+use crate::flags::{self, CommonFlags};
 use crate::run::View;
 use crate::table::{Form, Table};
 
@@ -15,6 +16,9 @@ use crate::table::{Form, Table};
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Stacks")]
 pub struct StackFlags {
+    /// End after this many seconds
+    #[arg(value_name = "SECONDS", value_parser = flags::seconds, conflicts_with = "duration", help_heading = "Arguments")]
+    pub seconds: Option<Duration>,
     /// Show the processes' own stacks only
     #[arg(short = 'U', long, conflicts_with = "kernel_stacks_only")]
     pub user_stacks_only: bool,
@@ -30,17 +34,27 @@ pub struct StackFlags {
     /// Draw a flame graph, an SVG that opens in any browser, to this file
     #[arg(long, value_name = "FILE")]
     pub flame: Option<PathBuf>,
+    /// How many frames of each stack are taken
+    #[arg(long, value_name = "FRAMES", default_value_t = 127, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub perf_max_stack_depth: u32,
+    /// How many different stacks there is room for
+    #[arg(long, value_name = "STACKS", default_value_t = 16384, alias = "hash-storage-size",
+          value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub stack_storage_size: u32,
 }
 
 impl StackFlags {
     /// How many frames the script takes of a process and of the kernel, as its parameters.
     pub fn params(&self) -> [String; 2] {
-        /// What the kernel walks unless it is told otherwise.
-        const DEPTH: u32 = 127;
         [self.kernel_stacks_only, self.user_stacks_only].map(|left_out| {
-            let frames = if left_out { 0 } else { DEPTH };
+            let frames = if left_out { 0 } else { self.perf_max_stack_depth };
             frames.to_string()
         })
+    }
+
+    /// What it asks of the script's settings.
+    pub fn config(&self) -> Vec<(String, String)> {
+        vec![("max_map_keys".into(), self.stack_storage_size.to_string())]
     }
 
     /// Whose stacks are shown, as headers say it.
@@ -65,6 +79,8 @@ pub struct Stacks<'a> {
     pub annotations: bool,
     /// Whether functions come with the place in them.
     pub offsets: bool,
+    /// Whether functions come with their address.
+    pub addresses: bool,
     /// What the number is, as JSON and CSV call it.
     pub number: &'static str,
     /// What a flame graph is called, and what its numbers are.
@@ -98,8 +114,9 @@ impl<'a> Sample<'a> {
 
 impl Stacks<'_> {
     fn function(&self, frame: &StackFrame, kernel: bool) -> String {
-        let Some(name) = &frame.frame.name else { return "[unknown]".into() };
-        let mut shown = name.to_string();
+        let address = if self.addresses { format!("{:016x} ", frame.address) } else { String::new() };
+        let Some(name) = &frame.frame.name else { return format!("{address}[unknown]") };
+        let mut shown = format!("{address}{name}");
         if self.offsets && !frame.frame.inlined {
             shown.push_str(&format!("+{:#x}", frame.frame.offset));
         }
@@ -225,6 +242,7 @@ mod tests {
             header: "Sampling".into(),
             annotations: annotated,
             offsets: annotated,
+            addresses: false,
             number: "count",
             flame: ("title", "samples"),
         };

@@ -8,6 +8,8 @@ use serde_json::{Map, Number, Value};
 use skep_ui::text::escape;
 
 use crate::flags::CommonFlags;
+use crate::lead::{RowFlags, Shown, TimeForm, Times};
+use crate::row::Row;
 
 /// A column of a table.
 struct Column {
@@ -49,6 +51,15 @@ pub struct Table {
     header: bool,
     /// Text of other processes may hold control characters, which a terminal obeys.
     escape: bool,
+    lead: Lead,
+}
+
+/// The columns in front of a tool's own.
+#[derive(Default)]
+struct Lead {
+    time: Option<TimeForm>,
+    container: bool,
+    times: Times,
 }
 
 impl Table {
@@ -59,7 +70,19 @@ impl Table {
             form: Form::of(flags),
             header: !flags.no_header,
             escape: flags.output.is_none() && io::stdout().is_terminal(),
+            lead: Lead::default(),
         }
+    }
+
+    /// Of events: with the columns in front that are asked for.
+    pub fn of_events(flags: &CommonFlags, rows: &RowFlags) -> Table {
+        let mut table = Table::new(flags);
+        table.lead =
+            Lead { time: rows.time_format.clone(), container: rows.container, times: Times::default() };
+        table.column_if(rows.time_format.is_some(), "when", "TIME", -15);
+        table.column_if(rows.container, "container", "CONTAINER", -12);
+        table.column_if(rows.container, "inner_pid", "CPID", -7);
+        table
     }
 
     /// One more column: its name in JSON and CSV, its header, and its least width (negative: to the left; 0: the
@@ -86,6 +109,11 @@ impl Table {
         self.form == Form::Text
     }
 
+    /// Whether people read it and want to be told what they see.
+    pub fn shows_text(&self) -> bool {
+        self.is_text() && self.header
+    }
+
     /// Writes the names of the columns, where the form has such a line and it is wanted.
     pub fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
         if !self.header || self.form == Form::Json {
@@ -101,7 +129,24 @@ impl Table {
 
     /// An empty row to be filled.
     pub fn row(&self) -> Cells<'_> {
-        Cells { table: self, next: 0, text: String::new(), object: Map::new() }
+        Cells { table: self, next: 0, lead: 0, text: String::new(), object: Map::new() }
+    }
+
+    /// A row to be filled that tells of an event; `who` is the record that scripts call `WHO`.
+    pub fn row_of(&self, who: &Row<'_>) -> Cells<'_> {
+        let mut row = self.row();
+        if let Some(form) = &self.lead.time {
+            match self.lead.times.shown(form, who.uint("time")) {
+                Shown::Seconds(seconds, digits) => row.float(seconds, digits),
+                Shown::Text(text) => row.text(&text),
+            }
+        }
+        if self.lead.container {
+            row.text(&self.lead.times.container(who));
+            row.uint(who.uint("inner"));
+        }
+        row.lead = row.next;
+        row
     }
 }
 
@@ -109,6 +154,8 @@ impl Table {
 pub struct Cells<'a> {
     table: &'a Table,
     next: usize,
+    /// How many cells stand in front of the tool's own.
+    lead: usize,
     text: String,
     object: Map<String, Value>,
 }
@@ -188,9 +235,9 @@ impl Cells<'_> {
         }
     }
 
-    /// Writes it, if anything was put into it.
+    /// Writes it, if the tool put anything into it.
     pub fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
-        if self.next == 0 {
+        if self.next == self.lead {
             return Ok(());
         }
         if self.table.form == Form::Json {
@@ -217,7 +264,8 @@ mod tests {
     use super::*;
 
     fn written(form: Form) -> String {
-        let mut table = Table { columns: Vec::new(), form, header: true, escape: true };
+        let mut table =
+            Table { columns: Vec::new(), form, header: true, escape: true, lead: Lead::default() };
         table.column("pid", "PID", -6);
         table.column_if(false, "uid", "UID", -6);
         table.column("fd", "FD", 4);

@@ -1,12 +1,46 @@
 //! The view of tools that show a table again and again: what a script's maps hold at the end of each round.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use jiff::Zoned;
+use skep_trace::host;
 use skep_trace::sink::{Data, MapEntry};
 
+use crate::flags::CommonFlags;
 use crate::row::Row;
 use crate::run::View;
+use crate::table::Form;
+
+/// The flags of tools that show what is busiest, again and again.
+#[derive(clap::Args, Debug)]
+pub struct TopFlags {
+    /// Leave the screen as it is instead of clearing it for each table
+    #[arg(short = 'C', long)]
+    pub noclear: bool,
+    /// How many rows
+    #[arg(short = 'r', long, value_name = "ROWS", default_value_t = 20, alias = "rows")]
+    pub maxrows: usize,
+}
+
+impl TopFlags {
+    /// What stands above each table: the time and how busy the machine is, at the top of a terminal's screen.
+    pub fn head(&self, flags: &CommonFlags, out: &mut dyn Write) -> io::Result<()> {
+        if Form::of(flags) != Form::Text {
+            return Ok(());
+        }
+        if !self.noclear && flags.output.is_none() && io::stdout().is_terminal() {
+            write!(out, "\x1b[H\x1b[2J")?;
+        } else {
+            writeln!(out)?;
+        }
+        if flags.no_header {
+            return Ok(());
+        }
+        let now = Zoned::now().strftime("%H:%M:%S").to_string();
+        writeln!(out, "{now:<8} loadavg: {}\n", host::load_average())
+    }
+}
 
 /// The maps of a round by name, without the `@`.
 #[derive(Default)]

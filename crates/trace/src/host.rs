@@ -1,21 +1,37 @@
 //! What is known of this machine alone: the clocks' distance, users, control groups.
 
 use std::cell::{OnceCell, RefCell};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 use skep_kernel::cgroup::{self, Hierarchy};
 use skep_kernel::clock;
 use skep_kernel::users;
-use skep_lang::ty::Clock;
 
 pub use skep_kernel::disks::Disk;
 pub use skep_kernel::signals::name as signal_name;
 pub use skep_lang::names;
+pub use skep_lang::ty::Clock;
 
 /// The name of a process that lives.
 pub fn comm(pid: i32) -> Option<String> {
     skep_kernel::proc::comm(pid).ok()
+}
+
+/// How busy the machine was in the last minutes, as /proc/loadavg says it.
+pub fn load_average() -> String {
+    skep_kernel::proc::load_average().unwrap_or_default()
+}
+
+/// How much memory buffers and cached files take, in bytes.
+pub fn cached_memory() -> [u64; 2] {
+    skep_kernel::proc::memory(["Buffers", "Cached"]).unwrap_or_default().map(|kib| kib << 10)
+}
+
+/// The inode of a directory or file.
+pub fn inode(path: &Path) -> io::Result<u64> {
+    std::fs::metadata(path).map(|found| std::os::unix::fs::MetadataExt::ino(&found))
 }
 
 /// The number of the user of this name.
@@ -31,6 +47,32 @@ pub fn errno_by_name(name: &str) -> Option<u32> {
 /// The time as scripts have it in `nsecs`.
 pub fn nsecs() -> u64 {
     u64::try_from(clock::Clock::Boot.now()).unwrap_or(0)
+}
+
+/// A control group of the second version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What `cgroup` gives in scripts.
+    pub id: u64,
+    /// How far below the root it is.
+    pub level: usize,
+}
+
+/// The control group that a directory stands for.
+///
+/// # Errors
+///
+/// There is no such directory, or it is none of a control group of the second version.
+pub fn group(path: &Path) -> io::Result<Group> {
+    let path = path.canonicalize()?;
+    let roots = cgroup::hierarchies().map_err(io::Error::other)?;
+    let below =
+        roots.iter().find_map(|root| path.strip_prefix(&root.root).ok().filter(|_| root.name == "unified"));
+    let Some(below) = below else {
+        return Err(io::Error::other("it is no control group of version 2"));
+    };
+    let id = cgroup::id_of(&path).map_err(io::Error::other)?;
+    Ok(Group { id, level: below.components().count() })
 }
 
 /// Answers about the machine that the script runs on; each is looked up once, when it is first needed.

@@ -38,4 +38,5 @@ pub use error::{Error, Refusal, Result};
 pub use session::{Ended, Mode, Notice, Notices, Options, Outcome, Session};
 pub use sink::Sink;
 pub use skep_lang::Options as CompileOptions;
+pub use skep_lang::world::{World, WorldError};
 pub use world::KernelWorld;

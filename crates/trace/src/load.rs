@@ -6,6 +6,7 @@
 mod typed;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use skep_compile::artifact::{Artifact, MapRole, MapSpec, Program, RelocKind, Storage};
 use skep_isa::{Imm64, Insn, Reg};
@@ -67,9 +68,11 @@ pub(crate) struct LoadedProgram {
     pub log: String,
 }
 
-/// Loads everything. `log_level` is what the verifier writes even if it accepts.
+/// Loads everything. Maps of `pinned` (a name and a path each) are taken instead of made. `log_level` is what the
+/// verifier writes even if it accepts.
 pub(crate) fn load(
     artifact: &Artifact,
+    pinned: &[(String, PathBuf)],
     values: &RuntimeValues,
     features: &Features,
     log_level: u32,
@@ -83,7 +86,7 @@ pub(crate) fn load(
         limits::raise_nofile(wanted as u64);
     }
     let btf = load_btf(artifact);
-    let maps = create_maps(artifact, features, btf.as_ref())?;
+    let maps = create_maps(artifact, pinned, features, btf.as_ref())?;
     let mut loaded = Loaded { maps, programs: Vec::new(), refused: Vec::new() };
     for (index, program) in artifact.programs.iter().enumerate() {
         let loader =
@@ -108,7 +111,12 @@ fn load_btf(artifact: &Artifact) -> Option<OwnedFd> {
         .ok()
 }
 
-fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) -> Result<Vec<Map>> {
+fn create_maps(
+    artifact: &Artifact,
+    pinned: &[(String, PathBuf)],
+    features: &Features,
+    btf: Option<&OwnedFd>,
+) -> Result<Vec<Map>> {
     let traced = artifact.programs.iter().any(|program| program.kind != ProbeKind::RawTestRun);
     let prints = artifact.events.iter().any(|layout| !layout.control);
     let events_bytes = match (prints, traced) {
@@ -121,6 +129,10 @@ fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) 
         .maps
         .iter()
         .map(|spec| {
+            if let Some((_, path)) = pinned.iter().find(|(name, _)| *name == spec.name) {
+                return open_pinned(spec, path)
+                    .map_err(Error::kernel(format!("cannot use the map {}", path.display())));
+            }
             let map = match spec.storage {
                 Storage::RingBuf => create_ring(spec, events_bytes, artifact.config.perf_rb_pages),
                 _ => create_map(spec, grows(spec, features), btf),
@@ -130,6 +142,21 @@ fn create_maps(artifact: &Artifact, features: &Features, btf: Option<&OwnedFd>) 
             Ok(map)
         })
         .collect()
+}
+
+/// A map that lives elsewhere. What the programs do with it the verifier allows as far as its keys and values are as
+/// long as theirs.
+fn open_pinned(spec: &MapSpec, path: &Path) -> skep_kernel::Result<Map> {
+    let map = Map::from_fd(bpf::obj_get(path)?)?;
+    let (keys, values) = (map.key_size(), map.value_len());
+    if map.kind() != MapType::HASH || keys != spec.key_size as usize || values < spec.value_size as usize {
+        let text = format!(
+            "it is no hash map with keys of {} and values of {} bytes",
+            spec.key_size, spec.value_size
+        );
+        return Err(skep_kernel::Error::Invalid(text));
+    }
+    Ok(map)
 }
 
 /// Whether a hash map takes memory as it grows rather than at once. While interrupts are off, as in timers, the kernel

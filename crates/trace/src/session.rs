@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,9 @@ pub struct Options {
     pub tracefs: Option<Rc<TraceFs>>,
     /// The answers to the questions of a portable script ([`skep_lang::portable::Portable::answers`]).
     pub answers: Vec<u64>,
+    /// Maps of the script that were made elsewhere and are only looked at: their names, with `@`, and where they are
+    /// pinned.
+    pub pinned: Vec<(String, PathBuf)>,
     /// Hears what goes on.
     pub notices: Option<Notices>,
 }
@@ -178,7 +181,8 @@ impl Session {
             namespace: proc::pid_namespace().map_err(Error::kernel("cannot tell the namespace"))?,
             answers: std::mem::take(&mut options.answers),
         };
-        let loaded = load::load(&artifact, &values, &options.features, options.verifier_log)?;
+        let loaded =
+            load::load(&artifact, &options.pinned, &values, &options.features, options.verifier_log)?;
         let ring = |role| {
             let index = artifact.maps.iter().position(|spec| spec.role == role)?;
             loaded.maps.get(index)

@@ -90,6 +90,19 @@ impl KernelWorld {
         self.tracefs.get().map(Rc::clone)
     }
 
+    /// Whether a structure of the kernel has this member, also within one that has no name.
+    pub fn has_field(&self, structure: &str, field: &str) -> bool {
+        vmlinux().is_ok_and(|btf| {
+            let id = btf.find(Kind::Struct, structure);
+            id.is_some_and(|id| btf.find_member(id, field).is_ok_and(|found| found.is_some()))
+        })
+    }
+
+    /// Whether a function of the kernel can be probed.
+    pub fn probes_function(&self, name: &str) -> bool {
+        (self.has_kprobes() || self.has_fentry()) && self.has_function(None, name).unwrap_or(false)
+    }
+
     fn find_functions(&self) -> Result<Functions, WorldError> {
         if let Some(path) = &self.traceable_functions {
             return functions::of_file(path);

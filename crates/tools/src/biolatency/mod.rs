@@ -4,14 +4,15 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
-use skep_trace::host::Disk;
+use skep_trace::host::{Disk, Host};
 use skep_trace::sink::Data;
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
 use crate::histogram::{Histograms, Round};
 use crate::rounds::{self, Rounds};
-use crate::run::{self, Run};
+use crate::run::{self, Run, switch};
+use crate::who::Groups;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -51,6 +52,11 @@ struct Flags {
     /// This disk only
     #[arg(short, long, value_name = "DISK", conflicts_with = "flags")]
     disk: Option<String>,
+    /// A histogram for each control group
+    #[arg(long, conflicts_with_all = ["disks", "flags"])]
+    cgroups: bool,
+    #[command(flatten)]
+    groups: Groups,
     #[command(flatten)]
     rounds: Rounds,
     #[command(flatten)]
@@ -67,10 +73,11 @@ Examples:
   biolatency -F         for each set of flags
   biolatency -d sdc     of sdc
   biolatency -e         with average and total
+  biolatency --cgroups  for each control group
   biolatency -j         as JSON";
 
 fn command() -> Command {
-    Flags::command().mut_arg("json", |arg| arg.short('j'))
+    Flags::command().mut_arg("json", |arg| arg.short('j')).mut_arg("cgroup", |arg| arg.short('c'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -89,15 +96,21 @@ fn main(args: &[OsString]) -> ExitCode {
     let section = match () {
         () if flags.disks => Some("disk"),
         () if flags.flags => Some("flags"),
+        () if flags.cgroups => Some("cgroup"),
         () => None,
     };
     let (unit, nanoseconds) = if flags.milliseconds { ("msecs", 1_000_000) } else { ("usecs", 1_000) };
+    let host = Host::default();
     let view = Histograms {
         unit,
         section,
         heading: Box::new(move |key| match (key, section) {
             (Data::Uint(device), Some("disk")) => Disk(*device).name(),
             (Data::Uint(flags), Some("flags")) => request_flags(*flags),
+            (Data::Uint(group), Some("cgroup")) => {
+                let paths = host.cgroup_paths(*group, "unified");
+                paths.split_once(':').map_or_else(|| group.to_string(), |(_, path)| path.to_owned())
+            }
             _ => String::new(),
         }),
         opening: "Tracing block device I/O... Hit Ctrl-C to end.",
@@ -106,7 +119,6 @@ fn main(args: &[OsString]) -> ExitCode {
         flags: &flags.common,
         round: Round::default(),
     };
-    let switch = |value: bool| u32::from(value).to_string();
     let gather = if flags.flags { BY_FLAGS } else { SCRIPT };
     let mut named = vec![
         ("queued", switch(flags.queued)),
@@ -114,15 +126,18 @@ fn main(args: &[OsString]) -> ExitCode {
         ("totals", switch(flags.extension)),
     ];
     if !flags.flags {
-        named.extend([("by", switch(flags.disks)), ("disk", disk.to_string())]);
+        let by = if flags.cgroups { 2 } else { u32::from(flags.disks) };
+        named.extend([("by", by.to_string()), ("disk", disk.to_string())]);
     }
+    let filter = flags.groups.filter();
+    named.push(("owned", switch(flags.cgroups || !filter.is_empty())));
+    let script = rounds::script(gather, &["hist", "total"], &["start"]);
     run::run(
         Run {
-            name: "biolatency",
-            script: &rounds::script(gather, &["hist", "total"], &["start"]),
             params: flags.rounds.params(),
             named,
-            flags: &flags.common,
+            filter,
+            ..Run::new("biolatency", &script, &flags.common)
         },
         view,
     )

@@ -6,14 +6,16 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
-use jiff::Zoned;
 use regex::Regex;
+use skep_trace::sink::Data;
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
+use crate::lead::{RowFlags, Times};
 use crate::row::Row;
 use crate::run::{self, Run, View};
 use crate::table::Table;
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool =
@@ -36,15 +38,9 @@ struct Flags {
     /// Show failed calls, too
     #[arg(short = 'x', long)]
     fails: bool,
-    /// Of this user only: a name or a number
-    #[arg(short, long, value_name = "USER", value_parser = user)]
-    uid: Option<u32>,
     /// Put quotes around arguments
     #[arg(short, long)]
     quote: bool,
-    /// Commands only whose name matches this regular expression
-    #[arg(short, long)]
-    name: Option<Regex>,
     /// Calls only whose arguments match this regular expression
     #[arg(short, long)]
     line: Option<Regex>,
@@ -64,6 +60,10 @@ struct Flags {
     #[arg(short = 'P', long)]
     ppid: Option<u32>,
     #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    rows: RowFlags,
+    #[command(flatten)]
     common: CommonFlags,
 }
 
@@ -81,15 +81,27 @@ Examples:
   execsnoop -P 181      of the children of process 181";
 
 fn command() -> Command {
+    let name = "Commands only whose name matches this regular expression";
     Flags::command()
+        .mut_arg("uid", |arg| arg.short('u'))
+        .mut_arg("name", |arg| arg.help(name).value_name("REGEX"))
+        .mut_arg("cgroup", |arg| arg.short('c'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
+    let mut flags: Flags = match flags::parse(command(), args) {
         Ok(flags) => flags,
         Err(status) => return status,
     };
-    let mut table = Table::new(&flags.common);
+    // A program is called by its name when it runs, which the kernel's side of the filter could only search.
+    let name = match flags.who.name.take().as_deref().map(Regex::new).transpose() {
+        Ok(name) => name,
+        Err(error) => {
+            eprintln!("execsnoop: --name: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut table = Table::of_events(&flags.common, &flags.rows);
     table.column_if(flags.time, "time", "TIME", -8);
     table.column_if(flags.timestamp, "timestamp", "TIME(s)", -7);
     table.column_if(flags.print_uid, "uid", "UID", -5);
@@ -100,36 +112,34 @@ fn main(args: &[OsString]) -> ExitCode {
     table.column_if(flags.print_cpu, "cpu", "CPU", -4);
     table.column("ret", "RET", 3);
     table.column("args", "ARGS", 0);
-    let mut named = vec![
-        ("uid", flags.uid.map_or_else(|| u32::MAX.to_string(), |uid| uid.to_string())),
-        ("ppid", flags.ppid.unwrap_or(0).to_string()),
-    ];
-    let script = if flags.fails {
+    let (mut named, mut script) = (Vec::new(), SCRIPT.to_owned());
+    if flags.fails {
         named.push(("args", flags.max_args.to_string()));
-        format!("{SCRIPT}{FAILS}")
-    } else {
-        SCRIPT.to_owned()
-    };
+        script.push_str(FAILS);
+    }
+    let mut filter = flags.who.filter().container(flags.rows.container);
+    if let Some(parent) = flags.ppid {
+        filter = filter.and(format!("curtask->real_parent->tgid == {parent}"), "");
+    }
     run::run(
-        Run { name: "execsnoop", script: &script, params: Vec::new(), named, flags: &flags.common },
-        Execs { flags: &flags, table, begun: None, waiting: HashMap::new(), failing: HashMap::new() },
+        Run { named, filter, ..Run::new("execsnoop", &script, &flags.common) },
+        Execs {
+            flags: &flags,
+            name,
+            table,
+            times: Times::default(),
+            begun: 0,
+            waiting: HashMap::new(),
+            failing: HashMap::new(),
+        },
     )
-}
-
-/// A user by name or number.
-fn user(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok().or_else(|| skep_trace::host::user_by_name(text));
-    number.ok_or_else(|| format!("there is no user '{text}'"))
 }
 
 /// A call, as far as it is known.
 struct Exec {
-    time: u64,
-    pid: u64,
+    who: Data,
     ppid: u64,
-    uid: u64,
     cpu: u64,
-    comm: String,
     pcomm: String,
     result: i64,
     args: Vec<String>,
@@ -145,15 +155,17 @@ struct Waiting {
 /// Puts arguments together and shows each call.
 struct Execs<'a> {
     flags: &'a Flags,
+    name: Option<Regex>,
     table: Table,
-    begun: Option<u64>,
+    times: Times,
+    begun: u64,
     waiting: HashMap<u64, Waiting>,
     failing: HashMap<u64, Vec<String>>,
 }
 
 impl View for Execs<'_> {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.begun = Some(run::now());
+        self.begun = run::now();
         self.table.write_header(out)
     }
 
@@ -178,7 +190,8 @@ impl View for Execs<'_> {
             }
             _ => {
                 let mut args = vec![row.text("file").to_owned()];
-                args.extend(self.failing.remove(&row.uint("tid")).unwrap_or_default());
+                let tid = row.record("who").uint("tid");
+                args.extend(self.failing.remove(&tid).unwrap_or_default());
                 self.show(Exec::of(row, args), out)
             }
         }
@@ -198,14 +211,16 @@ impl View for Execs<'_> {
 const MOST: usize = 128 << 10;
 
 impl Exec {
+    /// Whose call it is.
+    fn who(&self) -> Row<'_> {
+        Row::of(&self.who)
+    }
+
     fn of(row: &Row<'_>, args: Vec<String>) -> Exec {
         Exec {
-            time: row.uint("time"),
-            pid: row.uint("pid"),
+            who: row.get("who").cloned().unwrap_or(Data::Void),
             ppid: row.uint("ppid"),
-            uid: row.uint("uid"),
             cpu: row.uint("cpu"),
-            comm: row.text("comm").to_owned(),
             pcomm: row.text("pcomm").to_owned(),
             result: row.int("result"),
             args,
@@ -217,7 +232,7 @@ impl Execs<'_> {
     /// Shows a call if all its arguments are there, else waits for more.
     fn whole(&mut self, mut waiting: Waiting, out: &mut dyn Write) -> io::Result<()> {
         if waiting.bytes.len() < waiting.len {
-            self.waiting.insert(waiting.exec.pid, waiting);
+            self.waiting.insert(waiting.exec.who().uint("pid"), waiting);
             return Ok(());
         }
         let bytes = waiting.bytes.strip_suffix(b"\0").unwrap_or(&waiting.bytes);
@@ -239,25 +254,25 @@ impl Execs<'_> {
             }
         }
         let line = exec.args.join(" ");
-        if self.flags.name.as_ref().is_some_and(|name| !name.is_match(&exec.comm))
+        let who = exec.who();
+        if self.name.as_ref().is_some_and(|name| !name.is_match(who.text("comm")))
             || self.flags.line.as_ref().is_some_and(|wanted| !wanted.is_match(&line))
         {
             return Ok(());
         }
-        let since = exec.time.saturating_sub(self.begun.unwrap_or(exec.time));
-        let mut row = self.table.row();
+        let since = who.uint("time").saturating_sub(self.begun);
+        let mut row = self.table.row_of(&who);
         if self.flags.time {
-            let now = Zoned::now().strftime("%H:%M:%S").to_string();
-            row.cell(now.clone(), now);
+            row.text(&self.times.of_day(who.uint("time")));
         }
         if self.flags.timestamp {
             row.float(since as f64 / 1e9, 3);
         }
         if self.flags.print_uid {
-            row.uint(exec.uid);
+            row.uint(who.uint("uid"));
         }
-        row.text(&exec.comm);
-        row.uint(exec.pid);
+        row.text(who.text("comm"));
+        row.uint(who.uint("pid"));
         if self.flags.print_pcomm {
             row.text(&exec.pcomm);
         }

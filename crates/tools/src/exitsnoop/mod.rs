@@ -9,10 +9,12 @@ use jiff::tz::TimeZone;
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
+use crate::lead::{RowFlags, Times};
 use crate::lines::Lines;
 use crate::row::Row;
-use crate::run::{self, Run};
+use crate::run::{self, Run, switch};
 use crate::table::{Cells, Table};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -34,9 +36,6 @@ struct Flags {
     /// Times in UTC
     #[arg(long)]
     utc: bool,
-    /// Trace this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
     /// Put this text in front of each line
     #[arg(long, num_args = 0..=1, default_missing_value = "exit", require_equals = true)]
     label: Option<String>,
@@ -44,8 +43,12 @@ struct Flags {
     #[arg(short = 'x', long)]
     failed: bool,
     /// Each thread, not only the last one of a process
-    #[arg(long, visible_alias = "threaded")]
+    #[arg(short = 'T', long, visible_alias = "threaded")]
     per_thread: bool,
+    #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    rows: RowFlags,
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -60,7 +63,7 @@ Examples:
   exitsnoop --label=build    with a label in front";
 
 fn command() -> Command {
-    Flags::command()
+    Flags::command().mut_arg("cgroup", |arg| arg.short('c'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -69,9 +72,9 @@ fn main(args: &[OsString]) -> ExitCode {
         Err(status) => return status,
     };
     let zone = if flags.utc { TimeZone::UTC } else { TimeZone::system() };
-    let now = || Zoned::now().with_time_zone(zone.clone());
-    let time_header = format!("TIME-{}", now().strftime("%Z"));
-    let mut table = Table::new(&flags.common);
+    let times = Times::default();
+    let time_header = format!("TIME-{}", Zoned::now().with_time_zone(zone.clone()).strftime("%Z"));
+    let mut table = Table::of_events(&flags.common, &flags.rows);
     table.column_if(flags.timestamp, "time", time_header, -13);
     table.column_if(flags.label.is_some(), "label", "LABEL", -6);
     table.column("comm", "PCOMM", -16);
@@ -81,33 +84,27 @@ fn main(args: &[OsString]) -> ExitCode {
     table.column("age", "AGE(s)", -7);
     table.column("exit", "EXIT_CODE", 0);
 
-    let switch = |value: bool| u32::from(value).to_string();
     let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
+        let who = row.record("who");
         if flags.timestamp {
-            let time = now().strftime("%H:%M:%S%.3f").to_string();
-            cells.cell(time.clone(), time);
+            let time = times.zoned(who.uint("time")).with_time_zone(zone.clone());
+            cells.text(&time.strftime("%H:%M:%S%.3f").to_string());
         }
         if let Some(label) = &flags.label {
             cells.text(label);
         }
-        cells.text(row.text("comm"));
-        cells.uint(row.uint("pid"));
+        cells.text(who.text("comm"));
+        cells.uint(who.uint("pid"));
         cells.uint(row.uint("ppid"));
-        cells.uint(row.uint("tid"));
+        cells.uint(who.uint("tid"));
         cells.float(row.uint("age") as f64 / 1e9, 2);
         cells.text(&ending(row.uint("code")));
     });
     run::run(
         Run {
-            name: "exitsnoop",
-            script: SCRIPT,
-            params: Vec::new(),
-            named: vec![
-                ("pid", flags.pid.unwrap_or(0).to_string()),
-                ("failed", switch(flags.failed)),
-                ("threads", switch(flags.per_thread)),
-            ],
-            flags: &flags.common,
+            named: vec![("failed", switch(flags.failed)), ("threads", switch(flags.per_thread))],
+            filter: flags.who.filter().container(flags.rows.container),
+            ..Run::new("exitsnoop", SCRIPT, &flags.common)
         },
         lines,
     )

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
 use jiff::Zoned;
+use skep_trace::KernelWorld;
 use skep_trace::sink::Data;
 
 use crate::Tool;
@@ -14,6 +15,7 @@ use crate::run::{self, Run};
 use crate::spec::Spec;
 use crate::table::{Form, Table};
 use crate::tops::{Maps, Tops, uint};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -27,9 +29,6 @@ pub static TOOL: Tool = Tool {
 #[derive(Parser)]
 #[command(name = "funccount", disable_version_flag = true, after_help = EXAMPLES)]
 struct Flags {
-    /// Of this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
     /// Seconds between outputs; without it there is one at the end
     #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..=FOREVER))]
     interval: Option<u64>,
@@ -41,6 +40,11 @@ struct Flags {
     cpu: Option<u32>,
     /// What to count: FUNCTION, LIBRARY:FUNCTION, t:CATEGORY:EVENT or u:LIBRARY:PROBE, with * for any text
     pattern: String,
+    /// The pattern's last part is a regular expression
+    #[arg(short, long)]
+    regexp: bool,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -49,13 +53,16 @@ const EXAMPLES: &str = "\
 Examples:
   funccount 'vfs_*'             kernel functions that begin with vfs_
   funccount -p 185 'vfs_*'      of process 185
+  funccount -r '^vfs_(read|write)$'   by a regular expression
   funccount -i 1 'tcp_send*'    a table each second
   funccount -d 10 c:malloc      malloc() of libc, for 10 seconds
   funccount 't:sched:sched_*'   tracepoints of the scheduler
   funccount 'u:python3:*'       USDT probes of python3";
 
 fn command() -> Command {
-    Flags::command().mut_arg("duration", |arg| arg.short('d'))
+    Flags::command()
+        .mut_arg("duration", |arg| arg.short('d'))
+        .mut_arg("script", |arg| arg.short('D').visible_alias("debug"))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -68,11 +75,20 @@ fn main(args: &[OsString]) -> ExitCode {
         Ok(_) => return mistake(&flags.pattern, "returns cannot be counted; count the function instead"),
         Err(problem) => return mistake(&flags.pattern, &problem),
     };
-    let mut filters = Vec::new();
-    filters.extend(flags.pid.map(|pid| format!("pid == {pid}")));
-    filters.extend(flags.cpu.map(|cpu| format!("cpu == {cpu}")));
-    let filter = if filters.is_empty() { String::new() } else { format!("/ {} /\n", filters.join(" && ")) };
-    let gather = format!("{}\n{filter}{{\n\t@calls[probe] = count();\n}}\n", spec.attach_point());
+    let world = KernelWorld::new();
+    let attach = if flags.regexp {
+        match spec.matching(&world) {
+            Ok(points) => points.join(",\n"),
+            Err(problem) => return mistake(&flags.pattern, &problem),
+        }
+    } else {
+        spec.attach_point()
+    };
+    let mut filter = flags.who.filter();
+    if let Some(cpu) = flags.cpu {
+        filter = filter.and(format!("cpu == {cpu}"), "");
+    }
+    let gather = format!("{attach}\n/ WANTED /\n{{\n\t@calls[probe] = count();\n}}\n");
 
     let mut table = Table::new(&flags.common);
     table.column("func", "FUNC", -36);
@@ -100,13 +116,13 @@ fn main(args: &[OsString]) -> ExitCode {
         }
         Ok(())
     });
+    let script = rounds::script(&gather, &["calls"], &[]);
     run::run(
         Run {
-            name: "funccount",
-            script: &rounds::script(&gather, &["calls"], &[]),
             params: vec![flags.interval.unwrap_or(FOREVER).to_string(), FOREVER.to_string()],
-            named: Vec::new(),
-            flags: &flags.common,
+            filter,
+            world,
+            ..Run::new("funccount", &script, &flags.common)
         },
         show,
     )

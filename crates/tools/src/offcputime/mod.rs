@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Command, CommandFactory, Parser};
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
-use crate::run::{self, Run};
+use crate::run::{self, Run, number};
 use crate::stacks::{StackFlags, Stacks};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool =
@@ -21,15 +21,6 @@ const SCRIPT: &str = include_str!("offcputime.bt");
 #[derive(Parser)]
 #[command(name = "offcputime", disable_version_flag = true, after_help = EXAMPLES)]
 struct Flags {
-    /// End after this many seconds
-    #[arg(value_name = "SECONDS", value_parser = flags::seconds, conflicts_with = "duration")]
-    seconds: Option<Duration>,
-    /// Trace this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
-    /// Trace this thread only
-    #[arg(short, long)]
-    tid: Option<u32>,
     /// Trace threads of processes only
     #[arg(short, long, conflicts_with = "kernel_threads_only")]
     user_threads_only: bool,
@@ -49,6 +40,8 @@ struct Flags {
     #[arg(long)]
     state: Option<u32>,
     #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
     stacks: StackFlags,
     #[command(flatten)]
     common: CommonFlags,
@@ -67,7 +60,7 @@ Examples:
   offcputime --state 2          uninterruptible waits";
 
 fn command() -> Command {
-    Flags::command()
+    Flags::command().mut_arg("tid", |arg| arg.short('t'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -75,43 +68,47 @@ fn main(args: &[OsString]) -> ExitCode {
         Ok(flags) => flags,
         Err(status) => return status,
     };
-    flags.common.duration = flags.common.duration.or(flags.seconds);
-    let who = match (flags.pid, flags.tid) {
-        (Some(pid), _) => format!("PID {pid}"),
-        (None, Some(tid)) => format!("TID {tid}"),
-        (None, None) if flags.user_threads_only => "user threads".into(),
-        (None, None) if flags.kernel_threads_only => "kernel threads".into(),
-        (None, None) => "all threads".into(),
+    flags.common.duration = flags.common.duration.or(flags.stacks.seconds);
+    let threads = match (flags.user_threads_only, flags.kernel_threads_only) {
+        (true, _) => "user threads",
+        (_, true) => "kernel threads",
+        _ => "all threads",
     };
     let view = Stacks {
         flags: &flags.stacks,
         common: &flags.common,
         header: format!(
-            "Tracing off-CPU time (us) of {who} by {} stack... {}",
+            "Tracing off-CPU time (us) of {} by {} stack... {}",
+            flags.who.told_or(threads),
             flags.stacks.whose(),
             flags::until(&flags.common)
         ),
         annotations: false,
         offsets: flags.offset,
+        addresses: false,
         number: "us",
         flame: ("Off-CPU time", "us"),
     };
-    let [user_frames, kernel_frames] = flags.stacks.params();
-    let number = |value: Option<u32>| value.unwrap_or(0).to_string();
-    let switch = |value: bool| u32::from(value).to_string();
-    let params = vec![
-        number(flags.pid),
-        number(flags.tid),
-        switch(flags.user_threads_only),
-        switch(flags.kernel_threads_only),
+    let mut filter = flags.who.filter();
+    if flags.user_threads_only {
+        filter = filter.and("curtask->flags & 0x200000 == 0", "");
+    }
+    if flags.kernel_threads_only {
+        filter = filter.and("curtask->flags & 0x200000 != 0", "");
+    }
+    let mut params = vec![
         number(flags.state.map(|state| state.saturating_add(1))),
         flags.min_block_time.to_string(),
         flags.max_block_time.to_string(),
-        user_frames,
-        kernel_frames,
     ];
+    params.extend(flags.stacks.params());
     run::run(
-        Run { name: "offcputime", script: SCRIPT, params, named: Vec::new(), flags: &flags.common },
+        Run {
+            params,
+            config: flags.stacks.config(),
+            filter,
+            ..Run::new("offcputime", SCRIPT, &flags.common)
+        },
         view,
     )
 }

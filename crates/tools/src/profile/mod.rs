@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Command, CommandFactory, Parser};
 
@@ -10,6 +9,7 @@ use crate::Tool;
 use crate::flags::{self, CommonFlags};
 use crate::run::{self, Run};
 use crate::stacks::{StackFlags, Stacks};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool =
@@ -21,18 +21,15 @@ const SCRIPT: &str = include_str!("profile.bt");
 #[derive(Parser)]
 #[command(name = "profile", disable_version_flag = true, after_help = EXAMPLES)]
 struct Flags {
-    /// End after this many seconds
-    #[arg(value_name = "SECONDS", value_parser = flags::seconds, conflicts_with = "duration")]
-    seconds: Option<Duration>,
-    /// Sample this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
-    /// Sample this thread only
-    #[arg(short = 'L', long)]
-    tid: Option<u32>,
     /// Samples a second on each CPU
-    #[arg(short = 'F', long, default_value_t = 49, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'F', long, default_value_t = 49, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "count")]
     frequency: u32,
+    /// Sample after so many cycles of the processor instead
+    #[arg(short, long, value_name = "CYCLES", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// Show the addresses of functions, too
+    #[arg(short = 'A', long)]
+    address: bool,
     /// Mark the kernel's functions with _[k]
     #[arg(short, long)]
     annotations: bool,
@@ -42,6 +39,8 @@ struct Flags {
     /// Sample this CPU only
     #[arg(short = 'C', long)]
     cpu: Option<u32>,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     stacks: StackFlags,
     #[command(flatten)]
@@ -61,7 +60,7 @@ Examples:
   profile -K                  the kernel's stacks only";
 
 fn command() -> Command {
-    Flags::command()
+    Flags::command().mut_arg("tid", |arg| arg.short('L'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -69,36 +68,42 @@ fn main(args: &[OsString]) -> ExitCode {
         Ok(flags) => flags,
         Err(status) => return status,
     };
-    flags.common.duration = flags.common.duration.or(flags.seconds);
-    let who = match (flags.pid, flags.tid) {
-        (Some(pid), _) => format!("PID {pid}"),
-        (None, Some(tid)) => format!("TID {tid}"),
-        (None, None) => "all threads".into(),
+    flags.common.duration = flags.common.duration.or(flags.stacks.seconds);
+    let (probe, rate) = match flags.count {
+        Some(count) => (format!("hardware:cycles:{count}"), format!("every {count} cycles")),
+        None => (format!("profile:hz:{}", flags.frequency), format!("at {} Hertz", flags.frequency)),
     };
     let view = Stacks {
         flags: &flags.stacks,
         common: &flags.common,
         header: format!(
-            "Sampling at {} Hertz of {who} by {} stack... {}",
-            flags.frequency,
+            "Sampling {rate} of {} by {} stack... {}",
+            flags.who.told_or("all threads"),
             flags.stacks.whose(),
             flags::until(&flags.common)
         ),
         annotations: flags.annotations,
         offsets: false,
+        addresses: flags.address,
         number: "count",
         flame: ("CPU profile", "samples"),
     };
-    let [user_frames, kernel_frames] = flags.stacks.params();
-    let number = |value: Option<u32>| value.unwrap_or(0).to_string();
-    let params = vec![
-        flags.frequency.to_string(),
-        number(flags.pid),
-        number(flags.tid),
-        number(flags.cpu.map(|cpu| cpu.saturating_add(1))),
-        u32::from(flags.include_idle).to_string(),
-        user_frames,
-        kernel_frames,
-    ];
-    run::run(Run { name: "profile", script: SCRIPT, params, named: Vec::new(), flags: &flags.common }, view)
+    let mut filter = flags.who.filter();
+    if let Some(cpu) = flags.cpu {
+        filter = filter.and(format!("cpu == {cpu}"), "");
+    }
+    if !flags.include_idle {
+        // What the idle thread does is nothing.
+        filter = filter.and("pid != 0", "");
+    }
+    let script = SCRIPT.replace("profile:hz:49", &probe);
+    run::run(
+        Run {
+            params: flags.stacks.params().into(),
+            config: flags.stacks.config(),
+            filter,
+            ..Run::new("profile", &script, &flags.common)
+        },
+        view,
+    )
 }

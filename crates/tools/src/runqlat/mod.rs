@@ -11,6 +11,7 @@ use crate::flags::{self, CommonFlags};
 use crate::histogram::{Histograms, Round};
 use crate::rounds::{self, Rounds};
 use crate::run::{self, Run};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -41,9 +42,8 @@ struct Flags {
     /// A histogram for each thread
     #[arg(short = 'L', long, group = "by")]
     tids: bool,
-    /// Of this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     rounds: Rounds,
     #[command(flatten)]
@@ -56,10 +56,11 @@ Examples:
   runqlat 1 10          one a second, ten times
   runqlat -mT 1         in milliseconds, with times
   runqlat -P            for each process
-  runqlat -p 185        of process 185";
+  runqlat -p 185        of process 185
+  runqlat --exec make   of the process that is run for it";
 
 fn command() -> Command {
-    Flags::command()
+    Flags::command().mut_arg("cgroup", |arg| arg.short('c'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -93,17 +94,13 @@ fn main(args: &[OsString]) -> ExitCode {
         flags: &flags.common,
         round: Round::default(),
     };
+    let script = rounds::script(SCRIPT, &["hist"], &["start"]);
     run::run(
         Run {
-            name: "runqlat",
-            script: &rounds::script(SCRIPT, &["hist"], &["start"]),
             params: flags.rounds.params(),
-            named: vec![
-                ("pid", flags.pid.unwrap_or(0).to_string()),
-                ("by", by.to_string()),
-                ("unit", nanoseconds.to_string()),
-            ],
-            flags: &flags.common,
+            named: vec![("by", by.to_string()), ("unit", nanoseconds.to_string())],
+            filter: flags.who.filter(),
+            ..Run::new("runqlat", &script, &flags.common)
         },
         view,
     )

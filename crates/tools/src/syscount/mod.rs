@@ -12,9 +12,10 @@ use skep_trace::sink::Data;
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
 use crate::rounds::{self, FOREVER};
-use crate::run::{self, Run};
+use crate::run::{self, Run, number, switch};
 use crate::table::{Form, Table};
 use crate::tops::{Maps, Tops, uint};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -30,12 +31,6 @@ const SCRIPT: &str = include_str!("syscount.bt");
 #[derive(Parser)]
 #[command(name = "syscount", disable_version_flag = true, after_help = EXAMPLES)]
 struct Flags {
-    /// Of this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
-    /// Of this thread only
-    #[arg(short, long)]
-    tid: Option<u32>,
     /// Of the children of this process only
     #[arg(short = 'c', long)]
     ppid: Option<u32>,
@@ -67,6 +62,8 @@ struct Flags {
     #[arg(short, long)]
     list: bool,
     #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
     common: CommonFlags,
 }
 
@@ -79,10 +76,11 @@ Examples:
   syscount -e ENOENT    calls that failed with ENOENT
   syscount -L           with the time spent
   syscount -P           by process
-  syscount -d 5 -T 20   for 5 seconds, 20 rows";
+  syscount -d 5 -T 20   for 5 seconds, 20 rows
+  syscount --exec ls    of a command";
 
 fn command() -> Command {
-    Flags::command().mut_arg("duration", |arg| arg.short('d'))
+    Flags::command().mut_arg("duration", |arg| arg.short('d')).mut_arg("tid", |arg| arg.short('t'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -145,24 +143,24 @@ fn main(args: &[OsString]) -> ExitCode {
         }
         if text { writeln!(out) } else { Ok(()) }
     });
-    let switch = |value: bool| u32::from(value).to_string();
-    let number = |value: Option<u32>| value.unwrap_or(0).to_string();
+    let ppid = flags.ppid.map(|ppid| format!("curtask->real_parent->tgid == {ppid}"));
+    let mut filter = flags.who.filter();
+    if let Some(parent) = ppid {
+        filter = filter.and(parent, "");
+    }
+    let script = rounds::script(SCRIPT, &["calls", "time", "name"], &["begun"]);
     run::run(
         Run {
-            name: "syscount",
-            script: &rounds::script(SCRIPT, &["calls", "time", "name"], &["begun"]),
             params: vec![flags.interval.unwrap_or(FOREVER).to_string(), FOREVER.to_string()],
             named: vec![
-                ("pid", number(flags.pid)),
-                ("tid", number(flags.tid)),
-                ("ppid", number(flags.ppid)),
                 ("failures", switch(flags.failures)),
                 ("errno", number(flags.errno)),
                 ("latency", switch(latency)),
                 ("process", switch(flags.process)),
                 ("syscall", flags.syscall.map_or_else(|| "-1".into(), |number| number.to_string())),
             ],
-            flags: &flags.common,
+            filter,
+            ..Run::new("syscount", &script, &flags.common)
         },
         show,
     )

@@ -9,11 +9,13 @@ use skep_trace::sink::{Data, MapEntry};
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
+use crate::lead::{RowFlags, Times};
 use crate::lines::Lines;
 use crate::row::Row;
-use crate::run::{self, Run, View};
+use crate::run::{self, Run, View, switch};
 use crate::table::{Cells, Table};
 use crate::tops::uint;
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -32,9 +34,6 @@ struct Flags {
     /// Put the time since the first line in front, in seconds
     #[arg(short, long)]
     timestamp: bool,
-    /// Trace this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
     /// Trace connections to these ports only
     #[arg(short = 'P', long, value_name = "PORT", value_delimiter = ',')]
     port: Vec<u16>,
@@ -50,12 +49,13 @@ struct Flags {
     /// Show the user's number
     #[arg(short = 'U', long)]
     print_uid: bool,
-    /// Trace this user only, by number
-    #[arg(short, long)]
-    uid: Option<u32>,
     /// Count connections by both addresses and the remote port
     #[arg(short, long, conflicts_with = "lport")]
     count: bool,
+    #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    rows: RowFlags,
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -74,6 +74,9 @@ Examples:
 
 fn command() -> Command {
     Flags::command()
+        .mut_arg("uid", |arg| arg.short('u'))
+        .mut_arg("cgroupmap", |arg| arg.short('C'))
+        .mut_arg("mntnsmap", |arg| arg.short('M'))
 }
 
 fn main(args: &[OsString]) -> ExitCode {
@@ -86,25 +89,20 @@ fn main(args: &[OsString]) -> ExitCode {
         (_, true) => 10,
         _ => 0,
     };
-    let switch = |value: bool| u32::from(value).to_string();
     let run = Run {
-        name: "tcpconnect",
-        script: SCRIPT,
-        params: Vec::new(),
         named: vec![
-            ("pid", flags.pid.unwrap_or(0).to_string()),
-            ("uid", flags.uid.map_or_else(|| u32::MAX.to_string(), |uid| uid.to_string())),
             ("family", family.to_string()),
             ("lport", switch(flags.lport)),
             ("count", switch(flags.count)),
         ],
-        flags: &flags.common,
+        filter: flags.who.filter().container(flags.rows.container),
+        ..Run::new("tcpconnect", SCRIPT, &flags.common)
     };
     let wanted = |port: u64| flags.port.is_empty() || flags.port.iter().any(|&one| u64::from(one) == port);
     if flags.count {
         return run::run(run, Counted { table: counts(&flags.common), wanted });
     }
-    let mut table = Table::new(&flags.common);
+    let mut table = Table::of_events(&flags.common, &flags.rows);
     table.column_if(flags.timestamp, "time", "TIME(s)", -9);
     table.column_if(flags.print_uid, "uid", "UID", -6);
     table.column("pid", "PID", -7);
@@ -115,21 +113,20 @@ fn main(args: &[OsString]) -> ExitCode {
     table.column("daddr", "DADDR", -16);
     table.column("dport", "DPORT", 0);
 
-    let mut first = None;
+    let times = Times::default();
     let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
         if !wanted(row.uint("rport")) {
             return;
         }
+        let who = row.record("who");
         if flags.timestamp {
-            let time = row.uint("time");
-            let since = time.saturating_sub(*first.get_or_insert(time));
-            cells.float(since as f64 / 1e9, 3);
+            cells.float(times.since_first(row.uint("time")), 3);
         }
         if flags.print_uid {
-            cells.uint(row.uint("uid"));
+            cells.uint(who.uint("uid"));
         }
-        cells.uint(row.uint("pid"));
-        let comm = row.text("comm");
+        cells.uint(who.uint("pid"));
+        let comm = who.text("comm");
         let shown: String = comm.chars().take(12).collect();
         cells.foreign(comm, &shown);
         cells.uint(if row.uint("family") == 2 { 4u64 } else { 6 });

@@ -4,14 +4,15 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
-use jiff::Zoned;
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
+use crate::lead::{RowFlags, Times};
 use crate::lines::Lines;
 use crate::row::Row;
 use crate::run::{self, Run};
 use crate::table::{Cells, Table};
+use crate::who::Who;
 
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
@@ -36,9 +37,6 @@ struct Flags {
     /// Columns wide enough for IPv6 addresses
     #[arg(short, long)]
     wide: bool,
-    /// Trace this process only
-    #[arg(short, long)]
-    pid: Option<u32>,
     /// Trace these local ports only
     #[arg(short = 'L', long, value_name = "PORT", value_delimiter = ',')]
     localport: Vec<u16>,
@@ -51,6 +49,10 @@ struct Flags {
     /// IPv6 only
     #[arg(short = '6', long)]
     ipv6: bool,
+    #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    rows: RowFlags,
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -77,7 +79,7 @@ fn main(args: &[OsString]) -> ExitCode {
         Err(status) => return status,
     };
     let address = if flags.wide { -26 } else { -15 };
-    let mut table = Table::new(&flags.common);
+    let mut table = Table::of_events(&flags.common, &flags.rows);
     table.column_if(flags.time, "time", "TIME", -8);
     table.column_if(flags.timestamp, "timestamp", "TIME(s)", -9);
     table.column("pid", "PID", -7);
@@ -93,23 +95,21 @@ fn main(args: &[OsString]) -> ExitCode {
 
     let wanted =
         |ports: &[u16], port: u64| ports.is_empty() || ports.iter().any(|&one| u64::from(one) == port);
-    let mut first = None;
+    let times = Times::default();
     let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
         let (lport, rport) = (row.uint("lport"), row.uint("rport"));
         if !wanted(&flags.localport, lport) || !wanted(&flags.remoteport, rport) {
             return;
         }
+        let who = row.record("who");
         if flags.time {
-            let now = Zoned::now().strftime("%H:%M:%S").to_string();
-            cells.cell(now.clone(), now);
+            cells.text(&times.of_day(row.uint("time")));
         }
         if flags.timestamp {
-            let time = row.uint("time");
-            let since = time.saturating_sub(*first.get_or_insert(time));
-            cells.float(since as f64 / 1e9, 6);
+            cells.float(times.since_first(row.uint("time")), 6);
         }
-        cells.uint(row.uint("pid"));
-        let comm = row.text("comm");
+        cells.uint(who.uint("pid"));
+        let comm = who.text("comm");
         let shown: String = comm.chars().take(if flags.wide { 16 } else { 10 }).collect();
         cells.foreign(comm, &shown);
         if flags.wide || flags.common.csv {
@@ -130,11 +130,9 @@ fn main(args: &[OsString]) -> ExitCode {
     };
     run::run(
         Run {
-            name: "tcplife",
-            script: SCRIPT,
-            params: Vec::new(),
-            named: vec![("pid", flags.pid.unwrap_or(0).to_string()), ("family", family.to_string())],
-            flags: &flags.common,
+            named: vec![("family", family.to_string())],
+            filter: flags.who.filter().container(flags.rows.container),
+            ..Run::new("tcplife", SCRIPT, &flags.common)
         },
         lines,
     )
