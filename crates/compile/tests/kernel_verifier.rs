@@ -136,6 +136,7 @@ fn typed_script(file: skep_ui::FileId) -> (ir::Module, hir::Program) {
         targets: vec![hir::TargetId(0)],
         locals: Vec::new(),
         body: hir::Block::default(),
+        functions: Vec::new(),
         span: Span::new(file, 0, 5),
         clause: 0,
     });

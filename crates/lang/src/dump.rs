@@ -21,6 +21,13 @@ struct Dumper<'a> {
     out: &'a mut String,
 }
 
+/// What the names in a body mean.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    locals: &'a [Local],
+    functions: &'a [Function],
+}
+
 impl Dumper<'_> {
     fn program(&mut self) -> fmt::Result {
         for map in &self.program.maps {
@@ -43,65 +50,77 @@ impl Dumper<'_> {
                 None => writeln!(self.out, "  target {}: ?", id.0)?,
             }
         }
-        for (index, local) in probe.locals.iter().enumerate() {
-            writeln!(self.out, "  local {index}: {}: {}", local.name, self.ty(local.ty))?;
+        let functions = &probe.functions;
+        self.locals(&probe.locals, "  ")?;
+        self.block(&probe.body, Within { locals: &probe.locals, functions }, 1)?;
+        for function in functions {
+            writeln!(self.out, "  function {}: {}", function.name, self.ty(function.ret))?;
+            self.locals(&function.locals, "    ")?;
+            self.block(&function.body, Within { locals: &function.locals, functions }, 2)?;
         }
-        self.block(&probe.body, probe, 1)
+        Ok(())
     }
 
-    fn block(&mut self, block: &Block, probe: &Probe, depth: usize) -> fmt::Result {
+    fn locals(&mut self, locals: &[Local], indent: &str) -> fmt::Result {
+        for (index, local) in locals.iter().enumerate() {
+            writeln!(self.out, "{indent}local {index}: {}: {}", local.name, self.ty(local.ty))?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block, within: Within<'_>, depth: usize) -> fmt::Result {
         let indent = "  ".repeat(depth);
         for stmt in &block.stmts {
             self.out.push_str(&indent);
             match &stmt.kind {
-                StmtKind::Expr(expr) => writeln!(self.out, "{}", self.expr(expr, probe))?,
+                StmtKind::Expr(expr) => writeln!(self.out, "{}", self.expr(expr, within))?,
                 StmtKind::SetLocal { local, value } => {
-                    let value = self.expr(value, probe);
-                    writeln!(self.out, "{} = {value}", local_name(probe, *local))?;
+                    let value = self.expr(value, within);
+                    writeln!(self.out, "{} = {value}", local_name(within, *local))?;
                 }
                 StmtKind::SetMap { map, key, value } => {
-                    let (place, value) = (self.entry(*map, key.as_ref(), probe), self.expr(value, probe));
+                    let (place, value) = (self.entry(*map, key.as_ref(), within), self.expr(value, within));
                     writeln!(self.out, "{place} = {value}")?;
                 }
                 StmtKind::Aggregate { map, key, sample } => {
-                    let place = self.entry(*map, key.as_ref(), probe);
-                    let sample = sample.as_ref().map_or(String::new(), |sample| self.expr(sample, probe));
+                    let place = self.entry(*map, key.as_ref(), within);
+                    let sample = sample.as_ref().map_or(String::new(), |sample| self.expr(sample, within));
                     writeln!(self.out, "{place} <- ({sample})")?;
                 }
                 StmtKind::If { cond, then, otherwise } => {
-                    writeln!(self.out, "if {}", self.expr(cond, probe))?;
-                    self.block(then, probe, depth + 1)?;
+                    writeln!(self.out, "if {}", self.expr(cond, within))?;
+                    self.block(then, within, depth + 1)?;
                     if !otherwise.stmts.is_empty() {
                         writeln!(self.out, "{indent}else")?;
-                        self.block(otherwise, probe, depth + 1)?;
+                        self.block(otherwise, within, depth + 1)?;
                     }
                 }
                 StmtKind::Block(inner) => {
                     writeln!(self.out, "block")?;
-                    self.block(inner, probe, depth + 1)?;
+                    self.block(inner, within, depth + 1)?;
                 }
                 StmtKind::ForRange { local, start, end, body } => {
-                    let (start, end) = (self.expr(start, probe), self.expr(end, probe));
-                    writeln!(self.out, "for {} in {start}..{end}", local_name(probe, *local))?;
-                    self.block(body, probe, depth + 1)?;
+                    let (start, end) = (self.expr(start, within), self.expr(end, within));
+                    writeln!(self.out, "for {} in {start}..{end}", local_name(within, *local))?;
+                    self.block(body, within, depth + 1)?;
                 }
                 StmtKind::ForMap { map, local, entry, body } => {
-                    let (name, entry) = (map_name(self.program, *map), self.expr(entry, probe));
-                    writeln!(self.out, "for {} = {entry} in {name}", local_name(probe, *local))?;
-                    self.block(body, probe, depth + 1)?;
+                    let (name, entry) = (map_name(self.program, *map), self.expr(entry, within));
+                    writeln!(self.out, "for {} = {entry} in {name}", local_name(within, *local))?;
+                    self.block(body, within, depth + 1)?;
                 }
                 StmtKind::While { cond, body } => {
-                    writeln!(self.out, "while {}", self.expr(cond, probe))?;
-                    self.block(body, probe, depth + 1)?;
+                    writeln!(self.out, "while {}", self.expr(cond, within))?;
+                    self.block(body, within, depth + 1)?;
                 }
                 StmtKind::Unroll { count, body } => {
                     writeln!(self.out, "unroll {count}")?;
-                    self.block(body, probe, depth + 1)?;
+                    self.block(body, within, depth + 1)?;
                 }
                 StmtKind::Break => writeln!(self.out, "break")?,
                 StmtKind::Continue => writeln!(self.out, "continue")?,
                 StmtKind::Return(None) => writeln!(self.out, "return")?,
-                StmtKind::Return(Some(value)) => writeln!(self.out, "return {}", self.expr(value, probe))?,
+                StmtKind::Return(Some(value)) => writeln!(self.out, "return {}", self.expr(value, within))?,
                 StmtKind::Printf { to, format, args } => {
                     write!(self.out, "printf {to:?}")?;
                     for piece in &format.pieces {
@@ -112,25 +131,25 @@ impl Dumper<'_> {
                     }
                     writeln!(self.out)?;
                     for arg in args {
-                        writeln!(self.out, "{indent}  {}", self.expr(arg, probe))?;
+                        writeln!(self.out, "{indent}  {}", self.expr(arg, within))?;
                     }
                 }
                 StmtKind::PrintMap { map, top, div } => {
                     writeln!(self.out, "print {} top {top} div {div}", map_name(self.program, *map))?;
                 }
-                StmtKind::PrintValue(value) => writeln!(self.out, "print {}", self.expr(value, probe))?,
+                StmtKind::PrintValue(value) => writeln!(self.out, "print {}", self.expr(value, within))?,
                 StmtKind::Clear(map) => writeln!(self.out, "clear {}", map_name(self.program, *map))?,
                 StmtKind::Zero(map) => writeln!(self.out, "zero {}", map_name(self.program, *map))?,
                 StmtKind::Time { format } => writeln!(self.out, "time {format:?}")?,
-                StmtKind::Exit { code } => writeln!(self.out, "exit {}", self.expr(code, probe))?,
+                StmtKind::Exit { code } => writeln!(self.out, "exit {}", self.expr(code, within))?,
             }
         }
         Ok(())
     }
 
-    fn expr(&self, expr: &Expr, probe: &Probe) -> String {
+    fn expr(&self, expr: &Expr, within: Within<'_>) -> String {
         let ty = self.ty(expr.ty);
-        let inner = |inner: &Expr| self.expr(inner, probe);
+        let inner = |inner: &Expr| self.expr(inner, within);
         match &expr.kind {
             ExprKind::Int(value) => match self.program.types.kind(expr.ty) {
                 TyKind::Bool => (*value != 0).to_string(),
@@ -138,29 +157,29 @@ impl Dumper<'_> {
                 _ => format!("{value}:{ty}"),
             },
             ExprKind::Str(text) => format!("{}:{ty}", quoted(text)),
-            ExprKind::Local(local) => format!("{}:{ty}", local_name(probe, *local)),
-            ExprKind::MapGet { map, key } => format!("{}:{ty}", self.entry(*map, key.as_deref(), probe)),
+            ExprKind::Local(local) => format!("{}:{ty}", local_name(within, *local)),
+            ExprKind::MapGet { map, key } => format!("{}:{ty}", self.entry(*map, key.as_deref(), within)),
             ExprKind::AggEntry { map, key } => {
-                format!("entry({}):{ty}", self.entry(*map, key.as_deref(), probe))
+                format!("entry({}):{ty}", self.entry(*map, key.as_deref(), within))
             }
             ExprKind::AggValue { map, key } => {
-                format!("reduced({}):{ty}", self.entry(*map, key.as_deref(), probe))
+                format!("reduced({}):{ty}", self.entry(*map, key.as_deref(), within))
             }
             ExprKind::MapAdd { map, key, by, old } => {
-                let place = self.entry(*map, key.as_deref(), probe);
+                let place = self.entry(*map, key.as_deref(), within);
                 format!("add{}({place}, {})", if *old { "_old" } else { "" }, inner(by))
             }
             ExprKind::LocalAdd { local, by, old } => {
-                let name = local_name(probe, *local);
+                let name = local_name(within, *local);
                 format!("add{}({name}, {})", if *old { "_old" } else { "" }, inner(by))
             }
-            ExprKind::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_deref(), probe)),
+            ExprKind::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_deref(), within)),
             ExprKind::Find { map, key, local, value } => {
-                let (place, value) = (self.entry(*map, Some(key), probe), self.expr(value, probe));
-                format!("find({place}, {} = {value})", local_name(probe, *local))
+                let (place, value) = (self.entry(*map, Some(key), within), self.expr(value, within));
+                format!("find({place}, {} = {value})", local_name(within, *local))
             }
             ExprKind::MapLen(map) => format!("len({}):{ty}", map_name(self.program, *map)),
-            ExprKind::HasKey { map, key } => format!("has_key({})", self.entry(*map, Some(key), probe)),
+            ExprKind::HasKey { map, key } => format!("has_key({})", self.entry(*map, Some(key), within)),
             ExprKind::EntryKey => format!("key:{ty}"),
             ExprKind::EntryValue => format!("value:{ty}"),
             ExprKind::Binary { op, lhs, rhs } => {
@@ -185,7 +204,7 @@ impl Dumper<'_> {
                 let mut text = String::new();
                 let mut nested = Dumper { program: self.program, out: &mut text };
                 // Writing to a String does not fail.
-                let _ = nested.block(body, probe, 0);
+                let _ = nested.block(body, within, 0);
                 let stmts: Vec<&str> = text.lines().map(str::trim).collect();
                 format!("{{ {}; {} }}", stmts.join("; "), inner(value))
             }
@@ -193,6 +212,11 @@ impl Dumper<'_> {
             ExprKind::Helper(helper) => {
                 let name = skep_isa::helpers::helper_by_id(helper.id).map_or("unknown", |helper| helper.name);
                 format!("{name}{}():{ty}", if helper.once { "" } else { "!" })
+            }
+            ExprKind::Call { function, args } => {
+                let name = within.functions.get(function.0 as usize).map_or("?", |known| &known.name);
+                let args: Vec<String> = args.iter().map(inner).collect();
+                format!("{name}({}):{ty}", args.join(", "))
             }
             ExprKind::Op { op, args } => {
                 let args: Vec<String> = args.iter().map(inner).collect();
@@ -221,17 +245,28 @@ impl Dumper<'_> {
                 format!("element({}, {offset}, {} of {len}):{ty}", inner(pointer), inner(index))
             }
             ExprKind::AddressOf(e) => format!("address({}):{ty}", inner(e)),
-            ExprKind::ReadStr { pointer, length } => self.read("str", pointer, length.as_deref(), &ty, probe),
-            ExprKind::ReadBuf { pointer, length } => self.read("buf", pointer, length.as_deref(), &ty, probe),
+            ExprKind::ReadStr { pointer, length } => {
+                self.read("str", pointer, length.as_deref(), &ty, within)
+            }
+            ExprKind::ReadBuf { pointer, length } => {
+                self.read("buf", pointer, length.as_deref(), &ty, within)
+            }
             ExprKind::Bytes { value, length } => format!("bytes({}, {}):{ty}", inner(value), inner(length)),
         }
     }
 
-    fn read(&self, what: &str, pointer: &Expr, length: Option<&Expr>, ty: &str, probe: &Probe) -> String {
+    fn read(
+        &self,
+        what: &str,
+        pointer: &Expr,
+        length: Option<&Expr>,
+        ty: &str,
+        within: Within<'_>,
+    ) -> String {
         let space = self.space(pointer.ty);
-        let pointer = self.expr(pointer, probe);
+        let pointer = self.expr(pointer, within);
         match length {
-            Some(length) => format!("{what}({pointer}, {}):{ty}{space}", self.expr(length, probe)),
+            Some(length) => format!("{what}({pointer}, {}):{ty}{space}", self.expr(length, within)),
             None => format!("{what}({pointer}):{ty}{space}"),
         }
     }
@@ -245,9 +280,9 @@ impl Dumper<'_> {
         }
     }
 
-    fn entry(&self, map: MapId, key: Option<&Expr>, probe: &Probe) -> String {
+    fn entry(&self, map: MapId, key: Option<&Expr>, within: Within<'_>) -> String {
         match key {
-            Some(key) => format!("{}[{}]", map_name(self.program, map), self.expr(key, probe)),
+            Some(key) => format!("{}[{}]", map_name(self.program, map), self.expr(key, within)),
             None => map_name(self.program, map).to_owned(),
         }
     }
@@ -281,8 +316,8 @@ fn map_name(program: &Program, id: MapId) -> &str {
     program.maps.get(id.0 as usize).map_or("@?", |map| &map.name)
 }
 
-fn local_name(probe: &Probe, id: LocalId) -> &str {
-    probe.locals.get(id.0 as usize).map_or("$?", |local| &local.name)
+fn local_name<'a>(within: Within<'a>, id: LocalId) -> &'a str {
+    within.locals.get(id.0 as usize).map_or("$?", |local| &local.name)
 }
 
 fn binary(op: BinaryOp) -> &'static str {

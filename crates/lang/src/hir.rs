@@ -8,6 +8,7 @@
 mod config;
 mod expr;
 mod format;
+mod function;
 mod operation;
 mod stmt;
 mod target;
@@ -15,6 +16,7 @@ mod target;
 pub use config::{Config, MissingProbes, Unstable};
 pub use expr::{BinaryOp, CompareOp, Expr, ExprKind, Helper, Runtime};
 pub use format::{Conversion, Format, Piece, Spec};
+pub use function::{Function, FunctionId};
 pub use operation::{NOT_FOUND, Operation};
 pub use stmt::{Block, PrintTo, Stmt, StmtKind};
 pub use target::{
@@ -31,7 +33,7 @@ use crate::ty::{Agg, Ty, Types};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct MapId(pub u32);
 
-/// Index into [`Probe::locals`].
+/// Index into [`Probe::locals`], within a function into [`Function::locals`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct LocalId(pub u32);
 
@@ -135,10 +137,21 @@ pub struct Probe {
     pub locals: Vec<Local>,
     /// What it does. A predicate is an `If` around the rest.
     pub body: Block,
+    /// The functions of the script that it calls, directly or through others, as they are in its context: each
+    /// behind those that it calls itself.
+    pub functions: Vec<Function>,
     /// The clause's attach points in the script.
     pub span: Span,
     /// The index of the clause in the script: several probes may share one.
     pub clause: u32,
+}
+
+impl Probe {
+    /// The variables and the statements of the clause and of each function.
+    pub fn bodies_mut(&mut self) -> impl Iterator<Item = (&mut Vec<Local>, &mut Block)> {
+        let functions = self.functions.iter_mut().map(|function| (&mut function.locals, &mut function.body));
+        std::iter::once((&mut self.locals, &mut self.body)).chain(functions)
+    }
 }
 
 /// A scratch variable. It is zero (or empty) at the start of its block.

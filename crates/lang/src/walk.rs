@@ -138,7 +138,9 @@ macro_rules! walkers {
                         visit(part);
                     }
                 }
-                ExprKind::Tuple(elems) | ExprKind::Op { args: elems, .. } => {
+                ExprKind::Tuple(elems)
+                | ExprKind::Call { args: elems, .. }
+                | ExprKind::Op { args: elems, .. } => {
                     for elem in elems {
                         visit(elem);
                     }
@@ -177,6 +179,7 @@ pub fn differs_when_repeated(expr: &Expr) -> bool {
             | ExprKind::MapAdd { .. }
             | ExprKind::Delete { .. }
             | ExprKind::Find { .. }
+            | ExprKind::Call { .. }
             | ExprKind::Block { .. } => true,
             ExprKind::Helper(helper) => !helper.once,
             ExprKind::Op { op, .. } => op.has_effects(),

@@ -17,11 +17,14 @@ const FRAME_STEP: u32 = 32;
 /// Bytes of stack that a function leaves to each of those that call it.
 const LEFT_TO_CALLERS: u32 = 64;
 
+/// How many functions can be active at once in the kernel.
+const MAX_DEPTH: u32 = 8;
+
 /// A function of the program.
 struct Part {
     func: Func,
-    /// The parts that it calls, or hands to helpers.
-    calls: Vec<usize>,
+    /// The parts that it calls, or hands to helpers, each with the place of the first call.
+    calls: Vec<(usize, Span)>,
     /// How many functions are active above it at most.
     depth: u32,
 }
@@ -41,7 +44,7 @@ pub struct Link {
 /// # Errors
 /// See [`Error`].
 pub fn assemble(main: Func, subs: &[Func], span: Span, maps: &mut Vec<MapSpec>) -> Result<Code, Error> {
-    let (mut parts, place) = collect(main, subs);
+    let (mut parts, place) = collect(main, subs)?;
     for part in &mut parts {
         debug_verify(&part.func, maps.len(), "lowering");
         edges::split(&mut part.func);
@@ -58,7 +61,7 @@ pub fn assemble(main: Func, subs: &[Func], span: Span, maps: &mut Vec<MapSpec>) 
     let mut scratch_end = commons.size;
     for at in callees_first(&parts) {
         let part = &parts[at];
-        let called = part.calls.iter().map(|callee| stacks[*callee]).max().unwrap_or(0);
+        let called = part.calls.iter().map(|(callee, _)| stacks[*callee]).max().unwrap_or(0);
         let room = STACK_SIZE.saturating_sub(called).saturating_sub(LEFT_TO_CALLERS * part.depth);
         let budget = if levels == 1 { STACK_SIZE } else { (STACK_SIZE / levels).min(room) };
         let one = One { func: &part.func, commons: &commons, scratch, span };
@@ -81,28 +84,28 @@ pub fn assemble(main: Func, subs: &[Func], span: Span, maps: &mut Vec<MapSpec>) 
 }
 
 /// The program and everything it calls, the program first. Also the part of each function.
-fn collect(main: Func, subs: &[Func]) -> (Vec<Part>, Vec<Option<usize>>) {
+fn collect(main: Func, subs: &[Func]) -> Result<(Vec<Part>, Vec<Option<usize>>), Error> {
     let mut place = vec![None; subs.len()];
     let mut parts = vec![Part { func: main, calls: Vec::new(), depth: 0 }];
     let mut at = 0;
     while at < parts.len() {
-        let mut calls = Vec::new();
+        let mut calls: Vec<(usize, Span)> = Vec::new();
         let insts = parts[at].func.blocks.iter().flat_map(|block| &block.insts);
         let mut found = Vec::new();
         for inst in insts {
             if let Op::FuncAddr(func) | Op::CallFunc { func, .. } = inst.op {
-                found.push(func);
+                found.push((func, inst.span));
             }
         }
-        for func in found {
+        for (func, span) in found {
             let index = func.0 as usize;
             let Some(sub) = subs.get(index) else { continue };
             let part = *place[index].get_or_insert_with(|| {
                 parts.push(Part { func: sub.clone(), calls: Vec::new(), depth: 0 });
                 parts.len() - 1
             });
-            if !calls.contains(&part) {
-                calls.push(part);
+            if !calls.iter().any(|(known, _)| *known == part) {
+                calls.push((part, span));
             }
         }
         parts[at].calls = calls;
@@ -112,11 +115,14 @@ fn collect(main: Func, subs: &[Func]) -> (Vec<Part>, Vec<Option<usize>>) {
     let order = callees_first(&parts);
     for at in order.into_iter().rev() {
         let below = parts[at].depth + 1;
-        for callee in parts[at].calls.clone() {
+        for (callee, span) in parts[at].calls.clone() {
+            if below >= MAX_DEPTH {
+                return Err(Error::Depth { span });
+            }
             parts[callee].depth = parts[callee].depth.max(below);
         }
     }
-    (parts, place)
+    Ok((parts, place))
 }
 
 /// All parts, each behind those that it calls. Calls never lead in a circle.
@@ -127,7 +133,7 @@ fn callees_first(parts: &[Part]) -> Vec<usize> {
     seen[0] = true;
     while let Some((at, next)) = stack.last_mut() {
         match parts[*at].calls.get(*next) {
-            Some(&callee) => {
+            Some(&(callee, _)) => {
                 *next += 1;
                 if !std::mem::replace(&mut seen[callee], true) {
                     stack.push((callee, 0));

@@ -266,6 +266,7 @@ fn script(file: FileId) -> hir::Program {
         targets: vec![hir::TargetId(0)],
         locals: Vec::new(),
         body: hir::Block::default(),
+        functions: Vec::new(),
         span: Span::new(file, 0, 5),
         clause: 0,
     };

@@ -53,11 +53,12 @@ pub struct Module {
 /// One program, or a part of programs that is called.
 #[derive(Clone, Debug, Default)]
 pub struct Func {
-    /// Name the kernel gets to see: at most 15 bytes of `[A-Za-z0-9_]`.
+    /// Name the kernel gets to see: at most 127 bytes of `[A-Za-z0-9_]`, of which that of a program shows 15.
     pub name: String,
     /// Whether the kernel checks it by itself, whoever calls it: then parameters are integers of any value.
     pub is_global: bool,
-    /// At most five, defined on entry. A program has none: its context is [`Op::Ctx`], which only programs have.
+    /// At most five, defined on entry. A program has none: its context is [`Op::Ctx`], which only programs have; to
+    /// functions of the script that need it, it is handed as a parameter.
     pub params: Vec<Value>,
     /// All values; parameters, parameters of blocks and results of instructions.
     pub values: Vec<ValueData>,

@@ -62,9 +62,11 @@ impl Checker<'_> {
 
     fn names(&mut self) {
         let name = &self.func.name;
-        if name.is_empty() || name.len() > 15 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        if name.is_empty()
+            || name.len() > 127
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         {
-            self.error("the name of a function must be 1 to 15 bytes of [A-Za-z0-9_]".into());
+            self.error("the name of a function must be 1 to 127 bytes of [A-Za-z0-9_]".into());
         }
         if self.func.params.len() > 5 {
             self.error("a function has at most five parameters".into());

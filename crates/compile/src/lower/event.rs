@@ -116,7 +116,7 @@ impl Lower<'_> {
             let one = self.func.int(1);
             self.func.store(Width::W64, exited, one);
         }
-        self.leave(None);
+        self.end_probe();
         Ok(())
     }
 

@@ -135,6 +135,8 @@ impl Lower<'_> {
                 self.block(body)?;
                 self.scalar(value)?
             }
+            ExprKind::Call { .. } if self.types.is_memory(expr.ty) => return Err(self.not_scalar(expr)),
+            ExprKind::Call { function, args } => self.call(*function, args)?,
             ExprKind::AggEntry { .. }
             | ExprKind::Str(_)
             | ExprKind::Comm

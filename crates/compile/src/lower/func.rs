@@ -72,22 +72,43 @@ pub(super) struct FuncBuilder {
     /// See [`FuncBuilder::record_object`].
     record: Option<ObjectId>,
     params: Vec<Value>,
-    /// Of the body of a loop: the parameter that is the address of where the context is.
-    data: Option<Value>,
+    /// Where the context comes from.
+    context: Context,
     /// The objects in memory that functions share, by its number.
     common: FxHashMap<u32, ObjectId>,
     /// Limits of loops that the kernel follows round by round, and what a round of each costs.
     limits: Vec<(Value, u32)>,
 }
 
+/// Where a function has the context from.
+#[derive(Clone, Copy)]
+enum Context {
+    /// It is what the kernel starts the program with.
+    Own,
+    /// A further parameter, once something asks for it.
+    Parameter,
+    /// The body of a loop: it is in memory, of which this parameter is the address.
+    Behind(Value),
+}
+
 impl FuncBuilder {
+    /// A function of the script, which the program calls with such parameters, and with the context as the last one
+    /// if it asks for that.
+    pub fn new_function(span: Span, params: &[ValueTy]) -> (Self, Vec<Value>) {
+        let mut builder = FuncBuilder::new(span);
+        let values: Vec<Value> = params.iter().map(|ty| builder.new_value(*ty)).collect();
+        builder.params = values.clone();
+        builder.context = Context::Parameter;
+        (builder, values)
+    }
+
     /// The body of a loop, which helpers call with such parameters: the last one is what
     /// [`FuncBuilder::ctx`] finds the context by.
     pub fn new_body(span: Span, params: &[ValueTy]) -> (Self, Vec<Value>) {
         let mut builder = FuncBuilder::new(span);
         let values: Vec<Value> = params.iter().map(|ty| builder.new_value(*ty)).collect();
         builder.params = values.clone();
-        builder.data = values.last().copied();
+        builder.context = values.last().map_or(Context::Own, |data| Context::Behind(*data));
         (builder, values)
     }
 
@@ -104,7 +125,7 @@ impl FuncBuilder {
             ctx: None,
             record: None,
             params: Vec::new(),
-            data: None,
+            context: Context::Own,
             common: FxHashMap::default(),
             limits: Vec::new(),
         };
@@ -352,19 +373,23 @@ impl FuncBuilder {
         self.define(Op::FuncAddr(func), ValueTy::Ptr)
     }
 
-    /// The program's context, read once at its start.
+    /// The program's context, had once at its start.
     pub fn ctx(&mut self) -> Value {
         if let Some(ctx) = self.ctx {
             return ctx;
         }
         let value = self.new_value(ValueTy::Ctx);
         let span = self.span;
-        let op = match self.data {
-            None => Op::Ctx,
-            Some(addr) => Op::Load { width: Width::W64, signed: false, addr, offset: 0 },
+        self.ctx = Some(value);
+        let op = match self.context {
+            Context::Own => Op::Ctx,
+            Context::Behind(addr) => Op::Load { width: Width::W64, signed: false, addr, offset: 0 },
+            Context::Parameter => {
+                self.params.push(value);
+                return value;
+            }
         };
         self.state(BlockId(0)).insts.insert(0, Inst { result: Some(value), op, span });
-        self.ctx = Some(value);
         value
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Homes {
     read_first: FxHashSet<LocalId>,
     /// Variables that something takes the address of: they live in memory, and can be read at any time.
     addressed: FxHashSet<LocalId>,
+    /// Variables that are written before the function begins.
+    params: FxHashSet<LocalId>,
 }
 
 struct Mentions {
@@ -48,6 +50,7 @@ impl Homes {
                 homes: FxHashMap::default(),
                 read_first: FxHashSet::default(),
                 addressed: super::access::addressed(body),
+                params: params.iter().copied().collect(),
             },
             body: 0,
             path: Vec::new(),
@@ -208,6 +211,7 @@ impl<'a> Lower<'a> {
             }
             let (shared, addressed) = (known.shared, self.homes.addressed.contains(&id));
             let read_first = addressed || self.homes.read_first.contains(&id);
+            let read_first = read_first && !self.homes.params.contains(&id);
             let size = self.types.size(local.ty);
             let slot = match self.slots.get(&id) {
                 // A body that is written out several times.

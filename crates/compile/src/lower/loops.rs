@@ -21,9 +21,6 @@ use crate::ir::{BinOp, CmpOp, FuncId, Home, Value, ValueTy, Width};
 /// The most rounds that `bpf_loop` takes.
 const MAX_ROUNDS: i64 = 1 << 23;
 
-/// How many functions can be active at once in the kernel.
-const MAX_DEPTH: usize = 8;
-
 /// What a round costs, in branches, whose body the kernel follows anew in each round.
 const FOLLOWED_WITHIN: u32 = 100;
 
@@ -171,10 +168,14 @@ impl Lower<'_> {
         self.func.ret(go_on);
     }
 
-    /// Ends this run of the whole probe or function, from within a loop's body too. What is to be returned was
-    /// put away.
+    /// Ends this run of the whole probe or function, from within a loop's body too.
     pub(super) fn leave(&mut self, value: Option<Value>) {
         if self.kind == Kind::Body {
+            if self.gives_number() {
+                let value = value.unwrap_or_else(|| self.func.int(0));
+                let place = self.result_place();
+                self.func.store(Width::W64, place, value);
+            }
             let place = self.left_place();
             let one = self.func.int(1);
             self.func.store(Width::W64, place, one);
@@ -241,9 +242,6 @@ impl Lower<'_> {
         let span = self.func.span();
         let followed = !self.program.abilities.bpf_loop;
         let (callee, values) = FuncBuilder::new_body(span, params);
-        if self.depth + 2 > MAX_DEPTH {
-            return Err(Error::Depth { span });
-        }
         let outer = Outer {
             func: std::mem::replace(&mut self.func, callee),
             function: self.function,
@@ -251,11 +249,9 @@ impl Lower<'_> {
             leaves: std::mem::replace(&mut self.leaves, false),
         };
         self.function = self.shared.next_function();
-        self.depth += 1;
         let number: BodyId = self.homes.body(body);
         self.settle_locals(number);
         let lowered = before(self, &values).and_then(|()| self.block(body));
-        self.depth -= 1;
         let leaves = std::mem::replace(&mut self.leaves, outer.leaves);
         let callee = std::mem::replace(&mut self.func, outer.func);
         (self.function, self.kind) = (outer.function, outer.kind);
@@ -313,10 +309,26 @@ impl Lower<'_> {
             let one = self.func.int(1);
             self.func.ret(one);
         } else {
-            let zero = self.func.int(0);
-            self.func.ret(zero);
+            let value = match self.gives_number() {
+                true => {
+                    let place = self.result_place();
+                    self.func.load(Width::W64, false, place)
+                }
+                false => self.func.int(0),
+            };
+            self.func.ret(value);
         }
         self.func.enter(after);
+    }
+
+    /// Where a body puts what the whole gives back.
+    fn result_place(&mut self) -> Place {
+        let number = match self.result {
+            Some(number) => number,
+            None => *self.result.insert(self.shared.common()),
+        };
+        let object = self.func.object_in(Home::Common(number), "result", 8);
+        self.func.object_place(object)
     }
 
     /// Where a body notes that the whole probe ends.

@@ -188,6 +188,10 @@ impl Lower<'_> {
                 let addr = self.func.addr(dst.at(4));
                 self.call_reader(helper, &[addr, len, src]);
             }
+            ExprKind::Call { function, args } => {
+                let src = self.call_into(*function, args, expr)?;
+                self.copy_as(src, expr.ty, dst, ty);
+            }
             ExprKind::Stack => self.write_stack(dst, ty),
             ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
             ExprKind::Op { op, args } if op.is_written() => {
@@ -378,7 +382,7 @@ pub(super) fn reads_map(expr: &Expr, map: skep_lang::hir::MapId) -> bool {
     walk::in_expr(expr, &mut |expr| {
         found |= match &expr.kind {
             ExprKind::MapGet { map: other, .. } => *other == map,
-            ExprKind::Block { .. } => true,
+            ExprKind::Block { .. } | ExprKind::Call { .. } => true,
             _ => false,
         };
     });
@@ -395,6 +399,7 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
             | ExprKind::Delete { .. }
             | ExprKind::Find { .. }
             | ExprKind::ElementAddress { .. }
+            | ExprKind::Call { .. }
             | ExprKind::Block { .. } => true,
             ExprKind::Op { op, .. } => op.has_effects(),
             ExprKind::Binary { op: BinaryOp::Div | BinaryOp::Mod, rhs, .. } => {

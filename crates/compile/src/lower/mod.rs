@@ -2,11 +2,12 @@
 //!
 //! `expr` computes what fits a register, `access` reads behind pointers, `cond` decides ways, `memory` reads and
 //! writes what does not fit a register, `map` and `aggregate` keep state, `event`
-//! sends records to user space. All of them extend [`Lower`], which holds what
+//! sends records to user space, `loops` and `calls` make functions. All of them extend [`Lower`], which holds what
 //! one function needs.
 
 mod access;
 mod aggregate;
+mod calls;
 mod cond;
 mod event;
 mod expr;
@@ -23,6 +24,7 @@ use rustc_hash::FxHashMap;
 use skep_lang::hir::{self, ExprKind, ProbeKind, StmtKind};
 use skep_lang::ty::{Ty, Types};
 
+use self::calls::Calls;
 use self::func::{FuncBuilder, Place};
 use self::locals::Homes;
 use self::shared::Shared;
@@ -36,7 +38,11 @@ pub fn lower(program: &hir::Program) -> Result<Module, Error> {
     let mut funcs = Vec::new();
     for (index, probe) in program.probes.iter().enumerate() {
         let name = func_name(probe, index);
-        let mut lower = Lower::new(program, &mut shared, probe, index as u32);
+        let mut calls = Calls::default();
+        for function in &probe.functions {
+            calls = Lower::function(program, &mut shared, (probe, index as u32), function, calls)?;
+        }
+        let mut lower = Lower::new(program, &mut shared, (probe, index as u32), calls);
         lower.name = name.clone();
         lower.settle_locals(0);
         lower.stop_after_exit();
@@ -76,8 +82,8 @@ enum Slot {
 /// What kind of function is being made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A program.
-    Program,
+    /// A program, or a function of the script.
+    Whole,
     /// The body of a loop.
     Body,
 }
@@ -95,26 +101,35 @@ struct Lower<'a> {
     probe: ProbeKind,
     /// Index of the program in the artifact.
     index: u32,
-    /// The program's name.
+    /// The name of the program or function.
     name: String,
+    /// The type of the result of a function of the script; `None` for a program.
+    ret: Option<Ty>,
+    /// The functions of the script that can be called.
+    calls: Calls,
     func: FuncBuilder,
     /// Tells the function that is being made from others.
     function: u32,
     kind: Kind,
     slots: FxHashMap<hir::LocalId, Slot>,
     homes: Homes,
-    /// How many functions deep the one being made is.
-    depth: usize,
     /// Key and value of the entry that the innermost loop over a map is at.
     entry: Option<(Place, Place)>,
     /// Number of the memory in which bodies of loops note that the whole probe ends.
     left: Option<u32>,
-    /// Whether the body being made may end the whole probe.
+    /// Whether the body being made may end the whole probe or function.
     leaves: bool,
+    /// Number of the memory in which bodies of loops put what the whole gives back.
+    result: Option<u32>,
 }
 
 impl<'a> Lower<'a> {
-    fn new(program: &'a hir::Program, shared: &'a mut Shared, probe: &'a hir::Probe, index: u32) -> Self {
+    fn new(
+        program: &'a hir::Program,
+        shared: &'a mut Shared,
+        (probe, index): (&'a hir::Probe, u32),
+        calls: Calls,
+    ) -> Self {
         Lower {
             program,
             types: &program.types,
@@ -124,15 +139,17 @@ impl<'a> Lower<'a> {
             probe: probe.kind,
             index,
             name: String::new(),
+            ret: None,
+            calls,
             func: FuncBuilder::new(probe.span),
             function: 0,
-            kind: Kind::Program,
+            kind: Kind::Whole,
             slots: FxHashMap::default(),
             homes: Homes::of(&probe.body, &[]),
-            depth: 0,
             entry: None,
             left: None,
             leaves: false,
+            result: None,
         }
     }
 
@@ -180,12 +197,7 @@ impl<'a> Lower<'a> {
                 self.continue_loop();
                 Ok(())
             }
-            StmtKind::Return(value) => {
-                let value = value.as_ref().map(|value| self.scalar(value)).transpose()?;
-                // To the kernel, what other programs return means something.
-                self.leave(value.filter(|_| self.probe == ProbeKind::RawTestRun));
-                Ok(())
-            }
+            StmtKind::Return(value) => self.give_back(value.as_ref()),
             StmtKind::Printf { to, format, args } => self.printf(*to, format, args, stmt.span),
             StmtKind::PrintMap { map, top, div } => self.print_map(*map, *top, *div, stmt.span),
             StmtKind::PrintValue(value) => self.print_value(value, stmt.span),
@@ -200,6 +212,9 @@ impl<'a> Lower<'a> {
     fn effects(&mut self, expr: &hir::Expr) -> Result<(), Error> {
         if let ExprKind::MapAdd { map, key, by, .. } = &expr.kind {
             return self.map_add(*map, key.as_deref(), by);
+        }
+        if let ExprKind::Call { function, args } = &expr.kind {
+            return self.call(*function, args).map(drop);
         }
         if self.types.is_memory(expr.ty) { self.memory(expr).map(drop) } else { self.scalar(expr).map(drop) }
     }

@@ -26,7 +26,10 @@ const NUMBERS: [&str; 14] = [
 /// Variables that are numbers: their number, and so their type, by the choices.
 const LOCALS: usize = 5;
 
-/// A script of one clause, for a kernel that can do so much.
+/// Functions of a script at most.
+const FUNCTIONS: usize = 3;
+
+/// A script of one clause and of the functions that it calls, for a kernel that can do so much.
 pub fn script(choices: &[u16], kernel: Kernel) -> String {
     let mut maker = Maker {
         choices: choices.iter(),
@@ -37,9 +40,16 @@ pub fn script(choices: &[u16], kernel: Kernel) -> String {
         names: 0,
         counters: Vec::new(),
         loops: 0,
+        functions: Vec::new(),
     };
+    if !choices.is_empty() {
+        for _ in 0..maker.choose(FUNCTIONS + 1) {
+            maker.function();
+        }
+    }
     maker.text.push_str("BEGIN {\n");
-    maker.prologue();
+    maker.maps();
+    maker.prologue(0);
     while maker.choices.len() > 0 {
         maker.statement(2);
     }
@@ -74,21 +84,87 @@ struct Maker<'a> {
     counters: Vec<String>,
     /// How many loops stand around the place at hand.
     loops: usize,
+    /// The functions that can be called.
+    functions: Vec<Function>,
+}
+
+/// A function: it takes the first of the variables that are numbers, and perhaps a text.
+struct Function {
+    /// The types of the numbers.
+    params: Vec<usize>,
+    takes_text: bool,
+    /// Whether it gives a text rather than a number.
+    gives_text: bool,
 }
 
 impl Maker<'_> {
-    fn prologue(&mut self) {
-        for at in 0..LOCALS {
+    /// A function of a few statements, which may call those before it.
+    fn function(&mut self) {
+        let params: Vec<usize> = (0..self.choose(LOCALS + 1)).map(|_| self.choose(TYPES.len())).collect();
+        let (takes_text, gives_text) = (self.choose(2) == 0, self.choose(3) == 0);
+        let mut list: Vec<String> =
+            params.iter().enumerate().map(|(at, ty)| format!("$i{at} : {}", TYPES[*ty])).collect();
+        if takes_text {
+            list.push("$given : string".into());
+        }
+        let ret = self.choose(TYPES.len());
+        let ret = if gives_text { "string" } else { TYPES[ret] };
+        self.text.push_str(&format!("fn f{}({}) : {ret} {{\n", self.functions.len(), list.join(", ")));
+        self.types[..params.len()].copy_from_slice(&params);
+        self.prologue(params.len());
+        if takes_text {
+            self.line("if ($given == \"abc\") { $i0++; }".into());
+        }
+        for _ in 0..self.choose(5) {
+            self.statement(1);
+        }
+        for last in [false, true] {
+            let value = match gives_text {
+                true if takes_text && self.choose(2) == 0 => "$given".into(),
+                true => self.string(),
+                false => format!("({ret})({})", self.int(2)),
+            };
+            if last {
+                self.line(format!("return {value};"));
+            } else {
+                let cond = self.cond(1);
+                self.line(format!("if ({cond}) {{ return {value}; }}"));
+            }
+        }
+        self.text.push_str("}\n");
+        self.functions.push(Function { params, takes_text, gives_text });
+    }
+
+    /// A call of a function that gives a text, or of one that gives a number; `None` if there is none.
+    fn call(&mut self, text: bool) -> Option<String> {
+        let fitting: Vec<usize> =
+            (0..self.functions.len()).filter(|at| self.functions[*at].gives_text == text).collect();
+        let at = *fitting.get(self.choose(fitting.len().max(1)))?;
+        let Function { params, takes_text, .. } = &self.functions[at];
+        let (params, takes_text) = (params.clone(), *takes_text);
+        let mut args: Vec<String> =
+            params.into_iter().map(|ty| format!("({})({})", TYPES[ty], self.int(1))).collect();
+        if takes_text {
+            args.push(self.string());
+        }
+        Some(format!("f{at}({})", args.join(", ")))
+    }
+
+    fn prologue(&mut self, given: usize) {
+        for at in given..LOCALS {
             self.types[at] = self.choose(TYPES.len());
             let value = self.number();
             self.line(format!("$i{at} = ({})({value});", TYPES[self.types[at]]));
         }
+        self.line("$s = \"a longer text than the others\";".into());
+        self.line("$t = ((int8)1, (uint32)2, \"abc\", (int64)4);".into());
+    }
+
+    fn maps(&mut self) {
         self.line("@m0 = (int64)1;".into());
         self.line("@m1 = (int64)-1;".into());
         self.line("@k[0] = (int32)5;".into());
         self.line("@n[1]++;".into());
-        self.line("$s = \"a longer text than the others\";".into());
-        self.line("$t = ((int8)1, (uint32)2, \"abc\", (int64)4);".into());
     }
 
     fn statement(&mut self, depth: u32) {
@@ -263,7 +339,8 @@ impl Maker<'_> {
     }
 
     fn leaf(&mut self) -> String {
-        match self.choose(10) {
+        match self.choose(11) {
+            10 => self.call(false).unwrap_or_else(|| "1".into()),
             0..=2 => self.number(),
             3 if !self.counters.is_empty() => {
                 let at = self.choose(self.counters.len());
@@ -306,9 +383,10 @@ impl Maker<'_> {
     }
 
     fn string(&mut self) -> String {
-        match self.choose(4) {
+        match self.choose(5) {
             0 => "$s".into(),
             1 => "$t.2".into(),
+            2 => self.call(true).unwrap_or_else(|| "$s".into()),
             _ => TEXTS[self.choose(TEXTS.len())].into(),
         }
     }

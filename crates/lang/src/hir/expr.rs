@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use skep_ui::Span;
 
-use super::{Block, LocalId, MapId, Operation};
+use super::{Block, FunctionId, LocalId, MapId, Operation};
 use crate::ty::{Bits, Ty};
 
 /// A typed expression.
@@ -172,6 +172,13 @@ pub enum ExprKind {
     /// Calls with the same arguments within one run of a probe may be merged
     /// when the helper's [`Helper::once`] is set.
     Helper(Helper),
+    /// A call of a function of the script; [`Ty::VOID`] if it gives nothing.
+    Call {
+        /// Which.
+        function: FunctionId,
+        /// One for each parameter, of its type.
+        args: Vec<Expr>,
+    },
     /// What a builtin computes of its arguments.
     Op {
         /// Which.

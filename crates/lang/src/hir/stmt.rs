@@ -102,7 +102,8 @@ pub enum StmtKind {
     Break,
     /// On with the next round of the loop.
     Continue,
-    /// Leave the probe. The value, an integer, is what the kernel gets from programs that are run by hand.
+    /// Leave the probe or function. The value is a function's result; that of a probe, an integer, is what the kernel
+    /// gets from programs that are run by hand.
     Return(Option<Expr>),
     /// `printf`, `errorf`, `warnf`: the values travel, user space formats.
     Printf {

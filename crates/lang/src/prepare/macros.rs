@@ -26,6 +26,8 @@ pub struct MacroId(usize);
 pub struct Registry {
     macros: Vec<Macro>,
     by_name: FxHashMap<String, Vec<MacroId>>,
+    /// The names of the script's functions, which come before macros of the standard library.
+    functions: FxHashSet<String>,
     /// Files of the standard library that were read.
     loaded: FxHashSet<&'static str>,
 }
@@ -50,6 +52,18 @@ impl Registry {
                 registry.add(Macro { def: def.clone(), stdlib }, diagnostics);
             }
         }
+        for item in &script.items {
+            let ItemKind::Function(def) = &item.kind else { continue };
+            let name = &def.name.name;
+            let same_name = registry.by_name.get(name).into_iter().flatten().map(|id| registry.get(*id));
+            if let Some(known) = same_name.into_iter().find(|known| !known.stdlib) {
+                let message = format!("Function {name} has the name of a macro");
+                diagnostics.push(
+                    Diagnostic::error(def.name.span, message).note(head(&known.def), "This is the macro."),
+                );
+            }
+            registry.functions.insert(name.clone());
+        }
         registry
     }
 
@@ -70,6 +84,9 @@ impl Registry {
         ids: &mut NodeIds,
     ) -> Found {
         let (name, _) = callee;
+        if !from_stdlib && self.functions.contains(name) {
+            return Found::NoMacro;
+        }
         self.load(name, sources, ids);
         let Some(candidates) = self.by_name.get(name) else { return Found::NoMacro };
         let visible = candidates.iter().copied().filter(|id| !from_stdlib || self.get(*id).stdlib);

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use skep_ui::{Diagnostic, Diagnostics, Span, suggest};
 
+use super::functions::{Functions, Reached};
 use super::named::Value;
 use super::options::Options;
 use super::providers::{self, Expanded, Provider};
@@ -26,6 +27,8 @@ pub struct Unit<'a> {
     pub clause: u32,
     /// The clause.
     pub probe: &'a ast::Probe,
+    /// The functions that it reaches.
+    pub functions: Reached<'a>,
     /// The kind of probe.
     pub provider: &'static Provider,
     /// Where it attaches; never empty.
@@ -111,6 +114,8 @@ pub struct Context<'a> {
     pub c: &'a Definitions,
     /// The values of the script's own options.
     pub named: &'a FxHashMap<String, Value>,
+    /// The script's functions.
+    pub functions: &'a Functions<'a>,
 }
 
 /// A target that is not yet in a unit.
@@ -133,7 +138,8 @@ pub fn expand<'a>(
     let mut units = Vec::new();
     for (clause, probe) in script.probes().enumerate() {
         let candidates = candidates(probe, context, diagnostics);
-        let uses = uses::collect(probe, context.options);
+        let functions = context.functions.reached(probe);
+        let uses = uses::collect(probe, &functions.defs, context.options);
         let left_out = FxHashMap::default();
         let shaper = Shaper {
             context,
@@ -156,6 +162,7 @@ pub fn expand<'a>(
         units.extend(groups.into_iter().map(|(shape, (provider, targets))| Unit {
             clause,
             probe,
+            functions: functions.clone(),
             provider,
             targets,
             sources: shape.sources.clone(),

@@ -10,6 +10,7 @@ mod config;
 pub mod ctypes;
 mod expand;
 mod format;
+mod functions;
 mod infer;
 mod keys;
 mod list;
@@ -77,7 +78,6 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
     }
     let mut config = config::settings(script.config(), &options.config, &mut diagnostics);
     config.runtime_warnings = options.runtime_warnings;
-    reject_unsupported(script, &mut diagnostics);
     let declarations: Vec<&ast::MapDecl> = script
         .items
         .iter()
@@ -91,7 +91,9 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
         ctypes::add_script(&mut types, Arc::clone(declared));
     }
     let named = named::values(script, options, &mut diagnostics);
-    let context = expand::Context { world, options, config: &config, c, named: &named };
+    let functions = functions::Functions::of(script, &mut diagnostics);
+    let context =
+        expand::Context { world, options, config: &config, c, named: &named, functions: &functions };
     for complaint in providers::repeated_trials(script) {
         diagnostics.push(complaint);
     }
@@ -124,23 +126,6 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
 /// The options that a script defines for itself with `getopt()`.
 pub fn program_options(prepared: &Prepared) -> Vec<ProgramOption> {
     named::defined(&prepared.script, &mut Diagnostics::new())
-}
-
-/// Complains about items of the language that are still missing.
-fn reject_unsupported(script: &ast::Script, diagnostics: &mut Diagnostics) {
-    for item in &script.items {
-        let (span, what) = match &item.kind {
-            ast::ItemKind::Function(definition) => (definition.header, "Functions are"),
-            ast::ItemKind::C(_)
-            | ast::ItemKind::Import(_)
-            | ast::ItemKind::Macro(_)
-            | ast::ItemKind::Config(_)
-            | ast::ItemKind::MapDecl(_)
-            | ast::ItemKind::Probe(_)
-            | ast::ItemKind::Error => continue,
-        };
-        diagnostics.error(span, format!("{what} not supported yet"));
-    }
 }
 
 fn nothing_to_attach(script: &ast::Script) -> Diagnostic {

@@ -8,7 +8,7 @@ use skep_ui::Span;
 use super::builtins;
 use super::options::{Options, Param};
 use crate::hir::Target;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Probe, TypeExpr};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, FunctionDef, Probe, TypeExpr};
 use crate::syntax::visit::{self, Visitor};
 
 /// See the module.
@@ -68,13 +68,18 @@ impl Name {
     }
 }
 
-/// Collects the uses of a clause.
-pub fn collect(probe: &Probe, options: &Options) -> Uses {
+/// Collects the uses of a clause and of the functions that it reaches.
+pub fn collect(probe: &Probe, functions: &[&FunctionDef], options: &Options) -> Uses {
     let mut collector = Collector { uses: Uses::default(), options };
     if let Some(predicate) = &probe.predicate {
         collector.visit_expr(&predicate.cond);
     }
     collector.visit_block(&probe.body);
+    for function in functions {
+        function.params.iter().for_each(|param| collector.visit_type(&param.ty));
+        collector.visit_type(&function.ret);
+        collector.visit_block(&function.body);
+    }
     collector.uses
 }
 

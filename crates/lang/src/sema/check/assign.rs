@@ -237,14 +237,22 @@ impl Checker<'_> {
             let kind = ExprKind::MapAdd { map: id, key, by: Box::new(by), old: false };
             return Some(stmt(StmtKind::Expr(node(kind, ty, place)), place));
         }
-        if key.as_ref().is_some_and(walk::differs_when_repeated) {
-            self.unsupported(target, "A key with side effects in such an assignment is");
-            return None;
-        }
+        // The key is evaluated once.
+        let (keep, key) = match key {
+            Some(key) if walk::differs_when_repeated(&key) => {
+                let (keep, key) = self.kept(key);
+                (Some(keep), Some(key))
+            }
+            key => (None, key),
+        };
         // An aggregation is read here as little as elsewhere; that it is no number is the mistake.
         let old = node(ExprKind::MapGet { map: id, key: key.clone().map(Box::new) }, old, target);
         let result = self.compound(op, old, value, place);
-        self.set_map((id, key), result, place)
+        let set = self.set_map((id, key), result, place)?;
+        Some(match keep {
+            Some(keep) => stmt(StmtKind::Block(Block { stmts: vec![keep, set] }), place),
+            None => set,
+        })
     }
 
     fn set_map(&mut self, (id, key): Entry, value: Expr, place: Span) -> Option<Stmt> {

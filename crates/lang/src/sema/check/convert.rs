@@ -3,7 +3,7 @@
 use skep_ui::Span;
 
 use super::{Checker, node};
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Block, Expr, ExprKind};
 use crate::sema::infer;
 use crate::syntax::ast::{self, RecordField};
 use crate::ty::{Ty, TyKind};
@@ -86,7 +86,10 @@ impl Checker<'_> {
         let effects = !stays && walk::differs_when_repeated(&expr);
         let parts: Vec<Expr> = match expr.kind {
             _ if effects => {
-                return Some(self.unsupported(span, "Converting this value where it stands is"));
+                let (keep, kept) = self.kept(expr);
+                let value = Box::new(self.convert_parts(kept, wanted, to)?);
+                let body = Block { stmts: vec![keep] };
+                return Some(node(ExprKind::Block { body, value }, to, span));
             }
             ExprKind::Tuple(parts) => parts,
             _ => {

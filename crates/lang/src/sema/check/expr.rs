@@ -126,6 +126,9 @@ impl Checker<'_> {
             return builtins::argument(self, n, span);
         }
         let Some(builtin) = builtins::by_name(name) else {
+            if let Some(function) = self.function_named(name).filter(|_| !bare) {
+                return self.function_call(function, args, span);
+            }
             return self.unknown_name(name, bare, span);
         };
         if let Some(problem) = builtin.args.complaint(builtin.name, args.len()) {
@@ -155,7 +158,13 @@ impl Checker<'_> {
         }
         let kind = if bare { "identifier" } else { "function" };
         let mut diagnostic = Diagnostic::error(span, format!("Unknown {kind}: '{name}'"));
-        if let Some(near) = suggest(name, builtins::names().chain(stdlib::macros())) {
+        let own: Vec<&str> =
+            self.unit_in_hand().functions.defs.iter().map(|def| def.name.name.as_str()).collect();
+        let mut known: Vec<&str> = builtins::names().chain(stdlib::macros()).collect();
+        known.extend(&own);
+        if bare && own.contains(&name) {
+            diagnostic = diagnostic.help(format!("Call the function: {name}()"));
+        } else if let Some(near) = suggest(name, known) {
             diagnostic = diagnostic.help(format!("Did you mean '{near}'?"));
         }
         self.diagnostics.push(diagnostic);
@@ -170,12 +179,37 @@ impl Checker<'_> {
         otherwise: &ast::Expr,
         span: Span,
     ) -> Expr {
-        let Some(then) = then else { return self.unsupported(span, "`?:` without a middle is") };
+        let Some(then) = then else { return self.otherwise(cond, otherwise, span) };
         let cond = self.value(cond);
         let cond = self.condition(cond, span);
         let then = self.value(then);
         let otherwise = self.value(otherwise);
         self.choice(cond, then, otherwise, span)
+    }
+
+    /// `c ?: b`: the condition itself if it holds, evaluated once.
+    fn otherwise(&mut self, cond: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Expr {
+        let cond = self.value(cond);
+        let otherwise = self.value(otherwise);
+        if cond.ty == Ty::ERROR {
+            return cond;
+        }
+        if matches!(cond.kind, ExprKind::Int(_) | ExprKind::Local(_)) {
+            let then = cond.clone();
+            let cond = self.condition(cond, span);
+            return self.choice(cond, then, otherwise, span);
+        }
+        let (keep, kept) = self.kept(cond);
+        let cond = self.condition(kept.clone(), span);
+        let value = self.choice(cond, kept, otherwise, span);
+        match value.ty {
+            Ty::ERROR => value,
+            ty => node(
+                ExprKind::Block { body: hir::Block { stmts: vec![keep] }, value: Box::new(value) },
+                ty,
+                span,
+            ),
+        }
     }
 
     /// `if (c) { …; a } else { …; b }`

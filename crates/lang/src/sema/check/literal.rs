@@ -67,8 +67,8 @@ impl Checker<'_> {
                 diagnostics.push(Diagnostic::error(expr.span, message).help(help));
             }
         };
-        for probe in probes {
-            walk::in_block_mut(&mut probe.body, &mut check);
+        for (_, body) in probes.iter_mut().flat_map(Probe::bodies_mut) {
+            walk::in_block_mut(body, &mut check);
         }
     }
 

@@ -11,6 +11,7 @@ mod cast;
 mod comptime;
 mod convert;
 mod expr;
+mod functions;
 mod literal;
 mod loops;
 mod maps;
@@ -72,10 +73,14 @@ pub struct Checker<'a> {
     texts: indexmap::IndexSet<String>,
     /// See [`Program::portable`].
     portable: Portable,
-    /// The variables of each unit.
-    locals: Vec<scope::Locals>,
+    /// The variables of each unit: those of its clause, then those of each function that it reaches.
+    locals: Vec<Vec<scope::Locals>>,
+    /// The signatures of the functions that each unit reaches.
+    signatures: Vec<Vec<functions::Signature>>,
     /// Index of the unit that is being checked.
     current: usize,
+    /// The place in the unit of the function that is being checked; `None` for the clause.
+    function: Option<usize>,
     /// Whether this pass learnt something.
     changed: bool,
 }
@@ -109,8 +114,16 @@ impl<'a> Checker<'a> {
             exits: false,
             texts: indexmap::IndexSet::new(),
             portable: Portable::default(),
-            locals: units.iter().map(|_| scope::Locals::default()).collect(),
+            locals: units
+                .iter()
+                .map(|unit| (0..=unit.functions.defs.len()).map(|_| scope::Locals::default()).collect())
+                .collect(),
+            signatures: units
+                .iter()
+                .map(|unit| unit.functions.defs.iter().map(|_| functions::Signature::default()).collect())
+                .collect(),
             current: 0,
+            function: None,
             changed: false,
         }
     }
@@ -169,13 +182,18 @@ impl<'a> Checker<'a> {
     fn finish(mut self, mut probes: Vec<Probe>) -> (Program, Diagnostics) {
         let types = &mut self.types;
         for probe in &mut probes {
-            walk::in_block_mut(&mut probe.body, &mut |expr| {
-                expr.ty = infer::settle(types, expr.ty);
-                // Values of it may travel to user space.
-                types.complete(expr.ty);
-            });
-            for local in &mut probe.locals {
-                local.ty = infer::settle(types, local.ty);
+            for (locals, body) in probe.bodies_mut() {
+                walk::in_block_mut(body, &mut |expr| {
+                    expr.ty = infer::settle(types, expr.ty);
+                    // Values of it may travel to user space.
+                    types.complete(expr.ty);
+                });
+                for local in locals {
+                    local.ty = infer::settle(types, local.ty);
+                }
+            }
+            for function in &mut probe.functions {
+                function.ret = infer::settle(types, function.ret);
             }
         }
         let maps = self.finish_maps();

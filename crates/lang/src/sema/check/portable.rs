@@ -209,7 +209,9 @@ impl Checker<'_> {
         }
         let mut whole: Vec<Ty> = maps.iter().flat_map(|map| [map.key, map.value]).collect();
         for probe in probes {
-            walk::in_block_mut(&mut probe.body, &mut |expr| whole.push(expr.ty));
+            for (_, body) in probe.bodies_mut() {
+                walk::in_block_mut(body, &mut |expr| whole.push(expr.ty));
+            }
         }
         whole.sort_unstable();
         whole.dedup();

@@ -3,13 +3,13 @@
 use rustc_hash::FxHashMap;
 use skep_ui::{Diagnostic, Span, suggest};
 
-use super::Checker;
-use crate::hir::{Local, LocalId};
+use super::{Checker, node, stmt};
+use crate::hir::{Expr, ExprKind, Local, LocalId, Stmt, StmtKind};
 use crate::sema::infer;
 use crate::syntax::ast::{NodeId, VarName};
 use crate::ty::Ty;
 
-/// The variables of one unit. They keep their types from pass to pass.
+/// The variables of one clause or function. They keep their types from pass to pass.
 #[derive(Default)]
 pub struct Locals {
     list: Vec<LocalInfo>,
@@ -17,6 +17,8 @@ pub struct Locals {
     by_node: FxHashMap<NodeId, LocalId>,
     /// What is visible in this place of this pass, innermost last.
     scopes: Vec<FxHashMap<String, LocalId>>,
+    /// Variables without a name in the script, and how many of them are taken in this pass.
+    temporaries: (Vec<LocalId>, usize),
 }
 
 /// What brought a variable into being.
@@ -28,6 +30,10 @@ pub enum Declared {
     Assignment,
     /// `for ($x : …)`
     Loop,
+    /// `fn f($x : type)`
+    Parameter,
+    /// By nothing in the script: see [`Checker::kept`].
+    Kept,
 }
 
 struct LocalInfo {
@@ -43,18 +49,20 @@ struct LocalInfo {
 
 impl Checker<'_> {
     fn locals(&mut self) -> &mut Locals {
-        let current = self.current;
-        &mut self.locals[current]
+        // Those of the clause come first.
+        let at = self.function.map_or(0, |function| function + 1);
+        &mut self.locals[self.current][at]
     }
 
     fn local(&mut self, id: LocalId) -> Option<&mut LocalInfo> {
         self.locals().list.get_mut(id.0 as usize)
     }
 
-    /// Starts a pass over a unit.
+    /// Starts a pass over a clause or function.
     pub fn reset_scopes(&mut self) {
         let locals = self.locals();
         locals.scopes.clear();
+        locals.temporaries.1 = 0;
         for local in &mut locals.list {
             local.assigned = false;
         }
@@ -115,6 +123,9 @@ impl Checker<'_> {
             Declared::Let => "This is the initial declaration.",
             Declared::Assignment => "This is the initial assignment.",
             Declared::Loop => "This is the loop variable.",
+            Declared::Parameter => "This is the parameter.",
+            // No name leads to it.
+            Declared::Kept => return None,
         };
         Some((local.span, note))
     }
@@ -180,10 +191,11 @@ impl Checker<'_> {
     pub fn undefined(&mut self, var: &VarName) {
         let mut diagnostic =
             Diagnostic::error(var.span, format!("Undefined or undeclared variable: ${}", var.name));
-        let locals = &self.locals[self.current];
+        let locals = self.locals();
         let visible = locals.scopes.iter().rev().flat_map(|scope| scope.keys().map(String::as_str));
         let mut visible: Vec<&str> = visible.collect();
         visible.sort_unstable();
+        visible.dedup();
         if let Some(near) = suggest(&var.name, visible) {
             diagnostic = diagnostic.help(format!("Did you mean ${near}?"));
         } else if locals.list.iter().any(|local| local.name.strip_prefix('$') == Some(&var.name)) {
@@ -195,7 +207,32 @@ impl Checker<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Ends a pass over a unit: warns about what was never assigned, and gives the variables.
+    /// Puts a value away that is needed several times: the statement that does, and the value from then on.
+    pub fn kept(&mut self, value: Expr) -> (Stmt, Expr) {
+        let ty = infer::settle(&mut self.types, value.ty);
+        let span = value.span;
+        let value = self.convert(value.clone(), ty).unwrap_or(value);
+        let locals = self.locals();
+        let (known, taken) = &mut locals.temporaries;
+        let id = match known.get(*taken) {
+            Some(id) => *id,
+            None => {
+                let id = LocalId(u32::try_from(locals.list.len()).unwrap_or(u32::MAX));
+                let (name, declared) = (format!("${}", known.len()), Declared::Kept);
+                locals.list.push(LocalInfo { name, span, ty, declared, fixed: true, assigned: true });
+                known.push(id);
+                id
+            }
+        };
+        *taken += 1;
+        if let Some(local) = self.local(id) {
+            // What is kept here may be another value than in the pass before.
+            (local.ty, local.assigned) = (ty, true);
+        }
+        (stmt(StmtKind::SetLocal { local: id, value }, span), node(ExprKind::Local(id), ty, span))
+    }
+
+    /// Ends a pass over a clause or function: warns about what was never assigned, and gives the variables.
     pub fn finish_locals(&mut self) -> Vec<Local> {
         let mut warnings = Vec::new();
         let locals = self.locals();
@@ -203,7 +240,7 @@ impl Checker<'_> {
             .list
             .iter()
             .map(|local| {
-                if !local.assigned {
+                if !local.assigned && local.declared != Declared::Kept {
                     let text = format!("Variable {} was never assigned to.", local.name);
                     warnings.push(Diagnostic::warning(local.span, text));
                 }

@@ -14,6 +14,7 @@ use crate::walk;
 impl<'a> Checker<'a> {
     /// A clause, for one shape of its context.
     pub fn unit(&mut self, unit: &'a Unit<'a>) -> hir::Probe {
+        let functions = self.functions(unit);
         self.reset_scopes();
         self.enter();
         let cond = unit.probe.predicate.as_ref().map(|predicate| {
@@ -34,6 +35,7 @@ impl<'a> Checker<'a> {
             targets: unit.targets.clone(),
             locals: self.finish_locals(),
             body,
+            functions,
             span,
             clause: unit.clause,
         }
@@ -109,6 +111,9 @@ impl<'a> Checker<'a> {
 
     /// `return;` and `return e;`
     fn return_statement(&mut self, value: Option<&ast::Expr>, span: Span) -> Vec<Stmt> {
+        if let Some(function) = self.function {
+            return self.function_return(function, value, span).into_iter().collect();
+        }
         let Some(value) = value else { return vec![stmt(StmtKind::Return(None), span)] };
         let value = self.value(value);
         if !matches!(
@@ -235,7 +240,11 @@ fn acts(expr: &ast::Expr) -> bool {
         ast::ExprKind::Unary { op, .. } => return is_increment(*op),
         _ => return false,
     };
-    builtins::by_name(name).is_some_and(|builtin| matches!(builtin.action, Action::Statement(_)))
+    match builtins::by_name(name) {
+        Some(builtin) => matches!(builtin.action, Action::Statement(_)),
+        // A function of the script may have no value.
+        None => matches!(expr.peel_parens().kind, ast::ExprKind::Call { .. }),
+    }
 }
 
 fn is_increment(op: ast::UnaryOp) -> bool {
