@@ -12,8 +12,8 @@ use support::{Running, perl, trace};
 
 /// Asks who its parent is 5 times, and reads 7 bytes 3 times.
 fn workload() -> String {
-    // Number 121 is getpgid: a call with an argument, which makes its function traceable by name everywhere.
-    perl("open F, q(</dev/zero); sysread F, $b, 7 for 1..3; getppid for 1..5; syscall 121, 0 for 1..5")
+    // umask takes an argument, which makes its function traceable by name everywhere, and gives back what it was before.
+    perl("open F, q(</dev/zero); sysread F, $b, 7 for 1..3; getppid for 1..5; umask 7 for 1..5")
 }
 
 /// What a script prints about [`workload`], without the empty lines before maps.
@@ -108,9 +108,9 @@ fn returns_of_functions() {
     need!(Root, Bpf, RingBuf, Btf, Kprobe);
     // Nobody waits in this function: where many do, the kernel leaves out some returns.
     let script =
-        "kretprobe:__x64_sys_getpgid /pid == cpid/ { @[probe, func] = count(); @is_group[retval > 0]++ }";
-    let name = "__x64_sys_getpgid";
-    let expected = format!("@[kretprobe:{name}, {name}]: 5\n@is_group[true]: 5\n");
+        "kretprobe:__x64_sys_umask /pid == cpid/ { @[probe, func] = count(); @before[retval == 7]++ }";
+    let name = "__x64_sys_umask";
+    let expected = format!("@[kretprobe:{name}, {name}]: 5\n@before[false]: 1\n@before[true]: 4\n");
     assert_eq!(about_workload(&[], script), expected);
 }
 
@@ -119,8 +119,8 @@ fn returns_of_functions() {
 fn many_functions() {
     need!(Root, Bpf, RingBuf, Btf, Kprobe, Tracefs);
     let script = "kprobe:vfs_read*, kprobe:nothing* /pid == cpid && arg2 == 7/ { @[probe] = count(); @f[func] = count(); }
-        kretprobe:__x64_sys_getpg*d /pid == cpid/ { @r[func] = count(); }";
-    let expected = "@[kprobe:vfs_read]: 3\n@f[vfs_read]: 3\n@r[__x64_sys_getpgid]: 5\n";
+        kretprobe:__x64_sys_uma*k /pid == cpid/ { @r[func] = count(); }";
+    let expected = "@[kprobe:vfs_read]: 3\n@f[vfs_read]: 3\n@r[__x64_sys_umask]: 5\n";
     for without in ["", "kprobe_multi", "kprobe_multi,attach_cookie"] {
         let args = if without.is_empty() { vec![] } else { vec!["--no-feature", without] };
         let workload = workload();

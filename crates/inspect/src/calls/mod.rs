@@ -190,11 +190,17 @@ fn on_signals(command: bool, show: &Arc<Mutex<Show>>) -> Result<(), String> {
                 Ok(poll) => poll,
                 Err(_) => return,
             };
-            if poll.add(&signals, 0).is_ok() && poll.wait(None).is_ok() {
-                let mut show = show.lock().unwrap_or_else(PoisonError::into_inner);
-                // There is nobody to be told that it cannot be told.
-                let _ = show.summary();
-                std::process::exit(0);
+            if poll.add(&signals, 0).is_err() {
+                return;
+            }
+            // A wait may end without a signal of ours.
+            while poll.wait(None).is_ok() {
+                if matches!(signals.read(), Ok(Some(_))) {
+                    let mut show = show.lock().unwrap_or_else(PoisonError::into_inner);
+                    // There is nobody to be told that it cannot be told.
+                    let _ = show.summary();
+                    std::process::exit(0);
+                }
             }
         })
         .map_err(|error| error.to_string())?;
