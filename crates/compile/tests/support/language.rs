@@ -1,28 +1,13 @@
 //! Makes up scripts: well-typed programs for BEGIN, from a list of choices. The same choices give the same script,
 //! and fewer choices a smaller one, so failures shrink. Nothing in them depends on the run.
 
+mod values;
+
 use std::fmt::Write;
 
+use self::values::TEXTS;
+
 const TYPES: [&str; 8] = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"];
-const TEXTS: [&str; 5] = ["\"abc\"", "\"abd\"", "\"xyz\"", "\"\"", "\"a longer text than the others\""];
-const ARITHMETIC: [&str; 10] = ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"];
-const COMPARISONS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];
-const NUMBERS: [&str; 14] = [
-    "0",
-    "1",
-    "2",
-    "3",
-    "7",
-    "31",
-    "63",
-    "100",
-    "255",
-    "256",
-    "65536",
-    "2147483648",
-    "4294967295",
-    "9223372036854775807",
-];
 /// Variables that are numbers: their number, and so their type, by the choices.
 const LOCALS: usize = 5;
 
@@ -42,6 +27,9 @@ pub fn script(choices: &[u16], kernel: Kernel) -> String {
         loops: 0,
         functions: Vec::new(),
     };
+    // Eight bytes, which pointers to numbers are taken for.
+    maker.text.push_str("struct made_up { int16 x; uint8 bytes[2]; uint32 low : 12; uint32 high : 20; };\n");
+    maker.text.push_str("macro twice(value) { (value) * 2 }\n");
     if !choices.is_empty() {
         for _ in 0..maker.choose(FUNCTIONS + 1) {
             maker.function();
@@ -58,7 +46,10 @@ pub fn script(choices: &[u16], kernel: Kernel) -> String {
         maker.line(format!("@v{at} = $i{at};"));
     }
     maker.line("@texts[$s, 1] = $s;".into());
-    maker.line("@last = $t;".into());
+    for (map, variable) in [("last", "t"), ("bytes", "a"), ("record", "r"), ("nested", "q"), ("word", "w")] {
+        maker.line(format!("@{map} = ${variable};"));
+    }
+    maker.line("@truth = (int64)$b;".into());
     maker.text.push_str("}\n");
     maker.text
 }
@@ -158,6 +149,11 @@ impl Maker<'_> {
         }
         self.line("$s = \"a longer text than the others\";".into());
         self.line("$t = ((int8)1, (uint32)2, \"abc\", (int64)4);".into());
+        self.line("$w = (int64)81985529216486895;".into());
+        self.line("$a = (uint8[8])($w);".into());
+        self.line("$b = $w > 3;".into());
+        self.line("$r = (n = (int64)1, s = \"abc\");".into());
+        self.line("$q = ((int16)1, ((uint8)2, \"abc\"), (int64)3);".into());
     }
 
     fn maps(&mut self) {
@@ -168,7 +164,7 @@ impl Maker<'_> {
     }
 
     fn statement(&mut self, depth: u32) {
-        let line = match self.choose(24) {
+        let line = match self.choose(35) {
             0..=3 => {
                 let (at, value) = (self.choose(LOCALS), self.int(3));
                 format!("$i{at} = ({})({value});", TYPES[self.types[at]])
@@ -212,8 +208,24 @@ impl Maker<'_> {
                     "$i{at} = {{ {name} = ({ty})({value}); {name}++; {name} = ({ty}){name}; ({ty}){name} }};"
                 )
             }
+            20 => format!("$w = (int64)({});", self.int(2)),
+            21 => format!("$a = {};", self.bytes()),
+            22 => format!("$b = {};", self.cond(2)),
+            23 => format!("$r = {};", self.record()),
+            24 => format!("$q = {};", self.nested()),
+            25 => {
+                let (map, key) = [("array", "$a"), ("records", "$r"), ("pairs", "$q")][self.choose(3)];
+                format!("@{map}[{key}] = (int64)({});", self.int(1))
+            }
+            26 | 27 => self.output(),
+            28 => {
+                let (at, cond, a, b) = (self.choose(LOCALS), self.cond(1), self.int(1), self.int(1));
+                let ty = TYPES[self.types[at]];
+                format!("$i{at} = if ({cond}) {{ ({ty})({a}) }} else {{ ({ty})({b}) }};")
+            }
+            29 => format!("@sorts[$r, $b, {}] = $q;", self.key()),
             _ if depth == 0 => format!("@m0 = (int64)({});", self.int(1)),
-            20..=22 => return self.looped(depth - 1),
+            30..=32 => return self.looped(depth - 1),
             _ => return self.branch(depth - 1),
         };
         self.line(line);
@@ -298,6 +310,18 @@ impl Maker<'_> {
         self.indent -= 1;
     }
 
+    /// What is sent to user space: nobody looks at it here, and yet the kernel has to accept the program.
+    fn output(&mut self) -> String {
+        match self.choose(6) {
+            0 => format!("print({});", self.int(2)),
+            1 => format!("print({});", ["$t", "$a", "$r", "$q", "$b", "$s"][self.choose(6)]),
+            2 => format!("print(({}, {}, $q));", self.int(1), self.string()),
+            3 => format!("printf(\"%d %s %x\\n\", {}, {}, {});", self.int(2), self.string(), self.int(1)),
+            4 => format!("print({});", self.cond(1)),
+            _ => format!("print(@k[{}]);", self.key()),
+        }
+    }
+
     fn aggregation(&mut self) -> String {
         let sample = format!("(int64)({})", self.int(1));
         let key = self.key();
@@ -311,89 +335,6 @@ impl Maker<'_> {
             6 => format!("@hist[{key}] = hist({sample});"),
             _ => format!("@lhist = lhist({sample}, 20, 100, 10);"),
         }
-    }
-
-    /// A number of any type.
-    fn int(&mut self, depth: u32) -> String {
-        if depth == 0 {
-            return self.leaf();
-        }
-        match self.choose(12) {
-            0..=2 => self.leaf(),
-            3..=6 => {
-                let op = ARITHMETIC[self.choose(ARITHMETIC.len())];
-                format!("({} {op} {})", self.int(depth - 1), self.int(depth - 1))
-            }
-            7 => format!("({}{})", ["-", "~"][self.choose(2)], self.atom(depth)),
-            8 | 9 => format!("(({}){})", TYPES[self.choose(TYPES.len())], self.atom(depth)),
-            10 => {
-                let (ty, cond) = (TYPES[self.choose(TYPES.len())], self.cond(depth - 1));
-                format!("({cond} ? ({ty}){} : ({ty}){})", self.atom(depth), self.atom(depth))
-            }
-            _ => format!("((int64)({}))", self.cond(depth - 1)),
-        }
-    }
-
-    fn atom(&mut self, depth: u32) -> String {
-        format!("({})", self.int(depth - 1))
-    }
-
-    fn leaf(&mut self) -> String {
-        match self.choose(11) {
-            10 => self.call(false).unwrap_or_else(|| "1".into()),
-            0..=2 => self.number(),
-            3 if !self.counters.is_empty() => {
-                let at = self.choose(self.counters.len());
-                self.counters[at].clone()
-            }
-            3..=6 => format!("$i{}", self.choose(LOCALS)),
-            7 => format!("@m{}", self.choose(2)),
-            8 => format!("@{}[{}]", ["k", "n"][self.choose(2)], self.key()),
-            _ => format!("$t.{}", [0, 1, 3][self.choose(3)]),
-        }
-    }
-
-    fn cond(&mut self, depth: u32) -> String {
-        match self.choose(9) {
-            0..=3 => {
-                let op = COMPARISONS[self.choose(COMPARISONS.len())];
-                format!("({} {op} {})", self.int(depth), self.int(depth))
-            }
-            4 => format!("({} {} {})", self.string(), ["==", "!="][self.choose(2)], self.string()),
-            5 => format!("has_key(@k, {})", self.key()),
-            6 if depth > 0 => {
-                format!(
-                    "({} {} {})",
-                    self.cond(depth - 1),
-                    ["&&", "||"][self.choose(2)],
-                    self.cond(depth - 1)
-                )
-            }
-            7 if depth > 0 => format!("(!{})", self.cond(depth - 1)),
-            _ => format!("($i{} != 0)", self.choose(LOCALS)),
-        }
-    }
-
-    /// Few different ones, so that entries meet again.
-    fn key(&mut self) -> String {
-        match self.choose(4) {
-            0 => format!("(int64)$i{}", self.choose(LOCALS)),
-            _ => format!("(int64){}", self.choose(4)),
-        }
-    }
-
-    fn string(&mut self) -> String {
-        match self.choose(5) {
-            0 => "$s".into(),
-            1 => "$t.2".into(),
-            2 => self.call(true).unwrap_or_else(|| "$s".into()),
-            _ => TEXTS[self.choose(TEXTS.len())].into(),
-        }
-    }
-
-    fn number(&mut self) -> String {
-        let number = NUMBERS[self.choose(NUMBERS.len())];
-        if self.choose(4) == 0 { format!("(-{number})") } else { number.into() }
     }
 
     fn line(&mut self, line: String) {

@@ -272,11 +272,16 @@ impl Env for TestEnv {
             id::RINGBUF_QUERY => {
                 const AVAIL_DATA: u64 = 0;
                 const RING_SIZE: u64 = 1;
+                const CONSUMER_POSITION: u64 = 2;
+                const PRODUCER_POSITION: u64 = 3;
                 let ring = self.ring_arg(a1)?;
                 match a2 {
                     AVAIL_DATA => Ok(ring.used()),
                     RING_SIZE => Ok(ring.def().max_entries.into()),
-                    _ => Err(Fault::Unsupported("a ring buffer's position")),
+                    CONSUMER_POSITION => Ok(ring.consumer_position()),
+                    PRODUCER_POSITION => Ok(ring.consumer_position().wrapping_add(ring.used())),
+                    // So does the kernel.
+                    _ => Ok(0),
                 }
             }
             id::PERF_EVENT_OUTPUT => {

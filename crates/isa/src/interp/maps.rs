@@ -62,6 +62,8 @@ pub struct Map {
     values: BTreeMap<Vec<u8>, u64>,
     /// Ring buffer records and perf event outputs in the order of their reservation.
     records: Vec<Record>,
+    /// Bytes of the ring that user space has taken, ever.
+    taken: u64,
 }
 
 /// A key and its value.
@@ -93,7 +95,7 @@ impl Map {
     /// An empty map.
     #[must_use]
     pub fn new(def: MapDef) -> Self {
-        Self { def, values: BTreeMap::new(), records: Vec::new() }
+        Self { def, values: BTreeMap::new(), records: Vec::new(), taken: 0 }
     }
 
     /// What it was made as.
@@ -253,6 +255,11 @@ impl Map {
         self.records.iter().map(Record::footprint).sum()
     }
 
+    /// Up to where user space has read the ring, in bytes from its first use on.
+    pub(super) fn consumer_position(&self) -> u64 {
+        self.taken
+    }
+
     /// How many records are reserved and not released.
     pub(super) fn reserved(&self) -> usize {
         self.records.iter().filter(|record| matches!(record, Record::Reserved { .. })).count()
@@ -264,6 +271,7 @@ impl Map {
         let open = |record: &Record| matches!(record, Record::Reserved { .. });
         let end = self.records.iter().position(open).unwrap_or(self.records.len());
         let taken = self.records.drain(..end);
+        let taken = taken.inspect(|record| self.taken = self.taken.wrapping_add(record.footprint()));
         taken
             .filter_map(|record| match record {
                 Record::Submitted(bytes) => Some(bytes),
