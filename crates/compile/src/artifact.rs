@@ -56,7 +56,7 @@ impl Artifact {
 /// One program, to be loaded once and attached to each of its targets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Program {
-    /// At most 15 bytes.
+    /// Its attach point and its number; of long names the kernel shows the beginning, and its types all.
     pub name: String,
     /// Its type, and with it the type of its context.
     pub kind: ProbeKind,

@@ -10,6 +10,7 @@ mod error;
 pub mod ir;
 mod lower;
 pub mod passes;
+pub mod session;
 
 pub use error::Error;
 pub use lower::lower;

@@ -132,6 +132,7 @@ fn typed_script(file: skep_ui::FileId) -> (ir::Module, hir::Program) {
         });
     }
     program.probes.push(hir::Probe {
+        name: "begin".into(),
         kind: hir::ProbeKind::RawTestRun,
         targets: vec![hir::TargetId(0)],
         locals: Vec::new(),

@@ -30,6 +30,8 @@ pub enum Feature {
     KtimeGetBootNs,
     /// Many kernel functions in one link (Linux 5.18).
     KprobeMulti,
+    /// One program at the call and the return of kernel functions (Linux 6.10).
+    KprobeSession,
     /// Functions of the kernel as perf events (Linux 4.17, `CONFIG_KPROBES`).
     Kprobe,
     /// Programs at the entry and exit of functions (Linux 5.5, `CONFIG_FUNCTION_TRACER`).
@@ -40,6 +42,8 @@ pub enum Feature {
     RawTracepointCookie,
     /// Many places of a file in one link (Linux 6.6).
     UprobeMulti,
+    /// One program at the call and the return of functions of programs (Linux 6.13).
+    UprobeSession,
     /// Programs with type information for functions and lines (Linux 5.0).
     ProgBtf,
     /// Many map entries in one call, hash maps at least (Linux 5.6).
@@ -105,6 +109,12 @@ const TABLE: &[Row] = &[
         probe: || multi_link(AttachType::TRACE_KPROBE_MULTI),
     },
     Row {
+        feature: Feature::KprobeSession,
+        name: "kprobe_session",
+        about: "one program at the call and the return of kernel functions",
+        probe: || multi_link(AttachType::TRACE_KPROBE_SESSION),
+    },
+    Row {
         feature: Feature::Kprobe,
         name: "kprobe",
         about: "probes on functions of the kernel",
@@ -133,6 +143,12 @@ const TABLE: &[Row] = &[
         name: "uprobe_multi",
         about: "many places of a file in one link",
         probe: || multi_link(AttachType::TRACE_UPROBE_MULTI),
+    },
+    Row {
+        feature: Feature::UprobeSession,
+        name: "uprobe_session",
+        about: "one program at the call and the return of functions of programs",
+        probe: || multi_link(AttachType::TRACE_UPROBE_SESSION),
     },
     Row {
         feature: Feature::ProgBtf,

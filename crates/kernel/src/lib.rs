@@ -9,7 +9,7 @@
 //! | [`bpf`] | bpf(2): maps, programs, links, BTF objects, pins, ids, infos |
 //! | [`perf`] | perf_event_open(2): tracepoints and software events as attach points |
 //! | [`ringbuf`] | the memory of `BPF_MAP_TYPE_RINGBUF`, read in place |
-//! | [`tracefs`] | tracepoint names, ids and formats, mounted or not |
+//! | [`tracefs`], [`debugfs`] | tracepoint names, ids and formats, where kprobes are not allowed; mounted or not |
 //! | [`mounts`], [`bpffs`] | /proc/PID/mounts, and the pinned objects below each bpffs |
 //! | [`kallsyms`], [`btf_file`], [`proc`], [`netdev`] | kernel symbols, kernel types, /proc, network devices |
 //! | [`netlink`], [`cgroup`] | network devices and their classifiers, control groups |
@@ -27,6 +27,7 @@ pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod config;
+pub mod debugfs;
 pub mod disks;
 mod error;
 pub mod features;

@@ -1,8 +1,12 @@
 //! /proc/thread-self/mounts: what is mounted where.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::{Error, Result};
 
@@ -31,6 +35,18 @@ pub fn mounts() -> Result<Vec<Mount>> {
 pub fn mounted(fs_type: &str) -> Result<Vec<PathBuf>> {
     Ok(mounts()?.into_iter().filter(|m| m.fs_type == fs_type).map(|m| m.target).collect())
 }
+
+/// Makes a mount that is attached nowhere (Linux 5.2, CAP_SYS_ADMIN): only the descriptor of its root refers to it, and
+/// it vanishes with that. The error is the call that failed, and why.
+pub fn unattached(fs_type: &str) -> std::result::Result<OwnedFd, (String, rustix::io::Errno)> {
+    let failed = |call: &'static str| move |errno| (format!("{call}({fs_type})"), errno);
+    let context = fsopen(fs_type, FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
+    fsconfig_create(&context).map_err(failed("fsconfig"))?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map_err(failed("fsmount"))
+}
+
+/// How the root of a mount is opened, for what is below it.
+pub(crate) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Parses the text of /proc/PID/mounts. Lines with fewer than four fields are not mounts and left out.
 pub fn parse(text: &[u8]) -> Vec<Mount> {

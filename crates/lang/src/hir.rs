@@ -129,6 +129,8 @@ pub enum ProbeKind {
 /// have the same shape as far as the clause looks at them.
 #[derive(Clone, Debug)]
 pub struct Probe {
+    /// The attach point of its first target in letters, digits and `_`, to name its program by.
+    pub name: String,
     /// What the kernel runs.
     pub kind: ProbeKind,
     /// Where it is attached; never empty.

@@ -5,7 +5,9 @@ use skep_lang::sema::testing::{Fixture, Unreadable};
 
 fn listed(search: &str, detailed: bool) -> String {
     let Ok(found) = list(search, &Fixture::default(), detailed) else { panic!("the fixture answers") };
-    found.iter().flat_map(|entry| entry.lines().collect::<Vec<_>>()).map(|line| line + "\n").collect()
+    let mut text = String::new();
+    found.iter().for_each(|entry| entry.write(&mut text));
+    text
 }
 
 #[test]

@@ -23,10 +23,14 @@ pub enum Need {
     Kprobe,
     /// Many kernel functions with one link.
     KprobeMulti,
+    /// The same with one program for call and return.
+    KprobeSession,
     /// Probes on functions of programs.
     Uprobe,
     /// Many places of a program with one link.
     UprobeMulti,
+    /// The same with one program for call and return.
+    UprobeSession,
     /// Programs at a kernel function's entry and exit by its BTF.
     Fentry,
     /// Programs on walks over the kernel's objects.
@@ -71,6 +75,8 @@ const LSM_MAC_ATTACH: u32 = 27;
 const ITER_ATTACH: u32 = 28;
 const KPROBE_MULTI_ATTACH: u32 = 42;
 const UPROBE_MULTI_ATTACH: u32 = 48;
+const KPROBE_SESSION_ATTACH: u32 = 56;
+const UPROBE_SESSION_ATTACH: u32 = 57;
 const GET_ATTACH_COOKIE: i32 = 174;
 const FOR_EACH_MAP_ELEM: i32 = 164;
 const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
@@ -87,9 +93,15 @@ impl Need {
             Need::Btf => missing("/sys/kernel/btf/vmlinux"),
             Need::Tracefs => listed("/proc/filesystems", "tracefs"),
             Need::Kprobe => missing("/sys/bus/event_source/devices/kprobe"),
-            Need::KprobeMulti => refused("a link to many functions", kprobe_multi()),
+            Need::KprobeMulti => refused("a link to many functions", kprobe_multi(KPROBE_MULTI_ATTACH)),
+            Need::KprobeSession => {
+                refused("a link to calls and returns", kprobe_multi(KPROBE_SESSION_ATTACH))
+            }
             Need::Uprobe => missing("/sys/bus/event_source/devices/uprobe"),
-            Need::UprobeMulti => refused("a link to many places", uprobe_multi()),
+            Need::UprobeMulti => refused("a link to many places", uprobe_multi(UPROBE_MULTI_ATTACH)),
+            Need::UprobeSession => {
+                refused("a link to calls and returns", uprobe_multi(UPROBE_SESSION_ATTACH))
+            }
             Need::Fentry => {
                 let attach = typed(TRACING, FENTRY_ATTACH, Kind::Function, "bpf_fentry_test1");
                 refused("a program at a function's entry", attach)
@@ -175,16 +187,16 @@ fn typed(kind: u32, attach: u32, target_kind: Kind, target: &str) -> std::io::Re
 }
 
 /// Attaches an empty program to one function, in the way meant for many.
-fn kprobe_multi() -> std::io::Result<bpf::Object> {
-    let program = bpf::Program::new(KPROBE).attached_as(KPROBE_MULTI_ATTACH).load()?;
-    bpf::link_functions(&program, KPROBE_MULTI_ATTACH, c"bpf_fentry_test1")
+fn kprobe_multi(kind: u32) -> std::io::Result<bpf::Object> {
+    let program = bpf::Program::new(KPROBE).attached_as(kind).load()?;
+    bpf::link_functions(&program, kind, c"bpf_fentry_test1")
 }
 
 /// Asks for places in a directory. A kernel that knows the request says that this is no file; one that does
 /// not says that the request is wrong.
-fn uprobe_multi() -> std::io::Result<bpf::Object> {
-    let program = bpf::Program::new(KPROBE).attached_as(UPROBE_MULTI_ATTACH).load()?;
-    match bpf::link_places(&program, UPROBE_MULTI_ATTACH, c"/") {
+fn uprobe_multi(kind: u32) -> std::io::Result<bpf::Object> {
+    let program = bpf::Program::new(KPROBE).attached_as(kind).load()?;
+    match bpf::link_places(&program, kind, c"/") {
         Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(program),
         other => other,
     }

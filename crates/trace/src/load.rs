@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use skep_compile::artifact::{Artifact, MapRole, MapSpec, Program, RelocKind, Storage};
+use skep_compile::session::{self, Cookies};
 use skep_isa::{Imm64, Insn, Reg};
 use skep_kernel::bpf::{self, AttachType, Map, MapBtf, MapType, ProgSpec, ProgType, UpdateFlag, map_flags};
 use skep_kernel::features::{Feature, Features};
@@ -60,6 +61,8 @@ pub(crate) struct LoadedProgram {
     pub fd: OwnedFd,
     /// Where it goes.
     pub targets: Vec<TargetId>,
+    /// Of a session: what stands for the return of each target; else nothing.
+    pub returns: Vec<TargetId>,
     /// How it gets there.
     pub way: Way,
     /// Whether it asks for the attach cookie.
@@ -87,18 +90,36 @@ pub(crate) fn load(
     }
     let btf = load_btf(artifact);
     let maps = create_maps(artifact, pinned, features, btf.as_ref())?;
-    let mut loaded = Loaded { maps, programs: Vec::new(), refused: Vec::new() };
+    let loaded = Loaded { maps, programs: Vec::new(), refused: Vec::new() };
+    let loader = |(index, program)| {
+        let (maps, btf) = (&loaded.maps, btf.as_ref());
+        Loader { artifact, program, index, maps, values, btf, log_level }
+    };
+    let mut sessions = Vec::new();
+    let mut served: Vec<usize> = Vec::new();
+    for session in plan::sessions(&artifact.programs, &artifact.targets, features) {
+        let entry = artifact.programs.get(session.entry).map(|program| (session.entry, program));
+        if let Some(program) = entry.and_then(|entry| loader(entry).load_session(&session)) {
+            sessions.push(program);
+            served.extend([session.entry, session.exit]);
+        }
+    }
+    let mut programs = Vec::with_capacity(artifact.programs.len());
+    let mut refused = Vec::new();
     for (index, program) in artifact.programs.iter().enumerate() {
-        let loader =
-            Loader { artifact, program, index, maps: &loaded.maps, values, btf: btf.as_ref(), log_level };
-        for outcome in loader.load(features)? {
+        let mut session = sessions.extract_if(.., |session| session.index == index);
+        programs.extend(session.next());
+        if served.contains(&index) {
+            continue;
+        }
+        for outcome in loader((index, program)).load(features)? {
             match outcome {
-                Outcome::Loaded(program) => loaded.programs.push(program),
-                Outcome::Refused(target, error) => loaded.refused.push((target, error)),
+                Outcome::Loaded(program) => programs.push(program),
+                Outcome::Refused(target, error) => refused.push((target, error)),
             }
         }
     }
-    Ok(loaded)
+    Ok(Loaded { programs, refused, ..loaded })
 }
 
 /// Type information is for those who look at the programs from outside; without it they run all the same.
@@ -278,6 +299,7 @@ enum Outcome {
 }
 
 /// One program on its way into the kernel.
+#[derive(Clone, Copy)]
 struct Loader<'a> {
     artifact: &'a Artifact,
     program: &'a Program,
@@ -292,6 +314,29 @@ impl Loader<'_> {
     fn load(&self, features: &Features) -> Result<Vec<Outcome>> {
         let groups = plan::groups(self.program, &self.artifact.targets, features);
         groups.into_iter().map(|group| self.load_for(group)).collect()
+    }
+
+    /// Loads this program and that for the return as one; `None` if that is not possible.
+    fn load_session(&self, session: &plan::Session) -> Option<LoadedProgram> {
+        let exit = self.artifact.programs.get(session.exit)?;
+        let is_return = typed::function_number("bpf_session_is_return")?;
+        let uses_cookie = [self.program, exit].into_iter().any(plan::uses_cookie);
+        let cookies = match session.targets.as_slice() {
+            [(entry, exit)] => Cookies::Fixed(*entry, *exit),
+            _ => Cookies::Paired,
+        };
+        let program = session::join(self.program, exit, is_return, cookies)?;
+        let (targets, returns) = session.targets.iter().copied().unzip();
+        let wants_cookie = uses_cookie && cookies == Cookies::Paired;
+        let group = Group { targets, way: session.way, wants_cookie };
+        match (Loader { program: &program, ..*self }).load_for(group) {
+            Ok(Outcome::Loaded(loaded)) => Some(LoadedProgram { returns, ..loaded }),
+            Ok(Outcome::Refused(..)) => None,
+            Err(error) => {
+                tracing::debug!("{}: loading call and return apart after {error}", program.name);
+                None
+            }
+        }
     }
 
     fn load_for(&self, group: Group) -> Result<Outcome> {
@@ -318,6 +363,8 @@ impl Loader<'_> {
             (Way::Single, None) => AttachType(0),
             (Way::KprobeMulti, _) => AttachType::TRACE_KPROBE_MULTI,
             (Way::UprobeMulti, _) => AttachType::TRACE_UPROBE_MULTI,
+            (Way::KprobeSession, _) => AttachType::TRACE_KPROBE_SESSION,
+            (Way::UprobeSession, _) => AttachType::TRACE_UPROBE_SESSION,
         };
         let (func_info, line_info) =
             (skep_btf::ext::encode(&self.program.func_info), skep_btf::ext::encode(&self.program.line_info));
@@ -347,7 +394,8 @@ impl Loader<'_> {
         match result {
             Ok((fd, log)) => {
                 let index = self.index;
-                Ok(Outcome::Loaded(LoadedProgram { index, fd, targets, way, wants_cookie, log }))
+                let returns = Vec::new();
+                Ok(Outcome::Loaded(LoadedProgram { index, fd, targets, returns, way, wants_cookie, log }))
             }
             // Not a word about the code: it is the function that may not be traced, or tracing that may not be done.
             Err(error) if function.is_some() && !judged_code(&error.log) => {

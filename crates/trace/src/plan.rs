@@ -1,9 +1,11 @@
 //! Which targets of a program share one load of it, and how they will be attached: one program for many targets
 //! where the kernel can tell them apart, else one for each.
 
+use std::collections::BTreeMap;
+
 use skep_compile::artifact::{Program, RelocKind};
 use skep_kernel::features::{Feature, Features};
-use skep_lang::hir::{Attach, KernelPlace, Kprobe, ProbeKind, Target, TargetId};
+use skep_lang::hir::{Attach, KernelPlace, Kprobe, ProbeKind, Target, TargetId, Uprobe};
 
 /// How a loaded program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,89 @@ pub(crate) enum Way {
     KprobeMulti,
     /// To all of them by one uprobe.multi link for each file.
     UprobeMulti,
+    /// To the call and the return of all of them by one kprobe.session link.
+    KprobeSession,
+    /// To the call and the return of all of them by one uprobe.session link for each file.
+    UprobeSession,
+}
+
+impl Way {
+    /// Whether the program runs both at the call and at the return.
+    pub fn is_session(self) -> bool {
+        matches!(self, Way::KprobeSession | Way::UprobeSession)
+    }
+}
+
+/// Two programs that become one: what is done at the call of functions, and what is done at their return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Index of the program for the calls.
+    pub entry: usize,
+    /// Index of the program for the returns.
+    pub exit: usize,
+    /// The two targets of each place.
+    pub targets: Vec<(TargetId, TargetId)>,
+    /// How it is attached.
+    pub way: Way,
+}
+
+/// Finds the programs that are for the call and the return of the same functions, if the kernel has links for both.
+pub(crate) fn sessions(programs: &[Program], targets: &[Target], features: &Features) -> Vec<Session> {
+    let mut sessions: Vec<Session> = Vec::new();
+    let sides: Vec<_> = programs.iter().map(|program| side(program, targets)).collect();
+    for (entry, side) in sides.iter().enumerate() {
+        let Some(Side { way, on_return: false, places }) = side else { continue };
+        let feature = match way {
+            Way::KprobeSession => Feature::KprobeSession,
+            _ => Feature::UprobeSession,
+        };
+        let exit = sides.iter().enumerate().position(|(exit, other)| {
+            let free = || !sessions.iter().any(|session| session.exit == exit);
+            let same = |other: &Side<'_>| other.on_return && other.places.keys().eq(places.keys());
+            other.as_ref().is_some_and(same) && free()
+        });
+        let Some((exit, Some(returns))) = exit.and_then(|exit| Some((exit, sides.get(exit)?.as_ref())))
+        else {
+            continue;
+        };
+        if features.has(feature) {
+            let targets = places.values().copied().zip(returns.places.values().copied()).collect();
+            sessions.push(Session { entry, exit, targets, way: *way });
+        }
+    }
+    sessions
+}
+
+/// One side of what may become a session.
+struct Side<'a> {
+    way: Way,
+    on_return: bool,
+    /// The targets by their places.
+    places: BTreeMap<(&'a str, u64), TargetId>,
+}
+
+/// What a program does, if all its targets are functions of which each has a place of its own, and all of one side.
+fn side<'a>(program: &Program, targets: &'a [Target]) -> Option<Side<'a>> {
+    let mut side: Option<Side<'a>> = None;
+    for &id in &program.targets {
+        let attach = &targets.get(id.0 as usize)?.attach;
+        let (way, on_return, place) = match attach {
+            Attach::Kprobe(Kprobe {
+                place: KernelPlace::Function { module: None, offset: 0, name },
+                on_return,
+            }) => (Way::KprobeSession, *on_return, (name.as_str(), 0)),
+            Attach::Uprobe(Uprobe { path, offset, on_return, .. }) => {
+                (Way::UprobeSession, *on_return, (path.as_str(), *offset))
+            }
+            _ => return None,
+        };
+        let side = side.get_or_insert_with(|| Side { way, on_return, places: BTreeMap::new() });
+        let fits = side.way == way && side.on_return == on_return;
+        if !fits || side.places.insert(place, id).is_some() {
+            return None;
+        }
+    }
+    side
 }
 
 /// Targets that share one load of a program.
@@ -29,7 +114,7 @@ pub(crate) struct Group {
 
 /// Puts the targets of a program into groups.
 pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features) -> Vec<Group> {
-    let uses_cookie = program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie);
+    let uses_cookie = uses_cookie(program);
     let mut groups = Vec::new();
     let (many, single) = split(program, targets, features);
     if let Some((way, targets)) = many {
@@ -52,6 +137,11 @@ pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features)
         _ => single.into_iter().for_each(|target| alone(vec![target], false)),
     }
     groups
+}
+
+/// Whether a program asks for its target.
+pub(crate) fn uses_cookie(program: &Program) -> bool {
+    program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie)
 }
 
 /// Whether programs of this kind are loaded for one function, whose types the verifier knows.

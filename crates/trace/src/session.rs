@@ -39,6 +39,7 @@ use crate::host::Host;
 use crate::load::{self, Loaded, RuntimeValues};
 use crate::maps::UserMap;
 use crate::pace::{NAP, Pace};
+use crate::plan::Way;
 use crate::reader::Reader;
 use crate::second_signal;
 use crate::shown;
@@ -251,7 +252,7 @@ impl Session {
         if self.attached.is_none() {
             self.attach()?;
         }
-        let probes = self.state.artifact.targets.iter().filter(|target| target.counts()).count();
+        let probes = self.state.probes();
         self.state.send(sink, Event::Attached { probes })?;
         if let Some(child) = &mut self.child {
             // What `BEGIN` printed comes before what the command prints.
@@ -599,6 +600,14 @@ impl State {
                 Ok(cpus.as_chunks::<8>().0.iter().map(|cpu| u64::from_le_bytes(*cpu)).sum())
             })
             .collect()
+    }
+
+    /// How many probes there are. The call and the return of a kernel function that are one link count once.
+    fn probes(&self) -> usize {
+        let sessions = self.loaded.programs.iter().filter(|program| program.way == Way::KprobeSession);
+        let twice: usize = sessions.map(|program| program.returns.len()).sum();
+        let counted = self.artifact.targets.iter().filter(|target| target.counts()).count();
+        counted.saturating_sub(twice)
     }
 
     /// What a program is attached to, in short.

@@ -262,6 +262,7 @@ fn a_listing_shows_the_script_between_instructions() {
 fn script(file: FileId) -> hir::Program {
     let target = hir::Target { name: "BEGIN".into(), attach: hir::Attach::Begin, wildcard: false };
     let probe = hir::Probe {
+        name: "begin".into(),
         kind: hir::ProbeKind::RawTestRun,
         targets: vec![hir::TargetId(0)],
         locals: Vec::new(),

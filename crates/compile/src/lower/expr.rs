@@ -119,8 +119,9 @@ impl Lower<'_> {
             }
             ExprKind::Op { op, args } => self.scalar_operation(*op, args, expr)?,
             ExprKind::Runtime(what) => self.func.runtime(*what),
-            // What the probe is called and which function it is in, user space looks up.
-            ExprKind::Probe | ExprKind::Func => match self.targets[..] {
+            // What the probe is called, user space looks up.
+            ExprKind::Func => self.function_number(),
+            ExprKind::Probe => match self.targets[..] {
                 [only] => self.func.int(i64::from(only.identity(&self.program.targets).0)),
                 _ => self.func.cookie(),
             },

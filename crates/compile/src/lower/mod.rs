@@ -12,6 +12,7 @@ mod cond;
 mod event;
 mod expr;
 mod func;
+mod function;
 mod locals;
 mod loops;
 mod map;
@@ -37,7 +38,8 @@ pub fn lower(program: &hir::Program) -> Result<Module, Error> {
     let mut shared = Shared::new(program);
     let mut funcs = Vec::new();
     for (index, probe) in program.probes.iter().enumerate() {
-        let name = func_name(probe, index);
+        // The number tells programs for one attach point apart.
+        let name = format!("{}_{}", probe.name, index + 1);
         let mut calls = Calls::default();
         for function in &probe.functions {
             calls = Lower::function(program, &mut shared, (probe, index as u32), function, calls)?;
@@ -51,21 +53,6 @@ pub fn lower(program: &hir::Program) -> Result<Module, Error> {
         funcs.push(func.finish(name));
     }
     Ok(shared.finish(funcs))
-}
-
-/// A name that tells the probe apart in the kernel's lists.
-fn func_name(probe: &hir::Probe, index: usize) -> String {
-    let kind = match probe.kind {
-        ProbeKind::RawTestRun => "special",
-        ProbeKind::Tracepoint => "tracepoint",
-        ProbeKind::PerfEvent => "timer",
-        ProbeKind::RawTracepoint => "rawtracepoint",
-        ProbeKind::Kprobe => "kprobe",
-        ProbeKind::Fentry => "fentry",
-        ProbeKind::Fexit => "fexit",
-        ProbeKind::Iter => "iter",
-    };
-    format!("{kind}_{index}")
 }
 
 /// Where a variable lives.

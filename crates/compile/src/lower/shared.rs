@@ -22,6 +22,7 @@ pub(super) struct Shared {
     constants: Vec<u8>,
     texts: FxHashMap<Vec<u8>, u32>,
     names: FxHashMap<Table, u32>,
+    functions_table: Option<u32>,
     subs: Vec<Func>,
     /// The function that does nothing for each entry of a map.
     passer_by: Option<FuncId>,
@@ -42,6 +43,7 @@ impl Shared {
             constants: vec![0; largest.next_multiple_of(8) as usize],
             texts: FxHashMap::default(),
             names: FxHashMap::default(),
+            functions_table: None,
             subs: Vec::new(),
             passer_by: None,
             commons: 0,
@@ -154,6 +156,19 @@ impl Shared {
             self.constants.resize(end, 0);
         }
         self.names.insert(table, offset);
+        (map, offset)
+    }
+
+    /// Where the table begins that has a 32-bit number for each target; the same whenever it is asked for.
+    pub fn functions(&mut self, numbers: &[u32]) -> (MapRef, u32) {
+        let map = self.constants_map();
+        let constants = &mut self.constants;
+        let offset = *self.functions_table.get_or_insert_with(|| {
+            let offset = constants.len() as u32;
+            constants.extend(numbers.iter().flat_map(|number| number.to_ne_bytes()));
+            constants.resize(constants.len().next_multiple_of(8), 0);
+            offset
+        });
         (map, offset)
     }
 

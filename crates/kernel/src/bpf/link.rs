@@ -288,14 +288,14 @@ pub fn has_perf_event_link(prog: BorrowedFd<'_>) -> bool {
     matches!(result, Err(error) if error.errno().is_some_and(|e| e.0 == libc::EBADF))
 }
 
-/// Whether kprobe.multi or uprobe.multi links exist, found out without attaching anything.
+/// Whether links to many functions (kprobe.multi, uprobe.multi, and the sessions of both) exist, found out without attaching anything.
 ///
 /// A kernel that knows the link reads the list of places, which is at an address where nothing can be; others
 /// refuse earlier, with another errno.
 pub fn has_multi_link(prog: BorrowedFd<'_>, kind: AttachType) -> bool {
     const NOWHERE: u64 = 1;
     let result = match kind {
-        AttachType::TRACE_KPROBE_MULTI => {
+        AttachType::TRACE_KPROBE_MULTI | AttachType::TRACE_KPROBE_SESSION => {
             let mut attr = attr::LinkCreateKprobeMulti {
                 prog_fd: raw(prog),
                 attach_type: kind.0,
@@ -306,7 +306,7 @@ pub fn has_multi_link(prog: BorrowedFd<'_>, kind: AttachType) -> bool {
             // SAFETY: the kernel only reads the address, and finds that it cannot.
             unsafe { create(&mut attr) }
         }
-        AttachType::TRACE_UPROBE_MULTI => {
+        AttachType::TRACE_UPROBE_MULTI | AttachType::TRACE_UPROBE_SESSION => {
             let mut attr = attr::LinkCreateUprobeMulti {
                 prog_fd: raw(prog),
                 attach_type: kind.0,

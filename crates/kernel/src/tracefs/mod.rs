@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use crate::{Errno, Error, Result, mounts};
 
@@ -47,7 +46,7 @@ impl TraceFs {
         let below_debugfs = mounts::mounted("debugfs")?.into_iter().map(|path| path.join("tracing"));
         for path in mounts::mounted("tracefs")?.into_iter().chain(below_debugfs) {
             // Mounts in the list may be hidden below others; what counts is that the events are there.
-            let Ok(root) = rustix::fs::open(&path, DIRECTORY, Mode::empty()) else { continue };
+            let Ok(root) = rustix::fs::open(&path, mounts::DIRECTORY, Mode::empty()) else { continue };
             if rustix::fs::accessat(
                 &root,
                 "events",
@@ -73,11 +72,7 @@ impl TraceFs {
                 _ => error,
             }
         };
-        let context =
-            fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| refused("fsopen(tracefs)", e))?;
-        fsconfig_create(&context).map_err(|e| refused("fsconfig(tracefs)", e))?;
-        let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-            .map_err(|e| refused("fsmount(tracefs)", e))?;
+        let root = mounts::unattached("tracefs").map_err(|(call, errno)| refused(&call, errno))?;
         Ok(Self { root, path: PathBuf::from("tracefs:"), private: true })
     }
 
@@ -143,5 +138,3 @@ impl TraceFs {
         })
     }
 }
-
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);

@@ -29,6 +29,8 @@ pub struct Unit<'a> {
     pub probe: &'a ast::Probe,
     /// The functions that it reaches.
     pub functions: Reached<'a>,
+    /// The attach point of its first target, as far as the name of a program can hold it.
+    pub name: String,
     /// The kind of probe.
     pub provider: &'static Provider,
     /// Where it attaches; never empty.
@@ -119,12 +121,31 @@ pub struct Context<'a> {
 }
 
 /// A target that is not yet in a unit.
-struct Candidate {
+struct Candidate<'a> {
     provider: &'static Provider,
     target: Target,
+    /// The attach point that it was found by.
+    written: &'a ast::AttachPoint,
     /// Whether the world could not tell anything about it, which is reported already.
     unverified: bool,
     span: Span,
+}
+
+impl Candidate<'_> {
+    /// What a program for it is called: its attach point, each character that a name cannot have replaced.
+    fn program_name(&self) -> String {
+        let Candidate { provider, target, written, .. } = self;
+        let text = if target.wildcard {
+            let parts = written.parts.iter().map(ast::ApPart::text);
+            std::iter::once(provider.name.to_owned()).chain(parts).collect::<Vec<_>>().join(":")
+        } else {
+            target.name.clone()
+        };
+        let mut name = text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        // The kernel takes names of 127 bytes; a number and more will follow.
+        name.truncate(100);
+        name
+    }
 }
 
 /// Expands all clauses. Targets are numbered in script order.
@@ -151,18 +172,21 @@ pub fn expand<'a>(
             lacking: Vec::new(),
         };
         let shaped = shaper.shape_all(candidates);
-        let mut groups: IndexMap<Shape, (&'static Provider, Vec<TargetId>), FxBuildHasher> =
+        let mut groups: IndexMap<Shape, (&'static Provider, String, Vec<TargetId>), FxBuildHasher> =
             IndexMap::default();
         for (candidate, shape) in shaped {
             let id = TargetId(u32::try_from(targets.len()).unwrap_or(u32::MAX));
+            let group = groups.entry(shape);
+            let new = || (candidate.provider, candidate.program_name(), Vec::new());
+            group.or_insert_with(new).2.push(id);
             targets.push(candidate.target);
-            groups.entry(shape).or_insert_with(|| (candidate.provider, Vec::new())).1.push(id);
         }
         let clause = u32::try_from(clause).unwrap_or(u32::MAX);
-        units.extend(groups.into_iter().map(|(shape, (provider, targets))| Unit {
+        units.extend(groups.into_iter().map(|(shape, (provider, name, targets))| Unit {
             clause,
             probe,
             functions: functions.clone(),
+            name,
             provider,
             targets,
             sources: shape.sources.clone(),
@@ -173,7 +197,11 @@ pub fn expand<'a>(
 }
 
 /// All that the attach points of a clause match.
-fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Vec<Candidate> {
+fn candidates<'a>(
+    probe: &'a ast::Probe,
+    context: &Context<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Candidate<'a>> {
     let mut found = Vec::new();
     let mut failed = false;
     for attach_point in &probe.attach_points {
@@ -195,6 +223,7 @@ fn candidates(probe: &ast::Probe, context: &Context<'_>, diagnostics: &mut Diagn
                     Candidate {
                         provider,
                         target: Target { name: found.name, attach: found.attach, wildcard: found.wildcard },
+                        written: attach_point,
                         unverified: found.unverified.is_some(),
                         span: attach_point.span,
                     }

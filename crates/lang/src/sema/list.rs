@@ -18,9 +18,15 @@ impl Listed {
         Listed { name, fields: Vec::new() }
     }
 
-    /// The lines that are printed, without line ends.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        std::iter::once(self.name.clone()).chain(self.fields.iter().map(|field| format!("    {field}")))
+    /// Adds the lines that are printed.
+    pub fn write(&self, out: &mut String) {
+        out.push_str(&self.name);
+        out.push('\n');
+        for field in &self.fields {
+            out.push_str("    ");
+            out.push_str(field);
+            out.push('\n');
+        }
     }
 }
 

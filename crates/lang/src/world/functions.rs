@@ -6,6 +6,7 @@ pub struct Functions {
     text: String,
     modules: Vec<String>,
     entries: Vec<Entry>,
+    typed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +37,21 @@ impl Functions {
             all.text.push_str(name);
             all.entries.push(Entry { start, len, module });
         }
-        let Functions { text, modules, entries } = &mut all;
+        let Functions { text, modules, entries, .. } = &mut all;
         let key = |entry: &Entry| (of(modules, entry), name(text, entry));
         entries.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
         entries.dedup_by(|a, b| key(a) == key(b));
         all
+    }
+
+    /// The same, of which it is known that each has a type.
+    pub fn collect_typed<'a>(functions: impl IntoIterator<Item = (&'a str, &'a str)>) -> Functions {
+        Functions { typed: true, ..Functions::collect(functions) }
+    }
+
+    /// Whether each is known to have a type, so that nobody needs to look.
+    pub fn are_typed(&self) -> bool {
+        self.typed
     }
 
     /// Module and name of each.

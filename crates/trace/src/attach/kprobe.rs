@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use skep_kernel::bpf::{self, KprobeMulti};
 use skep_kernel::features::{Feature, Features};
 use skep_kernel::perf::{self, KprobeAt};
-use skep_lang::hir::{Attach, KernelPlace, Kprobe, Target, TargetId};
+use skep_lang::hir::{Attach, KernelPlace, Kprobe, Target};
 
 use super::Link;
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(super) fn open(kprobe: &Kprobe, features: &Features) -> skep_kernel::Result<
 /// some that it does not take is halved until they are found; `failed` hears of them.
 pub(super) fn many<'t>(
     program: &LoadedProgram,
-    targets: &[(TargetId, &'t Target)],
+    targets: &[(u64, &'t Target)],
     links: &mut Vec<Link>,
     failed: &mut dyn FnMut(&'t Target, skep_kernel::Error) -> Result<()>,
 ) -> Result<()> {
@@ -57,20 +57,21 @@ pub(super) fn many<'t>(
     Ok(())
 }
 
-fn link(program: &LoadedProgram, targets: &[(TargetId, &Target)]) -> skep_kernel::Result<OwnedFd> {
+fn link(program: &LoadedProgram, targets: &[(u64, &Target)]) -> skep_kernel::Result<OwnedFd> {
     let mut symbols = Vec::with_capacity(targets.len());
     let mut cookies = Vec::with_capacity(targets.len());
     let mut returns = false;
-    for (id, target) in targets {
+    for (cookie, target) in targets {
         let Attach::Kprobe(Kprobe { place: KernelPlace::Function { name, .. }, on_return }) = &target.attach
         else {
             continue;
         };
         symbols.push(name.as_str());
-        cookies.push(u64::from(id.0));
+        cookies.push(*cookie);
         returns = *on_return;
     }
     let cookies = if program.wants_cookie { cookies.as_slice() } else { &[] };
-    let places = KprobeMulti { symbols: &symbols, cookies, on_return: returns, ..KprobeMulti::default() };
+    let session = program.way.is_session();
+    let places = KprobeMulti { symbols: &symbols, addresses: &[], cookies, on_return: returns, session };
     bpf::link_create_kprobe_multi(program.fd.as_fd(), &places)
 }

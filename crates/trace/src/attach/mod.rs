@@ -12,12 +12,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use skep_compile::artifact::Artifact;
+use skep_compile::session;
 use skep_kernel::bpf::{self, TestRun, test_run};
 use skep_kernel::bpffs;
 use skep_kernel::features::Features;
 use skep_kernel::perf::{self, Attachment};
 use skep_kernel::tracefs::TraceFs;
-use skep_lang::hir::{Attach, MissingProbes, Target, TargetId};
+use skep_lang::hir::{Attach, MissingProbes, Target};
 
 use crate::error::{Error, Result};
 use crate::load::{Loaded, LoadedProgram};
@@ -69,7 +70,7 @@ pub(crate) fn attach(
         }
     }
     for program in in_order(artifact, loaded) {
-        let targets: Vec<(TargetId, &Target)> =
+        let targets: Vec<(u64, &Target)> =
             targets_of(artifact, program).filter(|(_, target)| !is_run(&target.attach)).collect();
         for (_, target) in &targets {
             tell(&Notice::Attaching(&target.name));
@@ -81,19 +82,19 @@ pub(crate) fn attach(
         }
         match program.way {
             Way::Single => {
-                for (id, target) in targets {
-                    if let Err(source) = attached.one(program, id, target, surroundings) {
+                for (cookie, target) in targets {
+                    if let Err(source) = attached.one(program, cookie, target, surroundings) {
                         failures.add(target, source, tell)?;
                     }
                 }
             }
-            Way::UprobeMulti => {
+            Way::UprobeMulti | Way::UprobeSession => {
                 let process = surroundings.process;
                 uprobe::many(program, &targets, process, &mut attached.links, &mut |target, source| {
                     failures.add(target, source, tell)
                 })?;
             }
-            Way::KprobeMulti => {
+            Way::KprobeMulti | Way::KprobeSession => {
                 kprobe::many(program, &targets, &mut attached.links, &mut |target, source| {
                     failures.add(target, source, tell)
                 })?;
@@ -135,15 +136,19 @@ fn in_order<'a>(artifact: &'a Artifact, loaded: &'a Loaded) -> impl Iterator<Ite
     other.into_iter().chain(user.into_iter().rev())
 }
 
-/// The targets of a program, each with the number that its attach cookie is.
+/// The targets of a program, each with its attach cookie.
 fn targets_of<'a>(
     artifact: &'a Artifact,
     program: &'a LoadedProgram,
-) -> impl Iterator<Item = (TargetId, &'a Target)> {
-    program
-        .targets
-        .iter()
-        .filter_map(|&id| Some((id.identity(&artifact.targets), artifact.targets.get(id.0 as usize)?)))
+) -> impl Iterator<Item = (u64, &'a Target)> {
+    let returns = program.returns.iter().map(Some).chain(std::iter::repeat(None));
+    program.targets.iter().zip(returns).filter_map(|(&id, exit)| {
+        let cookie = match exit {
+            Some(&exit) => session::cookie(id, exit),
+            None => u64::from(id.identity(&artifact.targets).0),
+        };
+        Some((cookie, artifact.targets.get(id.0 as usize)?))
+    })
 }
 
 impl Attached {
@@ -151,12 +156,12 @@ impl Attached {
     fn one(
         &mut self,
         program: &LoadedProgram,
-        id: TargetId,
+        cookie: u64,
         target: &Target,
         surroundings: &Surroundings<'_>,
     ) -> Result<(), skep_kernel::Error> {
         let fd = program.fd.as_fd();
-        let cookie = program.wants_cookie.then_some(u64::from(id.0));
+        let cookie = program.wants_cookie.then_some(cookie);
         let events = match &target.attach {
             Attach::Tracepoint { category, event } => {
                 let tracefs = (surroundings.tracefs)()?;

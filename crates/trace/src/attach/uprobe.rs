@@ -5,7 +5,7 @@ use std::path::Path;
 
 use skep_kernel::bpf::{self, UprobeMulti};
 use skep_kernel::perf::UprobeAt;
-use skep_lang::hir::{Attach, Target, TargetId, Uprobe, Usdt};
+use skep_lang::hir::{Attach, Target, Uprobe, Usdt};
 
 use super::Link;
 use crate::error::Result;
@@ -31,14 +31,14 @@ pub(super) fn place(attach: &Attach) -> Option<UprobeAt<'_>> {
 /// a list with some that it does not take is halved until they are found; `failed` hears of them.
 pub(super) fn many<'t>(
     program: &LoadedProgram,
-    targets: &[(TargetId, &'t Target)],
+    targets: &[(u64, &'t Target)],
     process: Option<i32>,
     links: &mut Vec<Link>,
     failed: &mut dyn FnMut(&'t Target, skep_kernel::Error) -> Result<()>,
 ) -> Result<()> {
     let key = |target: &'t Target| place(&target.attach).map(|at| (at.path, at.on_return));
     let mut rest = targets.to_vec();
-    rest.sort_by_key(|(id, target)| (key(target), id.0));
+    rest.sort_by_key(|(cookie, target)| (key(target), *cookie));
     for file in rest.chunk_by(|(_, a), (_, b)| key(a) == key(b)) {
         in_file(program, file, process, links, failed)?;
     }
@@ -47,7 +47,7 @@ pub(super) fn many<'t>(
 
 fn in_file<'t>(
     program: &LoadedProgram,
-    targets: &[(TargetId, &'t Target)],
+    targets: &[(u64, &'t Target)],
     process: Option<i32>,
     links: &mut Vec<Link>,
     failed: &mut dyn FnMut(&'t Target, skep_kernel::Error) -> Result<()>,
@@ -69,11 +69,11 @@ fn in_file<'t>(
 
 fn link(
     program: &LoadedProgram,
-    targets: &[(TargetId, &Target)],
+    targets: &[(u64, &Target)],
     process: Option<i32>,
 ) -> skep_kernel::Result<OwnedFd> {
     let places: Vec<(u64, UprobeAt<'_>)> =
-        targets.iter().filter_map(|(id, target)| Some((u64::from(id.0), place(&target.attach)?))).collect();
+        targets.iter().filter_map(|(cookie, target)| Some((*cookie, place(&target.attach)?))).collect();
     let offsets: Vec<u64> = places.iter().map(|(_, at)| at.offset).collect();
     let counted = places.iter().any(|(_, at)| at.semaphore != 0);
     let semaphores: Vec<u64> = places.iter().filter(|_| counted).map(|(_, at)| at.semaphore).collect();
@@ -87,7 +87,7 @@ fn link(
         cookies: &cookies,
         pid: process.map_or(0, i32::unsigned_abs),
         on_return: first.is_some_and(|at| at.on_return),
-        session: false,
+        session: program.way.is_session(),
     };
     bpf::link_create_uprobe_multi(program.fd.as_fd(), &places)
 }

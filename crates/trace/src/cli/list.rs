@@ -65,10 +65,9 @@ pub(super) fn script(script: &mut Script, request: &Request) -> Result<ExitCode,
 
 fn listed(pattern: &str, world: &KernelWorld, detailed: bool) -> Result<String, String> {
     let probes = skep_lang::list(pattern, world, detailed)?;
-    let lines = probes.iter().flat_map(|probe| probe.lines());
-    Ok(lines.fold(String::new(), |mut out, line| {
-        out.push_str(&line);
-        out.push('\n');
-        out
-    }))
+    let mut out = String::with_capacity(probes.len() * 48);
+    for probe in &probes {
+        probe.write(&mut out);
+    }
+    Ok(out)
 }

@@ -52,6 +52,11 @@ pub(super) fn refused(kind: ProbeKind, error: LoadError) -> Error {
     })
 }
 
+/// The number of the type of a function of the kernel that programs may call.
+pub(super) fn function_number(name: &str) -> Option<u32> {
+    in_kernel(name).ok()
+}
+
 fn in_kernel(name: &str) -> Result<u32> {
     let btf = vmlinux().map_err(|error| Error::Invalid(error.to_string()))?;
     number(&btf, name)

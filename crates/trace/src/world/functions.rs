@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use skep_btf::{Btf, Kind, Type};
-use skep_kernel::{kallsyms, tracefs::TraceFs};
+use skep_kernel::{debugfs, kallsyms, tracefs::TraceFs};
 use skep_lang::world::{Functions, KERNEL, WorldError};
 
 /// Those of a file like the kernel's own list: a name in each line, with its module in brackets.
@@ -14,17 +14,24 @@ pub(super) fn of_file(path: &Path) -> Result<Functions, WorldError> {
     let text = std::fs::read(path).map_err(|error| {
         WorldError(format!("Could not read the functions in {}: {error}", path.display()))
     })?;
-    Ok(of_list(&String::from_utf8_lossy(&text)))
+    Ok(of_list(&String::from_utf8_lossy(&text), &[]))
 }
 
-/// Those that the kernel lists.
+/// Those that the kernel lists, without those that it keeps kprobes off.
 pub(super) fn of_tracefs(tracefs: &TraceFs) -> skep_kernel::Result<Functions> {
-    Ok(of_list(&tracefs.read("available_filter_functions")?))
+    Ok(of_list(&tracefs.read("available_filter_functions")?, &blacklist()))
 }
 
 /// Those that the kernel's symbols tell.
 pub(super) fn of_symbols() -> skep_kernel::Result<Functions> {
-    Ok(of_kallsyms(&kallsyms::read()?))
+    Ok(of_kallsyms(&kallsyms::read()?, &blacklist()))
+}
+
+/// The functions that the kernel keeps kprobes off, sorted, as far as it tells.
+fn blacklist() -> Vec<String> {
+    debugfs::kprobe_blacklist()
+        .inspect_err(|error| tracing::debug!("where kprobes are not allowed is not known: {error}"))
+        .unwrap_or_default()
 }
 
 /// Those that have types.
@@ -35,7 +42,7 @@ pub(super) fn of_types<'a>(all: impl IntoIterator<Item = (&'a str, &'a Btf)>) ->
             _ => None,
         })
     };
-    Functions::collect(all.into_iter().flat_map(named))
+    Functions::collect_typed(all.into_iter().flat_map(named))
 }
 
 /// Whether there is a function of this name among the types.
@@ -43,15 +50,19 @@ pub(super) fn has_types(btf: &Btf, name: &str) -> bool {
     btf.find(Kind::Func, name).is_some()
 }
 
-fn of_list(text: &str) -> Functions {
+fn of_list(text: &str, blacklist: &[String]) -> Functions {
     Functions::collect(text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let name = words.next()?;
         let module =
             words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']')).unwrap_or(KERNEL);
-        let real = !name.starts_with("__ftrace_invalid_address__");
+        let real = !name.starts_with("__ftrace_invalid_address__") && !is_in(blacklist, name);
         real.then_some((module, name))
     }))
+}
+
+fn is_in(sorted: &[String], name: &str) -> bool {
+    sorted.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
 }
 
 /// Code that the kernel does not let anybody probe, between the symbols that mark its ends: what runs before the
@@ -64,7 +75,7 @@ const OFF_LIMITS: [(&str, &str); 5] = [
     ("_sinittext", "_einittext"),
 ];
 
-fn of_kallsyms(text: &str) -> Functions {
+fn of_kallsyms(text: &str, blacklist: &[String]) -> Functions {
     let mut ranges = [(0u64, 0u64); OFF_LIMITS.len()];
     for symbol in kallsyms::symbols(text).filter(|symbol| symbol.module.is_none()) {
         for ((start, end), range) in OFF_LIMITS.iter().zip(&mut ranges) {
@@ -81,6 +92,7 @@ fn of_kallsyms(text: &str) -> Functions {
         let traceable = symbol.is_function()
             && allowed(symbol.address)
             && is_entry(symbol.name)
+            && !is_in(blacklist, symbol.name)
             // Programs and trampolines that only look like modules.
             && module != "bpf"
             && !module.starts_with("__builtin_");
@@ -105,7 +117,10 @@ mod tests {
 
     #[test]
     fn the_kernels_list() {
-        let functions = of_list("vfs_read\next4_init [ext4]\n__ftrace_invalid_address___16\n\n");
+        let functions = of_list(
+            "vfs_read\ndo_int3\next4_init [ext4]\n__ftrace_invalid_address___16\n\n",
+            &["do_int3".into()],
+        );
         assert_eq!(functions.iter().collect::<Vec<_>>(), [("ext4", "ext4_init"), (KERNEL, "vfs_read")]);
     }
 
@@ -115,7 +130,8 @@ mod tests {
             "0000000000000100 T vfs_read\n0000000000000110 t vfs_read.cold\n0000000000000120 t walk.isra.0\n\
              0000000000000130 T __pfx_vfs_read\n0000000000000140 D jiffies\n0000000000000200 T _sinittext\n\
              0000000000000210 t early\n0000000000000300 T _einittext\n0000000000000400 t bpf_prog_1\t[bpf]\n\
-             0000000000000500 t ext4_init\t[ext4]\n",
+             0000000000000500 t ext4_init\t[ext4]\n0000000000000150 t do_int3\n",
+            &["do_int3".into()],
         );
         let all: Vec<_> = functions.iter().collect();
         assert_eq!(

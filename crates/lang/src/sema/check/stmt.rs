@@ -31,6 +31,7 @@ impl<'a> Checker<'a> {
         }
         self.leave();
         hir::Probe {
+            name: unit.name.clone(),
             kind: unit.provider.kind,
             targets: unit.targets.clone(),
             locals: self.finish_locals(),

@@ -79,10 +79,21 @@ pub(super) fn matching(
     module: &str,
     function: &str,
 ) -> Result<Vec<(String, String)>, WorldError> {
-    let one = |module: &str, btf: &Btf| {
-        let there = btf.find(Kind::Func, function).is_some();
-        there.then(|| vec![(module.to_owned(), function.to_owned())])
-    };
+    let mut all = Vec::new();
+    each_matching(world, module, function, &mut |module, name| {
+        all.push((module.to_owned(), name.to_owned()));
+    })?;
+    Ok(all)
+}
+
+/// Shows `each` the functions with types that fit: their modules and names, sorted.
+fn each_matching(
+    world: &dyn World,
+    module: &str,
+    function: &str,
+    each: &mut dyn FnMut(&str, &str),
+) -> Result<(), WorldError> {
+    let is_in = |btf: &Btf| btf.find(Kind::Func, function).is_some();
     if !pattern::has_wildcard(function) && (module == "*" || !pattern::has_wildcard(module)) {
         let first = if module == "*" { KERNEL } else { module };
         // A module without types has no such functions either.
@@ -91,21 +102,27 @@ pub(super) fn matching(
         } else {
             match world.module_btf(first) {
                 Ok(btf) => btf,
-                Err(_) => return Ok(Vec::new()),
+                Err(_) => return Ok(()),
             }
         };
-        match one(first, &btf) {
-            Some(found) if world.has_function(Some(first), function)? => return Ok(found),
-            Some(_) => return Ok(Vec::new()),
-            None if module != "*" => return Ok(Vec::new()),
-            None => {}
+        if is_in(&btf) {
+            if world.has_function(Some(first), function)? {
+                each(first, function);
+            }
+            return Ok(());
+        }
+        if module != "*" {
+            return Ok(());
         }
     }
     let functions = world.functions()?;
-    let mut all = Vec::new();
     let mut btf: Option<(&str, _)> = None;
     for (m, name) in functions.iter() {
         if !pattern::matches(module, m) || !pattern::matches(function, name) {
+            continue;
+        }
+        if functions.are_typed() {
+            each(m, name);
             continue;
         }
         if btf.as_ref().is_none_or(|(known, _)| *known != m) {
@@ -115,10 +132,10 @@ pub(super) fn matching(
         if let Some((_, Some(types))) = &btf
             && types.find(Kind::Func, name).is_some()
         {
-            all.push((m.to_owned(), name.to_owned()));
+            each(m, name);
         }
     }
-    Ok(all)
+    Ok(())
 }
 
 fn programs(place: &Place<'_>, id: &str, program: &str) -> Result<Vec<Match>, Diagnostic> {
@@ -169,22 +186,20 @@ fn list(
         [PROGRAMS, id, program] => return list_programs(provider, world, id, program),
         _ => return Ok(Vec::new()),
     };
-    let all = matching(world, or_all(module), or_all(function))?;
-    Ok(all
-        .iter()
-        .map(|(module, name)| {
-            let mut entry = Listed::name(format!("{provider}:{module}:{name}"));
-            if detailed {
-                entry.fields = described::function(world, module, name).map_or_else(Vec::new, |described| {
-                    let result = described.result.filter(|_| provider == FEXIT.name);
-                    let mut fields = described.params;
-                    fields.extend(result.map(|result| format!("{result} retval")));
-                    fields
-                });
-            }
-            entry
-        })
-        .collect())
+    let mut all = Vec::new();
+    each_matching(world, or_all(module), or_all(function), &mut |module, name| {
+        let mut entry = Listed::name([provider, ":", module, ":", name].concat());
+        if detailed {
+            entry.fields = described::function(world, module, name).map_or_else(Vec::new, |described| {
+                let result = described.result.filter(|_| provider == FEXIT.name);
+                let mut fields = described.params;
+                fields.extend(result.map(|result| format!("{result} retval")));
+                fields
+            });
+        }
+        all.push(entry);
+    })?;
+    Ok(all)
 }
 
 fn list_programs(

@@ -212,8 +212,8 @@ fn list(
         .filter(fits)
         .map(|(m, f)| {
             let mut entry = Listed::name(match module {
-                Some(_) => format!("{provider}:{m}:{f}"),
-                None => format!("{provider}:{f}"),
+                Some(_) => [provider, ":", m, ":", f].concat(),
+                None => [provider, ":", f].concat(),
             });
             if let Some(described) = detailed.then(|| described::function(world, m, f)).flatten() {
                 let result = described.result.map(|result| format!("{result} retval"));
