@@ -189,9 +189,10 @@ impl World for KernelWorld {
     }
 
     fn has_function(&self, module: Option<&str>, name: &str) -> Result<bool, WorldError> {
-        // What has a type is a function, and that is found faster.
+        // What has a type is a function, and that is found faster; and of several names for one function the kernel lists
+        // only one.
         let btf = match module {
-            _ if self.traceable_functions.is_some() || self.functions.get().is_some() => None,
+            _ if self.traceable_functions.is_some() => None,
             None | Some(KERNEL) => self.kernel_btf().ok(),
             Some(module) => self.module_btf(module).ok(),
         };
