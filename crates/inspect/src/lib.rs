@@ -11,6 +11,7 @@ pub mod calls;
 mod cli;
 mod code;
 mod collect;
+mod colour;
 mod commands;
 mod error;
 mod json;
@@ -20,14 +21,19 @@ mod plain;
 mod value;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Runs one command line and returns the exit status.
 ///
 /// `args` begins with the name under which the program is called; usage texts use it. What was asked for goes to
 /// `out`; errors and usage go to `err`, and in JSON to `out` as `{"error": ...}`.
 pub fn main(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    cli::run(args, out, err)
+    cli::run(args, out, err, false)
+}
+
+/// The same with this process's own streams. On a terminal, lists have colours.
+pub fn main_here(args: &[OsString]) -> u8 {
+    cli::run(args, &mut io::stdout().lock(), &mut io::stderr().lock(), colour::wanted())
 }
 
 /// The words a command line can begin with: `prog`, `map`, `batch`, ...

@@ -110,8 +110,7 @@ fn with_name(name: &str, args: &[OsString]) -> Vec<OsString> {
 }
 
 fn inspect(name: &str, args: &[OsString]) -> ExitCode {
-    let args = with_name(name, args);
-    ExitCode::from(skep_inspect::main(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
+    ExitCode::from(skep_inspect::main_here(&with_name(name, args)))
 }
 
 /// The tools by name, with a line each. The tracer of bpf(2) calls is one of them to its users.

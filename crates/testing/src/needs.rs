@@ -55,6 +55,8 @@ pub enum Need {
     BlockDisk,
     /// A C compiler, for programs to be traced; see [`crate::programs`].
     Gcc,
+    /// Streams into which a program writes and which are read by program.
+    Streams,
     /// A C++ compiler.
     Gxx,
     /// GraphViz, which draws what we write in its language.
@@ -129,6 +131,7 @@ impl Need {
             Need::LongKeys => refused("keys of 1,024 bytes", bpf::hash_map(1024)),
             Need::ForEachMapElem => unknown_helper("that goes through a map", FOR_EACH_MAP_ELEM),
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
+            Need::Streams => refused("streams", btf::find(Kind::Function, "bpf_stream_vprintk").map(drop)),
             Need::Gcc => command("gcc"),
             Need::Gxx => command("g++"),
             Need::Graphviz => command_with("dot", "-V"),
@@ -176,7 +179,7 @@ fn listed(path: &str, word: &str) -> Option<String> {
 }
 
 /// Lacking if an attempt failed; what it made is closed at once.
-fn refused(what: &str, attempt: std::io::Result<bpf::Object>) -> Option<String> {
+fn refused<T>(what: &str, attempt: std::io::Result<T>) -> Option<String> {
     attempt.err().map(|error| format!("the kernel refuses {what}: {error}"))
 }
 

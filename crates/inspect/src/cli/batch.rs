@@ -77,6 +77,7 @@ fn run_json(session: &mut Session<'_>, lines: &mut dyn BufRead) -> Result<u8> {
             features: session.features,
             out: &mut output,
             err: &mut *session.err,
+            colours: session.colours,
             // Within the array and the object.
             depth: depth + 2,
             values: 0,

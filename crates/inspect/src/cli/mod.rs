@@ -27,6 +27,8 @@ pub(crate) struct Session<'a> {
     pub(crate) features: &'a Features,
     pub(crate) out: &'a mut dyn Write,
     pub(crate) err: &'a mut dyn Write,
+    /// Whether lists for people have colours.
+    pub(crate) colours: bool,
     /// How deep in other JSON the command's own stands.
     depth: usize,
     /// How many JSON values have been written.
@@ -34,16 +36,17 @@ pub(crate) struct Session<'a> {
 }
 
 /// Runs a command line.
-pub(crate) fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+pub(crate) fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write, colours: bool) -> u8 {
     let program = args.first().map_or_else(|| "bpftool".into(), base_name);
     let (options, parsed) = parse(args.get(1..).unwrap_or_default());
     let mut out = io::BufWriter::with_capacity(1 << 16, out);
+    let _log = options.debug.then(log_to_stderr);
     let features = Features::new();
     for feature in &options.without {
         features.disable(feature.name());
     }
     let mut session =
-        Session { program, options, features: &features, out: &mut out, err, depth: 0, values: 0 };
+        Session { program, options, features: &features, out: &mut out, err, colours, depth: 0, values: 0 };
     let result = match parsed {
         Ok(words) => session.run(&words),
         Err(stop) => session.stop(stop),
@@ -51,6 +54,17 @@ pub(crate) fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -
     let result = result.and_then(|status| session.finish().map(|()| status));
     // Nobody is left to be told that nobody reads.
     result.unwrap_or(FAILED)
+}
+
+/// What the layers below tell of their work goes to standard error until the guard is gone (`-d`).
+fn log_to_stderr() -> tracing::subscriber::DefaultGuard {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(io::stderr)
+        .finish();
+    tracing::subscriber::set_default(log)
 }
 
 impl Session<'_> {

@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) form: Form,
     /// `-V`: the version, whatever the words say.
     pub(crate) version: bool,
+    /// `-d`: tell on standard error what is done below.
+    pub(crate) debug: bool,
     /// `-f`: show where objects are pinned.
     pub(crate) bpffs: bool,
     /// `-B`: the types that split BTF continues.
@@ -67,7 +69,7 @@ const TABLE: &[Row] = &[
     Row { short: Some('f'), long: "bpffs", action: Action::Flag(|o| o.bpffs = true) },
     Row { short: Some('m'), long: "mapcompat", action: Action::Flag(|_| {}) },
     Row { short: Some('n'), long: "nomount", action: Action::Flag(|_| {}) },
-    Row { short: Some('d'), long: "debug", action: Action::Flag(|_| {}) },
+    Row { short: Some('d'), long: "debug", action: Action::Flag(|o| o.debug = true) },
     Row { short: Some('L'), long: "use-loader", action: Action::Flag(|_| {}) },
     Row { short: Some('S'), long: "sign", action: Action::Flag(|o| o.sign = true) },
     Row { short: Some('B'), long: "base-btf", action: Action::Value(base_btf) },

@@ -8,6 +8,7 @@ use skep_kernel::bpf::ObjectKind;
 
 use crate::cli::{Session, Words, error_value};
 use crate::collect::{Selector, Surroundings, open_all};
+use crate::colour;
 use crate::error::{Error, FAILED, Result};
 use crate::plain::Plain;
 
@@ -63,9 +64,20 @@ pub(super) fn unexpected(words: &Words<'_>) -> Error {
 
 fn show_plain<T: Plain>(session: &mut Session<'_>, objects: impl Iterator<Item = Result<T>>) -> Result<u8> {
     for object in objects {
-        object?.write(session.out)?;
+        write(session, &object?)?;
     }
     Ok(0)
+}
+
+/// Shows an object to people.
+pub(super) fn write(session: &mut Session<'_>, object: &dyn Plain) -> Result<()> {
+    if !session.colours {
+        return Ok(object.write(session.out)?);
+    }
+    let mut text = Vec::new();
+    object.write(&mut text)?;
+    session.out.write_all(colour::paint(&String::from_utf8_lossy(&text)).as_bytes())?;
+    Ok(())
 }
 
 fn show_json<T: Serialize>(

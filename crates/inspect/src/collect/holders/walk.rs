@@ -1,6 +1,6 @@
 //! The walk over all open files: loads the program, runs it, reads its records.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use skep_btf::Kind;
 use skep_kernel::bpf::{self, AttachType, ObjectKind, ProgSpec, ProgType};
@@ -21,10 +21,7 @@ pub(super) fn holders() -> Result<Holders, String> {
         attach_btf_id: function.0,
         ..ProgSpec::new(ProgType::TRACING, "skep_holders", &insns)
     };
-    let prog = bpf::prog_load(&spec).map_err(|error| {
-        tracing::trace!("the verifier's log:\n{}", error.log);
-        error.to_string()
-    })?;
+    let prog = load(&spec)?;
     let run = || {
         let link = bpf::link_create_iter(prog.as_fd())?;
         skep_kernel::walk::output(bpf::iter_create(link.as_fd())?)
@@ -35,6 +32,18 @@ pub(super) fn holders() -> Result<Holders, String> {
         holders.take(record);
     }
     Ok(holders)
+}
+
+/// Loads the program, with all that the verifier has to say where somebody wants to hear it.
+fn load(spec: &ProgSpec<'_>) -> Result<OwnedFd, String> {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return bpf::prog_load(spec).map_err(|error| error.to_string());
+    }
+    const EVERYTHING: u32 = 1 | 2 | 4;
+    let loaded = bpf::prog_load_logged(&ProgSpec { log_level: EVERYTHING, ..*spec });
+    let log = loaded.as_ref().map_or_else(|error| &error.log, |loaded| &loaded.log);
+    tracing::debug!("the verifier about the program that looks for holders:\n{log}");
+    loaded.map(|loaded| loaded.fd).map_err(|error| error.to_string())
 }
 
 impl Holders {

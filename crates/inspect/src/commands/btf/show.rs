@@ -69,7 +69,7 @@ pub(super) fn run(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8
     match (session.is_json(), only, objects.as_slice()) {
         (true, Some(_), [one]) => session.json(one)?,
         (true, ..) => session.json(&objects)?,
-        (false, ..) => objects.iter().try_for_each(|object| object.write(session.out))?,
+        (false, ..) => objects.iter().try_for_each(|object| super::super::show::write(session, object))?,
     }
     Ok(0)
 }
