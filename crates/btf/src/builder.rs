@@ -7,8 +7,9 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::error::Error;
 use crate::format::{Endian, HEADER_LEN, Info, IntEncoding, Kind, Linkage, MAGIC, MAX_VLEN, TypeId, VERSION};
-use crate::reader::Btf;
+use crate::reader::{Btf, Header};
 use crate::types::{Enumerator, Member, Param, SecVar};
 
 /// Collects types and strings, and makes BTF bytes of them.
@@ -252,6 +253,33 @@ impl BtfBuilder {
         bytes.extend_from_slice(empty_string);
         bytes.extend_from_slice(&self.strings);
         bytes
+    }
+
+    /// The bytes of `base` and, continuing them, of what was added, as BTF that stands for itself. The builder must be
+    /// one that splits off `base`, which must stand for itself and be in this machine's byte order.
+    ///
+    /// # Errors
+    /// `base` has no header that can be read.
+    pub fn finish_onto(self, base: &Btf) -> Result<Vec<u8>, Error> {
+        let header = Header::parse(base.bytes())?;
+        let (types, strings) = (&base.bytes()[header.types], &base.bytes()[header.strings]);
+        let added: Vec<u8> = self
+            .records
+            .iter()
+            .flat_map(|record| record.iter())
+            .flat_map(|word| word.to_ne_bytes())
+            .collect();
+        let (types_len, strings_len) = (types.len() + added.len(), strings.len() + self.strings.len());
+        let mut bytes = Vec::with_capacity(HEADER_LEN + types_len + strings_len);
+        bytes.extend(MAGIC.to_ne_bytes());
+        bytes.extend([VERSION, 0]);
+        for field in [HEADER_LEN, 0, types_len, types_len, strings_len] {
+            bytes.extend((field as u32).to_ne_bytes());
+        }
+        for part in [types, &added, strings, &self.strings] {
+            bytes.extend_from_slice(part);
+        }
+        Ok(bytes)
     }
 
     fn reference(&mut self, kind: Kind, target: TypeId) -> TypeId {

@@ -6,6 +6,7 @@
 
 pub mod artifact;
 pub mod backend;
+pub mod elf;
 mod error;
 pub mod ir;
 mod lower;

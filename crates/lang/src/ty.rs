@@ -261,11 +261,16 @@ pub enum TyKind {
     /// `kstack`, `ustack`: the number of frames and the process (0 for the kernel's), 32 bits each, then that
     /// many frames, zeroes after the last. Equal stacks of one process are equal bytes.
     Stack(Stack),
-    /// `ksym()`: an address of the kernel, printed as the name of what is there.
+    /// `ksym()`: an address of the kernel, printed as the name of what is there. With [`FUNC_MARK`] it is a
+    /// [`TyKind::Func`], which no address can be mistaken for.
     KernelSymbol,
     /// `usym()`: an address and the process it is one of, 64 bits each.
     UserSymbol,
 }
+
+/// The bit that a [`TyKind::Func`] has where a [`TyKind::KernelSymbol`] is expected. All bits above the 47th of an
+/// address are equal.
+pub const FUNC_MARK: u64 = 1 << 62;
 
 /// What a [`TyKind::Stack`] is a stack of, and how it is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

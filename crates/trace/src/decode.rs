@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use skep_compile::artifact::{Artifact, EventField};
 use skep_lang::hir::{Config, Target};
-use skep_lang::ty::{Field, Shown, Ty, TyKind, Types};
+use skep_lang::ty::{FUNC_MARK, Field, Shown, Ty, TyKind, Types};
 use skep_symbols::Symbols;
 
 use crate::host::Host;
@@ -72,6 +72,9 @@ impl<'a> Schema<'a> {
                 let index = usize::try_from(word(bytes)).unwrap_or(usize::MAX);
                 let name = self.targets.get(index).map_or("", |target| &target.name);
                 Value::Text(Text { bytes: name.as_bytes(), trailer: b"", foreign: false })
+            }
+            TyKind::KernelSymbol if word(bytes) >> 32 == FUNC_MARK >> 32 => {
+                self.value(Ty::FUNC, bytes.get(..4).unwrap_or_default())
             }
             TyKind::Func => {
                 let index = usize::try_from(word(bytes)).unwrap_or(usize::MAX);

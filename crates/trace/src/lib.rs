@@ -20,6 +20,7 @@ pub mod host;
 mod load;
 pub mod maps;
 mod pace;
+mod pcap;
 mod plan;
 mod reader;
 mod refusal;

@@ -424,6 +424,7 @@ impl Loader<'_> {
             let value = match reloc.kind {
                 RelocKind::Map(map) => Imm64::MapFd(fd(map)?),
                 RelocKind::MapValue(map, off) => Imm64::MapValue { fd: fd(map)?, off },
+                RelocKind::Runtime(Runtime::KernelVariable(id)) => Imm64::BtfId { id, btf_fd: 0 },
                 RelocKind::Runtime(runtime) => Imm64::Value(match runtime {
                     Runtime::StartTime => self.values.start_time,
                     Runtime::CommandPid => self.values.command_pid,
@@ -433,6 +434,8 @@ impl Loader<'_> {
                     Runtime::RealOffset => self.values.real_offset,
                     Runtime::NamespaceDevice => self.values.namespace.0,
                     Runtime::NamespaceInode => self.values.namespace.1,
+                    // It has an arm of its own.
+                    Runtime::KernelVariable(_) => 0,
                     Runtime::Asked(question) => {
                         *self.values.answers.get(question as usize).ok_or_else(broken)?
                     }

@@ -39,6 +39,7 @@ use crate::host::Host;
 use crate::load::{self, Loaded, RuntimeValues};
 use crate::maps::UserMap;
 use crate::pace::{NAP, Pace};
+use crate::pcap::Captures;
 use crate::plan::Way;
 use crate::reader::Reader;
 use crate::second_signal;
@@ -144,6 +145,9 @@ struct State {
     /// Nobody reads the results any more.
     closed: bool,
     names: Names,
+    captures: Captures,
+    /// Addresses whose watchpoints are to end.
+    unwatched: Vec<u64>,
 }
 
 impl Session {
@@ -192,7 +196,17 @@ impl Session {
         let scope = options.pid.or(child.as_ref().map(Child::pid));
         let names = Names::new(&artifact, scope);
         let host = Host::default();
-        let state = State { artifact, host, loaded, exit_code: None, mute: false, closed: false, names };
+        let state = State {
+            artifact,
+            host,
+            loaded,
+            exit_code: None,
+            mute: false,
+            closed: false,
+            names,
+            captures: Captures::default(),
+            unwatched: Vec::new(),
+        };
         Ok(Session { state, reader, attached: None, child, process, signals, options })
     }
 
@@ -380,7 +394,13 @@ impl Session {
     fn drain(&mut self, sink: &mut dyn Sink) -> Result<u64> {
         let state = &mut self.state;
         state.names.catch_up();
-        self.reader.drain(|record, control| state.handle(record, control, sink))
+        let records = self.reader.drain(|record, control| state.handle(record, control, sink))?;
+        for address in state.unwatched.drain(..) {
+            if let Some(attached) = &mut self.attached {
+                attached.unwatch(address);
+            }
+        }
+        Ok(records)
     }
 
     fn finish(mut self, sink: &mut dyn Sink, ended: Ended) -> Result<Outcome> {
@@ -402,6 +422,7 @@ impl Session {
         if self.state.artifact.config.print_maps_on_exit && !self.state.closed {
             self.state.print_maps(sink)?;
         }
+        self.state.captures.flush()?;
         self.state.tell(sink.flush())?;
         let ended = if self.state.closed { Ended::Closed } else { ended };
         Ok(Outcome { exit_code: self.state.exit_code.unwrap_or(0), ended })
@@ -491,6 +512,21 @@ impl State {
                 format_printf(&mut text, format, fields, false);
                 let limit = self.artifact.config.max_cat_bytes;
                 bring(*to, &text, limit, |event| send(&mut self.closed, sink, event))?;
+            }
+            Action::Printf { to: PrintTo::Packet, format } => {
+                let [bytes, length, time] = std::array::from_fn(|_| fields.next().unwrap_or(Value::Void));
+                let mut path = Vec::new();
+                format_printf(&mut path, format, fields, false);
+                let Value::Bytes(bytes) = bytes else { return Ok(()) };
+                let number = |value: Value<'_>| value.as_bits().unwrap_or(0);
+                let path = String::from_utf8_lossy(&path);
+                if let Err(error) = self.captures.write(&path, bytes, number(length), number(time)) {
+                    let problem = format!("failed to write a packet to '{path}': {error}");
+                    send(&mut self.closed, sink, Event::Problem(&problem))?;
+                }
+            }
+            Action::Printf { to: PrintTo::Unwatch, .. } => {
+                self.unwatched.extend(fields.next().and_then(|address| address.as_bits()));
             }
             Action::Printf { to, format } => {
                 send(&mut self.closed, sink, Event::Printf { to: *to, format, args: fields, span })?;

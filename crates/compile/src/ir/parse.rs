@@ -297,6 +297,7 @@ impl<'a> Line<'a> {
             "map" => Op::Map(MapRef(self.index('m')?)),
             "map_value" => Op::MapValue(MapRef(self.index('m')?), self.plus()?),
             "runtime" => Op::Runtime(self.choice(&RUNTIME_WORDS)?),
+            "variable" => Op::Runtime(Runtime::KernelVariable(self.number()?)),
             "asked" => Op::Runtime(Runtime::Asked(self.number()?)),
             "cookie" => Op::Cookie(self.value()?),
             "cmp" => {

@@ -181,6 +181,7 @@ impl Display for Op {
             Op::Map(map) => write!(f, "map {map}"),
             Op::MapValue(map, offset) => write!(f, "map_value {map} + {offset}"),
             Op::Runtime(Runtime::Asked(question)) => write!(f, "asked {question}"),
+            Op::Runtime(Runtime::KernelVariable(id)) => write!(f, "variable {id}"),
             Op::Runtime(what) => write!(f, "runtime {}", runtime_word(*what)),
             Op::Cookie(ctx) => write!(f, "cookie {ctx}"),
             Op::Bin(op, a, b) => write!(f, "{} {a}, {b}", op.word()),

@@ -1,7 +1,7 @@
 //! What builtins compute: [`Operation`]s that fit a register, and those that live in memory.
 
 use skep_isa::helpers::id;
-use skep_lang::hir::{Expr, ExprKind, NOT_FOUND, Operation, Runtime};
+use skep_lang::hir::{self, Expr, ExprKind, NOT_FOUND, Operation, Runtime};
 use skep_lang::names::Table;
 use skep_lang::ty::Ty;
 
@@ -47,6 +47,15 @@ impl Lower<'_> {
                 self.difference(lhs, rhs, count)?
             }
             (Operation::Position, [hay, needle]) => self.position(hay, needle)?,
+            (Operation::OfObject { id }, [pointer]) => {
+                let (object, offset) = self.object_of_kernel(pointer)?;
+                let address = self.add_imm(object, offset);
+                let result = self.func.call(id, &[address], ValueTy::Int);
+                self.wrap(expr.ty, result)
+            }
+            (Operation::PerCpuAddress, [variable, cpu @ ..]) => {
+                self.per_cpu_address(variable, cpu.first())?
+            }
             (Operation::NamespaceId { thread }, []) => self.namespace_id(thread),
             _ => return Err(self.misused(op, expr)),
         })
@@ -61,6 +70,7 @@ impl Lower<'_> {
     ) -> Result<Place, Error> {
         match (op, args) {
             (Operation::Lookup(table), [number]) => self.lookup_name(table, number),
+            (Operation::Path, [pointer]) => self.path(pointer, self.types.size(expr.ty)),
             (Operation::Concatenation, [first, second]) => {
                 let capacity = self.types.size(expr.ty);
                 self.concatenated(first, second, capacity)
@@ -95,6 +105,67 @@ impl Lower<'_> {
             }
             _ => Err(self.misused(op, expr)),
         }
+    }
+
+    /// What the verifier knows the type of: an argument of the probe as it is in the context, and how far from it
+    /// `pointer` points.
+    fn object_of_kernel(&mut self, pointer: &Expr) -> Result<(Value, i64), Error> {
+        let (mut at, mut offset) = (pointer, 0i64);
+        loop {
+            match &at.kind {
+                ExprKind::Cast(inner) => at = inner,
+                ExprKind::Binary { op: hir::BinaryOp::Add, lhs, rhs } if let ExprKind::Int(by) = rhs.kind => {
+                    offset = offset.wrapping_add(by.cast_signed());
+                    at = lhs;
+                }
+                ExprKind::Context { offset: place } => {
+                    let ctx = self.func.ctx();
+                    let object = self.func.load(Width::W64, false, Place::aligned(ctx).at(*place));
+                    return Ok((object, offset));
+                }
+                _ => {
+                    let what =
+                        "An object that is not an argument of the probe or a part of what one points to";
+                    return Err(Error::Unsupported { span: pointer.span, what: what.into() });
+                }
+            }
+        }
+    }
+
+    /// The path of an object, empty if there is none or the kernel does not tell.
+    fn path(&mut self, pointer: &Expr, capacity: u32) -> Result<Place, Error> {
+        let (object, offset) = self.object_of_kernel(pointer)?;
+        let raw = self.func.scratch_object("path", capacity);
+        let raw = self.func.object_place(raw);
+        let text = self.func.scratch_object("text", capacity);
+        let text = self.func.object_place(text);
+        self.func.zero(text, capacity);
+        let (some, read, after) = (self.func.new_block(), self.func.new_block(), self.func.new_block());
+        let zero = self.func.int(0);
+        self.func.branch(CmpOp::Eq, object, zero, after, some);
+        self.func.enter(some);
+        let address = self.add_imm(object, offset);
+        let (buffer, size) = (self.func.addr(raw), self.func.int(capacity.into()));
+        let length = self.func.call(id::D_PATH, &[address, buffer, size], ValueTy::Int);
+        let zero = self.func.int(0);
+        self.func.branch(CmpOp::SGt, length, zero, read, after);
+        self.func.enter(read);
+        // What is behind the path in the buffer is left from putting it together.
+        let (dst, src, size) = (self.func.addr(text), self.func.addr(raw), self.func.int(capacity.into()));
+        self.func.call(id::PROBE_READ_KERNEL_STR, &[dst, size, src], ValueTy::Int);
+        self.func.jump(after, &[]);
+        self.func.enter(after);
+        Ok(text)
+    }
+
+    fn per_cpu_address(&mut self, variable: &Expr, cpu: Option<&Expr>) -> Result<Value, Error> {
+        let variable = self.scalar(variable)?;
+        let cpu = match cpu {
+            Some(cpu) => self.scalar(cpu)?,
+            None => self.func.call(id::GET_SMP_PROCESSOR_ID, &[], ValueTy::Int),
+        };
+        let address = self.func.call(id::PER_CPU_PTR, &[variable, cpu], ValueTy::Ptr);
+        Ok(self.as_number(address))
     }
 
     fn misused(&self, op: Operation, expr: &Expr) -> Error {

@@ -306,6 +306,9 @@ pub enum Runtime {
     NamespaceDevice,
     /// The inode of that namespace.
     NamespaceInode,
+    /// A variable of the kernel's, by the number of its type: not its value nor its address, but what helpers take for
+    /// it.
+    KernelVariable(u32),
     /// The answer to one of [`Portable::questions`](crate::portable::Portable::questions).
     Asked(u32),
 }

@@ -30,6 +30,17 @@ pub enum Operation {
     Concatenation,
     /// The text with a number in a table; of the table's type.
     Lookup(Table),
+    /// A kernel helper that takes the address of an object of the kernel's, whose type the verifier has to know: an
+    /// argument of the probe, or a part of what one points to.
+    OfObject {
+        /// Number in the kernel's table.
+        id: u32,
+    },
+    /// The path of a `struct path` of the kernel's, of which the same holds: a text.
+    Path,
+    /// The address of a variable of the kernel's that each CPU has its own of, null if there is no such CPU: the
+    /// number of the variable's type, and the CPU if it is not the one that the probe runs on. `uint64`.
+    PerCpuAddress,
     /// Process or thread id as the process that runs the script sees it: `uint32`.
     NamespaceId {
         /// Of the thread instead of the process.

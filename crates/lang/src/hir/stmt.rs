@@ -158,6 +158,11 @@ pub enum PrintTo {
     Cat,
     /// The text is a command for the shell, whose output is printed: `system`.
     System,
+    /// The values are the bytes of a packet, its whole length, and the time in nanoseconds since 1970; the text is the
+    /// file that it goes to: `skboutput`.
+    Packet,
+    /// The value is an address that is not watched any longer: `unwatch`.
+    Unwatch,
     /// The values are texts up to the first that cannot be read, and the format is what stands between them: `join`.
     Join,
 }

@@ -91,6 +91,8 @@ pub fn join(types: &mut Types, a: Ty, b: Ty) -> Option<Ty> {
             let to = join(types, x, y)?;
             Some(types.ptr(to, space))
         }
+        // Both name a function; see `ty::FUNC_MARK`.
+        (TyKind::Func, TyKind::KernelSymbol) | (TyKind::KernelSymbol, TyKind::Func) => Some(Ty::KSYM),
         (TyKind::Struct { .. }, TyKind::Struct { .. }) => types.is_same_struct(a, b).then_some(a),
         (TyKind::Str(a), TyKind::Str(b)) => {
             let capacity = *a.max(b);

@@ -29,6 +29,8 @@ use crate::session::Notice;
 #[derive(Debug, Default)]
 pub(crate) struct Attached {
     links: Vec<Link>,
+    /// Watchpoints by their addresses.
+    watchpoints: Vec<(u64, Link)>,
     /// Walks that have to be read for their programs to run.
     pub walks: Vec<OwnedFd>,
 }
@@ -101,7 +103,7 @@ pub(crate) fn attach(
             }
         }
     }
-    failures.judge(attached.links.is_empty())?;
+    failures.judge(attached.links.is_empty() && attached.watchpoints.is_empty())?;
     Ok(attached)
 }
 
@@ -195,7 +197,12 @@ impl Attached {
             Attach::Interval(rate) => vec![events::interval(*rate)?],
             Attach::Profile(rate) => events::profile(*rate)?,
             Attach::Counter(counter) => events::counter(*counter)?,
-            Attach::Watchpoint(watch) => events::watchpoint(*watch, surroundings.process)?,
+            Attach::Watchpoint(watch) => {
+                for event in events::watchpoint(*watch, surroundings.process)? {
+                    self.watchpoints.push((watch.address, Link::Perf(perf::attach(event, fd, cookie)?)));
+                }
+                return Ok(());
+            }
             Attach::Begin | Attach::End | Attach::Signal | Attach::Test { .. } | Attach::Bench { .. } => {
                 Vec::new()
             }
@@ -251,11 +258,17 @@ impl Failures<'_> {
 }
 
 impl Attached {
+    /// Ends the watchpoints at an address.
+    pub fn unwatch(&mut self, address: u64) {
+        self.watchpoints.retain(|(watched, _)| *watched != address);
+    }
+
     /// Takes everything away. Closing one tracepoint waits for all CPUs, some 70 ms, so they are closed side by
     /// side.
     pub fn detach(self) {
         const SIDE_BY_SIDE: usize = 32;
         let mut links = self.links;
+        links.extend(self.watchpoints.into_iter().map(|(_, link)| link));
         if links.len() < 2 {
             return;
         }

@@ -226,16 +226,13 @@ pub(super) const TABLE: &[Row] = &[
         Group::Script,
         "do not run the script but write a program that does, on other machines, too",
     ),
-    later(
-        with(
-            Opt::EmitElf,
-            None,
-            Some("emit-elf"),
-            "FILE",
-            Group::Developer,
-            "write the programs to an ELF file",
-        ),
-        "ELF files are not available yet; `-d bpf` shows the programs",
+    with(
+        Opt::EmitElf,
+        None,
+        Some("emit-elf"),
+        "FILE",
+        Group::Developer,
+        "do not run the script but write its programs to a BPF object",
     ),
     later(
         with(Opt::EmitLlvm, None, Some("emit-llvm"), "FILE", Group::Hidden, ""),

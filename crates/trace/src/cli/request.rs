@@ -36,6 +36,8 @@ pub(super) struct Request {
     pub dry_run: bool,
     /// `--aot`: where the script goes, with skep itself, instead of being run.
     pub aot: Option<PathBuf>,
+    /// `--emit-elf`: where the programs go as a BPF object instead of being run.
+    pub emit_elf: Option<PathBuf>,
     pub json: bool,
     pub output: Option<OsString>,
     pub buffering: Buffering,
@@ -155,6 +157,7 @@ impl Request {
             compile_only: false,
             dry_run: false,
             aot: None,
+            emit_elf: None,
             json: false,
             output: None,
             buffering: Buffering::Line,
@@ -182,6 +185,7 @@ impl Request {
                 Opt::Unsafe => request.unsafe_mode = true,
                 Opt::DryRun => request.dry_run = true,
                 Opt::Aot => request.aot = Some(value.into()),
+                Opt::EmitElf => request.emit_elf = Some(value.into()),
                 Opt::Output => request.output = Some(value),
                 Opt::Format => {
                     request.json = match text()?.as_str() {

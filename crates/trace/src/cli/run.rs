@@ -48,6 +48,12 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
             return Ok(ExitCode::FAILURE);
         }
     };
+    if let Some(path) = &request.emit_elf {
+        let bytes = skep_compile::elf::object(&artifact).map_err(|error| error.to_string())?;
+        return std::fs::write(path, bytes)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| format!("failed to write '{}': {error}", path.display()));
+    }
     if let Some(path) = &request.aot {
         let bundle = Bundle { artifact, sources: script.sources };
         return aot::write(path, &bundle).map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string());

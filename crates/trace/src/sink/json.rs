@@ -132,8 +132,14 @@ impl Sink for JsonSink {
                     PrintTo::Fault if self.warnings => {
                         self.located("runtime_error", Message::Text(&text), span)?;
                     }
-                    // The last three are carried out before they reach a sink.
-                    PrintTo::Warning | PrintTo::Fault | PrintTo::Cat | PrintTo::System | PrintTo::Join => {}
+                    // The last ones are carried out before they reach a sink.
+                    PrintTo::Warning
+                    | PrintTo::Fault
+                    | PrintTo::Cat
+                    | PrintTo::System
+                    | PrintTo::Join
+                    | PrintTo::Packet
+                    | PrintTo::Unwatch => {}
                 }
             }
             Event::Value(value) => self.data("value", Json(value))?,

@@ -76,7 +76,37 @@ pub(super) const TABLE: &[Builtin] = &[
         action: Action::Value(write_user),
         doc: "Writes to the memory of the current process: write_user(to, from, bytes)",
     },
+    Builtin {
+        name: "unwatch",
+        aliases: &[],
+        args: Arity::ONE,
+        action: Action::Statement(unwatch),
+        doc: "Ends the watchpoints at an address",
+    },
 ];
+
+fn unwatch(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
+    let address = checker.value(call.args.first()?);
+    match checker.types.kind(address.ty) {
+        TyKind::Error => return None,
+        TyKind::Int { .. } | TyKind::Ptr { .. } => {}
+        kind => {
+            let given = match kind {
+                TyKind::Str(_) => "string".to_owned(),
+                _ => checker.type_name(address.ty),
+            };
+            let problem = format!("unwatch() only supports int arguments ({given} provided)");
+            checker.diagnostics.error(call.span, problem);
+            return None;
+        }
+    }
+    let address = checker.force(address, Ty::U64);
+    Some(StmtKind::Printf {
+        to: PrintTo::Unwatch,
+        format: Format { pieces: Vec::new() },
+        args: vec![address],
+    })
+}
 
 /// How many texts are joined at most.
 const MOST_JOINED: i64 = 16;

@@ -11,6 +11,7 @@ mod memory;
 mod meta;
 mod names;
 mod network;
+mod objects;
 mod output;
 mod registers;
 mod stacks;
@@ -90,6 +91,7 @@ const TABLES: &[&[Builtin]] = &[
     time::TABLE,
     network::TABLE,
     names::TABLE,
+    objects::TABLE,
     output::TABLE,
     stacks::TABLE,
     actions::TABLE,
@@ -103,7 +105,7 @@ const TABLES: &[&[Builtin]] = &[
 const MAX_PRINTF_ARGS: usize = 128;
 
 /// Builtins of the language that are still missing.
-pub const MISSING: &[&str] = &["dw_ustack", "path", "percpu_kaddr", "skboutput", "socket_cookie", "unwatch"];
+pub const MISSING: &[&str] = &["dw_ustack"];
 
 /// The builtin of this name or alias.
 pub fn by_name(name: &str) -> Option<&'static Builtin> {

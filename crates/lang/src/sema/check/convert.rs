@@ -3,10 +3,10 @@
 use skep_ui::Span;
 
 use super::{Checker, node};
-use crate::hir::{Block, Expr, ExprKind};
+use crate::hir::{BinaryOp, Block, Expr, ExprKind};
 use crate::sema::infer;
 use crate::syntax::ast::{self, RecordField};
-use crate::ty::{Ty, TyKind};
+use crate::ty::{FUNC_MARK, Ty, TyKind};
 use crate::walk;
 
 impl Checker<'_> {
@@ -34,6 +34,12 @@ impl Checker<'_> {
             // Only types that count as the same meet here: see `infer::join`.
             (TyKind::Ptr { .. }, TyKind::Ptr { .. }) | (TyKind::Struct { .. }, TyKind::Struct { .. }) => {
                 infer::join(&mut self.types, to, from).map(|_| cast(expr, to))
+            }
+            (TyKind::Func, TyKind::KernelSymbol) => {
+                let mark = Box::new(node(ExprKind::Int(FUNC_MARK), Ty::U64, expr.span));
+                let (span, func) = (expr.span, Box::new(self.force(expr, Ty::U64)));
+                let marked = ExprKind::Binary { op: BinaryOp::Or, lhs: func, rhs: mark };
+                Some(self.force(node(marked, Ty::U64, span), Ty::KSYM))
             }
             (TyKind::Buf(from), TyKind::Buf(capacity)) if from < capacity => Some(cast(expr, to)),
             (TyKind::Tuple(from), TyKind::Tuple(elems)) if from.len() == elems.len() => {
