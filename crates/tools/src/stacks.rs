@@ -38,9 +38,12 @@ pub struct StackFlags {
     #[arg(long, value_name = "FRAMES", default_value_t = 127, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub perf_max_stack_depth: u32,
     /// How many different stacks there is room for
-    #[arg(long, value_name = "STACKS", default_value_t = 16384, alias = "hash-storage-size",
+    #[arg(long, value_name = "STACKS", default_value_t = 16384,
           value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub stack_storage_size: u32,
+    /// The same; the greater one counts
+    #[arg(long, value_name = "STACKS", hide = true, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub hash_storage_size: Option<u32>,
 }
 
 impl StackFlags {
@@ -54,7 +57,8 @@ impl StackFlags {
 
     /// What it asks of the script's settings.
     pub fn config(&self) -> Vec<(String, String)> {
-        vec![("max_map_keys".into(), self.stack_storage_size.to_string())]
+        let room = self.stack_storage_size.max(self.hash_storage_size.unwrap_or(0));
+        vec![("max_map_keys".into(), room.to_string())]
     }
 
     /// Whose stacks are shown, as headers say it.

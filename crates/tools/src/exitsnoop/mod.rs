@@ -45,6 +45,9 @@ struct Flags {
     /// Each thread, not only the last one of a process
     #[arg(short = 'T', long, visible_alias = "threaded")]
     per_thread: bool,
+    /// Understood; ages are always measured by the clock that began with the process
+    #[arg(long, hide = true)]
+    timespec: bool,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]

@@ -1,5 +1,7 @@
 //! `tcpconnect`: TCP connections that processes open.
 
+mod dns;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,6 +19,8 @@ use crate::table::{Cells, Table};
 use crate::tops::uint;
 use crate::who::Who;
 
+use dns::Answers;
+
 /// The row in the list of tools.
 pub static TOOL: Tool = Tool {
     name: "tcpconnect",
@@ -26,6 +30,8 @@ pub static TOOL: Tool = Tool {
 };
 
 const SCRIPT: &str = include_str!("tcpconnect.bt");
+/// What tells the answers of name servers.
+const ANSWERS: &str = include_str!("dns.bt");
 
 /// Trace TCP connects
 #[derive(Parser)]
@@ -52,6 +58,9 @@ struct Flags {
     /// Count connections by both addresses and the remote port
     #[arg(short, long, conflicts_with = "lport")]
     count: bool,
+    /// Show the name that a name server gave this address for, as far as it was seen
+    #[arg(short, long, conflicts_with = "count")]
+    dns: bool,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
@@ -70,7 +79,8 @@ Examples:
   tcpconnect -U         with the user
   tcpconnect -u 1000    of user 1000
   tcpconnect -c         counted
-  tcpconnect -L         with the local port";
+  tcpconnect -L         with the local port
+  tcpconnect -d         with the names that were looked up";
 
 fn command() -> Command {
     Flags::command()
@@ -89,6 +99,7 @@ fn main(args: &[OsString]) -> ExitCode {
         (_, true) => 10,
         _ => 0,
     };
+    let script = if flags.dns { format!("{SCRIPT}{ANSWERS}") } else { SCRIPT.to_owned() };
     let run = Run {
         named: vec![
             ("family", family.to_string()),
@@ -96,7 +107,7 @@ fn main(args: &[OsString]) -> ExitCode {
             ("count", switch(flags.count)),
         ],
         filter: flags.who.filter().container(flags.rows.container),
-        ..Run::new("tcpconnect", SCRIPT, &flags.common)
+        ..Run::new("tcpconnect", &script, &flags.common)
     };
     let wanted = |port: u64| flags.port.is_empty() || flags.port.iter().any(|&one| u64::from(one) == port);
     if flags.count {
@@ -111,10 +122,15 @@ fn main(args: &[OsString]) -> ExitCode {
     table.column("saddr", "SADDR", -16);
     table.column_if(flags.lport, "lport", "LPORT", -6);
     table.column("daddr", "DADDR", -16);
-    table.column("dport", "DPORT", 0);
+    table.column("dport", "DPORT", if flags.dns { -5 } else { 0 });
+    table.column_if(flags.dns, "query", "QUERY", 0);
 
     let times = Times::default();
+    let mut answers = Answers::default();
     let lines = Lines::new(table, |row: &Row<'_>, cells: &mut Cells<'_>| {
+        if row.uint("kind") == 1 {
+            return answers.take(row.bytes("answer"));
+        }
         if !wanted(row.uint("rport")) {
             return;
         }
@@ -136,6 +152,9 @@ fn main(args: &[OsString]) -> ExitCode {
         }
         cells.text(row.text("raddr"));
         cells.uint(row.uint("rport"));
+        if flags.dns {
+            cells.text(answers.name_of(row.text("raddr")).unwrap_or("No DNS Query"));
+        }
     });
     run::run(run, lines)
 }

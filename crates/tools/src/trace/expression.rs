@@ -48,8 +48,7 @@ pub fn translate(text: &str, names: &Names<'_>) -> Result<String, String> {
                 if user {
                     rest = rest.get(2..).unwrap_or_default();
                 }
-                let member = words.last().is_some_and(|last: &String| last == "." || last.ends_with('>'))
-                    && words.len() > 1;
+                let member = words.last().is_some_and(|last: &String| last == "." || last == "->");
                 let word = if member { word.clone() } else { name(word, names)? };
                 words.push(if user { format!("uptr({word})") } else { word });
             }

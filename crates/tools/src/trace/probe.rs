@@ -92,10 +92,10 @@ impl Probe {
         let names = Names { params: &names, argument: &argument };
         let mut body = String::new();
         for (at, param) in (1..).zip(&self.params) {
-            let value = self.argument(at);
+            let value = format!("({}){}", param.ty, self.argument(at));
             let value = if param.user { format!("uptr({value})") } else { value };
             // Writing to a String cannot fail.
-            let _ = writeln!(body, "\t${} = ({}){value};", param.name, param.ty);
+            let _ = writeln!(body, "\t${} = {value};", param.name);
         }
         let mut fields = String::new();
         for (at, (expression, conversion)) in
@@ -160,6 +160,7 @@ mod tests {
         assert_eq!(whole, expected);
         assert!(clause(r#"r::f (retval < 0) "%d", retval"#).contains("if (retval<0)"));
         assert!(clause(r#"c:open (arg2 == 42) "%s %d", arg1, arg2"#).contains("a0 = str(arg0)"));
+        assert!(clause("f(int a, char __user *b)").contains("\t$b = uptr((int8*)arg1);\n"));
         assert!(clause("f+0x10").starts_with("kprobe:f+0x10\n"));
         assert!(clause("t:a:b (args->x > 1)").contains("if (args->x>1)"));
         assert!(
