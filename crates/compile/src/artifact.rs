@@ -141,7 +141,7 @@ pub struct MapSpec {
     /// For a map of the script without keys, which always has its one entry: where in the value the 64 bits are
     /// that are 1 once something was assigned (on this CPU), after the value itself.
     pub mark: Option<u32>,
-    /// Number of entries; bytes for a ring buffer (0: the runtime decides).
+    /// Number of entries; bytes for a ring buffer (0: the runtime decides). 0 for scratch memory: one for each CPU.
     pub max_entries: u32,
     /// Types of key and value in [`Artifact::btf`], 0 where there are none.
     pub btf: (u32, u32),

@@ -13,9 +13,9 @@ pub enum Error {
         /// What it is, to begin a sentence with.
         what: String,
     },
-    /// A jump would not reach its target.
+    /// Too many jumps do not reach their targets.
     #[error(
-        "this probe compiles to {insns} instructions, and a jump within it is longer than the kernel allows \
+        "this probe compiles to {insns} instructions, and too many jumps within it are longer than the kernel allows \
          (32,767 instructions); make it shorter or split it into several probes"
     )]
     TooLong {

@@ -68,7 +68,7 @@ fn maps_output_and_loops() {
           while ($i < 50) { $i++; if ($i > $limit) { return "found"; } }
           return "nothing";
         }
-        fn sum($n : int64) : int64 { $s = 0; for ($i : 0..$n) { $s += $i; } return $s; }
+        fn up_to($n : int64) : int64 { $s = 0; for ($i : 0..$n) { $s += $i; } return $s; }
         "#,
         &[
             (
@@ -77,7 +77,7 @@ fn maps_output_and_loops() {
             ),
             ("print(first_above(50)); print(first_above(100000));", "8\n-1"),
             ("print(name_above(20)); print(name_above(200));", "found\nnothing"),
-            ("for ($i : 0..4) { print(sum($i)); }", "0\n0\n1\n3"),
+            ("for ($i : 0..4) { print(up_to($i)); }", "0\n0\n1\n3"),
         ],
     );
 }

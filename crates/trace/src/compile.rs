@@ -1,5 +1,7 @@
 //! Script text to artifact: all stages of the compiler, one after the other.
 
+use std::time::Instant;
+
 use skep_compile::artifact::Artifact;
 use skep_compile::ir::Module;
 use skep_lang::syntax::ast;
@@ -54,9 +56,15 @@ pub(crate) fn compile_observed(
     world: &dyn World,
     mut observe: impl FnMut(Stage<'_>, &SourceMap),
 ) -> Result<Compiled, Diagnostics> {
+    let begun = Instant::now();
     let prepared = skep_lang::prepare(sources, file, options, world);
+    let took = begun.elapsed();
+    tracing::debug!(?took, "prepared");
     observe(Stage::Ast(&prepared.script), sources);
+    let begun = Instant::now();
     let analysed = skep_lang::analyse(prepared, world, options);
+    let took = begun.elapsed();
+    tracing::debug!(?took, "analysed");
     let mut diagnostics = Diagnostics::from(analysed.diagnostics);
     let program = match analysed.program {
         Some(program) if !diagnostics.has_errors() => program,
@@ -77,11 +85,20 @@ fn generate(
     sources: &SourceMap,
     observe: &mut impl FnMut(Stage<'_>, &SourceMap),
 ) -> Result<Artifact, skep_compile::Error> {
+    let begun = Instant::now();
     let mut module = skep_compile::lower(program)?;
+    let took = begun.elapsed();
+    tracing::debug!(?took, "lowered");
     observe(Stage::Ir(&module), sources);
+    let begun = Instant::now();
     skep_compile::optimise(&mut module);
+    let took = begun.elapsed();
+    tracing::debug!(?took, "optimised");
     observe(Stage::OptimisedIr(&module), sources);
+    let begun = Instant::now();
     let artifact = skep_compile::backend::compile(module, program, sources)?;
+    let took = begun.elapsed();
+    tracing::debug!(?took, "assembled");
     observe(Stage::Bpf(&artifact), sources);
     Ok(artifact)
 }

@@ -212,8 +212,11 @@ fn create_map(spec: &MapSpec, grows: bool, btf: Option<&OwnedFd>) -> skep_kernel
         Storage::RingBuf => MapType::RINGBUF,
     };
     let name = kernel_name(&spec.name);
-    let mut wanted =
-        bpf::MapSpec::new(kind, &name, spec.key_size, spec.value_size.max(1), spec.max_entries.max(1));
+    let entries = match (spec.max_entries, spec.role) {
+        (0, MapRole::Scratch) => perf::possible_cpu_count()? as u32,
+        (entries, _) => entries.max(1),
+    };
+    let mut wanted = bpf::MapSpec::new(kind, &name, spec.key_size, spec.value_size.max(1), entries);
     if grows {
         wanted = wanted.flags(map_flags::NO_PREALLOC);
     }

@@ -1,7 +1,7 @@
 //! The ways of measuring, one function each; every one is one run of one tool.
 
 use std::mem::MaybeUninit;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::bpf::{self, Counting};
@@ -24,6 +24,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 pub fn measure(measure: &Measure, tool: &Tool) -> Result<Vec<Sample>> {
     match measure {
         Measure::Startup { script } => startup(tool, script),
+        Measure::Compile { lines } => compile(tool, *lines),
         Measure::PerEvent { script } => per_event(tool, script),
         Measure::Delivery { script, events } => delivery(tool, script, *events),
     }
@@ -54,6 +55,53 @@ fn startup(tool: &Tool, script: &str) -> Result<Vec<Sample>> {
         // Kilobytes. Includes this process's own peak before exec, which is far smaller than any tracer's.
         ("peak MiB", usage.ru_maxrss as f64 / 1024.0),
     ])
+}
+
+/// The stages of the compiler, as they are called in its log.
+const STAGES: [&str; 5] = ["prepared", "analysed", "lowered", "optimised", "assembled"];
+
+/// A dry run: everything but the probes themselves. How long the compiler took is in its log; a program that keeps
+/// none is only measured as a whole.
+fn compile(tool: &Tool, lines: usize) -> Result<Vec<Sample>> {
+    let directory = tempfile::tempdir().context(|| "make a directory".to_owned())?;
+    let script = directory.path().join("script.bt");
+    std::fs::write(&script, script_of(lines)).context(|| "write a script".to_owned())?;
+    let mut command = Command::new(&tool.path);
+    command.args(tool.arguments).arg("--dry-run").arg(&script).stdin(Stdio::null()).stdout(Stdio::null());
+    command.env("SKEP_LOG", "skep_trace=debug").env("NO_COLOR", "1");
+    let begun = Instant::now();
+    let output = command.output().context(|| format!("start {}", tool.name))?;
+    let wall = begun.elapsed().as_secs_f64() * 1e3;
+    if !output.status.success() {
+        return Err(message(format!("{} does not compile {lines} lines", tool.name)));
+    }
+    let messages = String::from_utf8_lossy(&output.stderr);
+    let stages: Vec<f64> = STAGES.iter().filter_map(|stage| took(&messages, stage)).collect();
+    let mut samples = vec![("wall ms", wall)];
+    if stages.len() == STAGES.len() {
+        samples.push(("compile ms", stages.iter().sum()));
+    }
+    Ok(samples)
+}
+
+/// A script of so many lines: a bit of everything, in one clause.
+fn script_of(lines: usize) -> String {
+    let body = (0..lines.saturating_sub(2)).map(|at| match at % 5 {
+        0 => format!("  @a[{}] = {at};\n", at % 7),
+        1 => format!("  if (@a[{}] > {at}) {{ @b = count(); }}\n", at % 7),
+        2 => format!("  $x{at} = (uint64)pid + {at};\n"),
+        3 => format!("  @c += $x{};\n", at - 1),
+        _ => format!("  printf(\"%d %d\\n\", @c, {at});\n"),
+    });
+    format!("BEGIN {{\n{}}}\n", body.collect::<String>())
+}
+
+/// The milliseconds behind `took=` in the line of the log that tells of a stage.
+fn took(log: &str, stage: &str) -> Option<f64> {
+    let line = log.lines().find(|line| line.split_whitespace().any(|word| word == stage))?;
+    let text = line.split_once("took=")?.1.split_whitespace().next()?;
+    let units = [("ns", 1e-6), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)];
+    units.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor))
 }
 
 fn per_event(tool: &Tool, script: &str) -> Result<Vec<Sample>> {
@@ -171,6 +219,14 @@ fn lost(messages: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_tells_how_long_a_stage_took() {
+        let log = "x DEBUG skep_trace::compile: prepared took=12.5µs\nx DEBUG skep_trace::compile: lowered took=1.5s\n";
+        assert_eq!(took(log, "lowered"), Some(1500.0));
+        assert_eq!(took(log, "prepared"), Some(0.0125));
+        assert_eq!(took(log, "optimised"), None);
+    }
 
     #[test]
     fn losses_are_summed_up() {

@@ -15,6 +15,11 @@ pub enum Measure {
         /// Ends by itself.
         script: &'static str,
     },
+    /// The compiler, from the text to the artifact, and the whole process around it.
+    Compile {
+        /// How many lines the script has.
+        lines: usize,
+    },
     /// The kernel's time in our programs for each event, and the programs' size.
     PerEvent {
         /// Has an event for each getppid().
@@ -35,6 +40,8 @@ pub const BENCHES: &[Bench] = &[
         name: "startup",
         measure: Measure::Startup { script: r#"BEGIN { printf("hello\n"); exit(); }"# },
     },
+    Bench { name: "compile-10-lines", measure: Measure::Compile { lines: 10 } },
+    Bench { name: "compile-5000-lines", measure: Measure::Compile { lines: 5_000 } },
     Bench {
         name: "count",
         measure: Measure::PerEvent {

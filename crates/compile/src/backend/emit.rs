@@ -7,6 +7,7 @@ use skep_ui::Span;
 use super::frame::Frame;
 use super::machine::{Base, MFunc, MInst, MOp, WIDE};
 use super::program::Link;
+use super::reach::{self, Jump};
 use super::tidy::tidy;
 use crate::artifact::{Reloc, RelocKind};
 
@@ -38,14 +39,14 @@ pub struct FuncStart {
     pub is_global: bool,
 }
 
-/// A jump does not reach its target.
+/// A jump does not reach its target, and cannot be led there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooFar;
 
 /// Writes out a function whose registers are allocated.
 ///
 /// # Errors
-/// [`TooFar`] when a jump is longer than 16 bits can say.
+/// [`TooFar`] when too many jumps are longer than 16 bits can say.
 pub fn emit(func: &MFunc, output: &Output, frame: &Frame, start: FuncStart) -> Result<Code, TooFar> {
     let mut emitter = Emitter {
         func,
@@ -60,8 +61,10 @@ pub fn emit(func: &MFunc, output: &Output, frame: &Frame, start: FuncStart) -> R
     for block in 0..func.blocks.len() {
         emitter.block(Block::new(block));
     }
-    emitter.resolve_jumps()?;
-    Ok(emitter.code)
+    let Emitter { mut code, starts, jumps, .. } = emitter;
+    let jumps: Vec<Jump> = jumps.into_iter().map(|(at, to)| Jump { at, to: starts[to.index()] }).collect();
+    reach::resolve(&mut code, &jumps)?;
+    Ok(code)
 }
 
 /// Where a jump to each block really goes: past blocks that only jump on.
@@ -120,20 +123,37 @@ impl Emitter<'_> {
                 }
             }
         }
-        for removed in tidy(&mut self.code.insns, self.starts[block.index()]) {
-            self.forget(removed);
-        }
+        let start = self.starts[block.index()];
+        let needless = tidy(&mut self.code.insns, start);
+        self.remove(start, &needless);
     }
 
-    /// An instruction is no longer there: what refers to later ones moves up.
-    fn forget(&mut self, removed: usize) {
-        self.code.spans.remove(removed);
-        let later = self.code.relocs.iter_mut().rev().take_while(|reloc| reloc.insn as usize > removed);
-        later.for_each(|reloc| reloc.insn -= 1);
-        let later = self.code.links.iter_mut().rev().take_while(|link| link.insn > removed);
-        later.for_each(|link| link.insn -= 1);
-        let later = self.jumps.iter_mut().rev().take_while(|(at, _)| *at > removed);
-        later.for_each(|(at, _)| *at -= 1);
+    /// Takes instructions out of those from `start` on; what refers to later ones moves up.
+    fn remove(&mut self, start: usize, removed: &[usize]) {
+        if removed.is_empty() {
+            return;
+        }
+        let Code { insns, spans, relocs, links, .. } = &mut self.code;
+        let mut gone = removed.iter().copied().peekable();
+        let mut kept = start;
+        for at in start..insns.len() {
+            if gone.next_if_eq(&at).is_none() {
+                (insns[kept], spans[kept]) = (insns[at], spans[at]);
+                kept += 1;
+            }
+        }
+        insns.truncate(kept);
+        spans.truncate(kept);
+        let moved = |at: usize| at - removed.partition_point(|gone| *gone < at);
+        for reloc in relocs.iter_mut().rev().take_while(|reloc| reloc.insn as usize >= start) {
+            reloc.insn = moved(reloc.insn as usize) as u32;
+        }
+        for link in links.iter_mut().rev().take_while(|link| link.insn >= start) {
+            link.insn = moved(link.insn);
+        }
+        for (at, _) in self.jumps.iter_mut().rev().take_while(|(at, _)| *at >= start) {
+            *at = moved(*at);
+        }
     }
 
     /// A move that register allocation asks for.
@@ -260,14 +280,6 @@ impl Emitter<'_> {
     fn jump(&mut self, insn: Insn, to: Block) {
         self.jumps.push((self.code.insns.len(), to));
         self.push(insn);
-    }
-
-    fn resolve_jumps(&mut self) -> Result<(), TooFar> {
-        for &(at, to) in &self.jumps {
-            let distance = self.starts[to.index()] as i64 - at as i64 - 1;
-            self.code.insns[at].off = i16::try_from(distance).map_err(|_| TooFar)?;
-        }
-        Ok(())
     }
 
     fn relocated(&mut self, dst: Reg, kind: RelocKind) {

@@ -6,13 +6,18 @@
 
 use rustc_hash::FxHashMap;
 
+use super::lifetimes::Lifetime;
 use crate::ir::{Func, Home, ObjectId, Op};
 
 /// Bytes of stack a program has.
 pub const STACK_SIZE: u32 = 512;
 
-/// The largest value of a per-CPU map, a limit of the kernel's per-CPU allocator.
-pub const SCRATCH_LIMIT: u32 = 32 * 1024;
+/// The largest value of a per-CPU map, a limit of the kernel's per-CPU allocator. What is larger becomes an entry for
+/// each CPU of an ordinary array.
+pub const SCRATCH_PER_CPU: u32 = 32 * 1024;
+
+/// More than any script needs that is not built to need it.
+pub const SCRATCH_LIMIT: u32 = 64 << 20;
 
 /// Every object starts at a multiple of this. `legalize` counts on it.
 const ALIGN: u32 = 8;
@@ -70,8 +75,15 @@ impl Commons {
 
 impl Frame {
     /// Places all objects of a function that are used, at most `budget` bytes of them on the stack where there is a
-    /// choice. What goes to the scratch value starts at `scratch_start`.
-    pub fn layout(func: &Func, budget: u32, commons: &Commons, scratch_start: u32) -> Frame {
+    /// choice. What goes to the scratch value starts at `scratch_start`; objects that are never in use at the same
+    /// time share places there.
+    pub fn layout(
+        func: &Func,
+        lifetimes: &[Option<Lifetime>],
+        budget: u32,
+        commons: &Commons,
+        scratch_start: u32,
+    ) -> Frame {
         let used = used(func);
         let mut by_size: Vec<usize> = (0..func.objects.len()).filter(|&at| used[at]).collect();
         by_size.sort_by_key(|&at| (func.objects[at].home != Home::Stack, func.objects[at].size));
@@ -92,6 +104,7 @@ impl Frame {
         if !all_fit {
             frame.scratch_key = frame.take_stack(4);
         }
+        let mut in_scratch = Vec::new();
         for at in by_size {
             let object = &func.objects[at];
             let end = room(object.size).saturating_add(frame.stack_size);
@@ -100,11 +113,31 @@ impl Frame {
                 Home::Any if end <= budget => Slot::Stack(frame.take_stack(object.size)),
                 Home::Common(number) => Slot::Scratch(commons.offsets.get(&number).copied().unwrap_or(0)),
                 Home::Any | Home::Scratch => {
-                    let start = frame.scratch_end;
-                    frame.scratch_end = start.saturating_add(room(object.size));
-                    Slot::Scratch(start)
+                    in_scratch.push(at);
+                    continue;
                 }
             };
+        }
+        in_scratch.sort_by_key(|&at| (lifetimes[at].map(|lifetime| lifetime.start), at));
+        // The places that are taken where an object's life begins, by their offset: until when, from where, to where.
+        let mut taken: Vec<(u32, u32, u32)> = Vec::new();
+        for at in in_scratch {
+            let whole = Lifetime { start: 0, end: u32::MAX };
+            let Lifetime { start, end } = lifetimes[at].unwrap_or(whole);
+            taken.retain(|(until, ..)| *until >= start);
+            let size = room(func.objects[at].size);
+            let mut from = scratch_start;
+            let mut index = 0;
+            for (_, other, to) in &taken {
+                if other - from >= size {
+                    break;
+                }
+                (from, index) = (*to, index + 1);
+            }
+            let to = from.saturating_add(size);
+            taken.insert(index, (end, from, to));
+            frame.scratch_end = frame.scratch_end.max(to);
+            frame.slots[at] = Slot::Scratch(from);
         }
         frame
     }

@@ -1,10 +1,14 @@
-//! The order of blocks in the finished program: what hardly ever runs stands at the end.
+//! The order of blocks in the finished program: what hardly ever runs stands at the end, of long programs at the end
+//! of each stretch.
 //!
 //! An address that helpers did not find and a failure that they answer are the exception. Where a branch asks for
 //! one, the blocks behind it leave the straight line to what is usual.
 
 use crate::ir::cfg::Cfg;
 use crate::ir::{BlockId, CmpOp, Func, Op, Term, Value, ValueTy};
+
+/// After so many instructions of the IR what was set aside follows, so that jumps to it stay short.
+const STRETCH: usize = 4_000;
 
 /// All reachable blocks, each behind those that dominate it. `defs` are the operations behind values.
 pub fn order(func: &Func, cfg: &Cfg, defs: &[Option<&Op>]) -> Vec<BlockId> {
@@ -21,9 +25,23 @@ pub fn order(func: &Func, cfg: &Cfg, defs: &[Option<&Op>]) -> Vec<BlockId> {
             }
         }
     }
-    let (last, mut order): (Vec<BlockId>, Vec<BlockId>) =
-        cfg.order.iter().copied().partition(|block| unlikely[block.0 as usize]);
-    order.extend(last);
+    let mut order = Vec::with_capacity(cfg.order.len());
+    let mut aside = Vec::new();
+    let mut length = 0;
+    for &block in &cfg.order {
+        if unlikely[block.0 as usize] {
+            aside.push(block)
+        } else {
+            order.push(block)
+        }
+        length += func.blocks[block.0 as usize].insts.len() + 1;
+        if length >= STRETCH {
+            // Nothing usual is dominated by what is not, so whatever comes later may stand behind it.
+            order.append(&mut aside);
+            length = 0;
+        }
+    }
+    order.extend(aside);
     order
 }
 

@@ -2,10 +2,10 @@
 //!
 //! 1. `edges`: conditional branches get targets of their own
 //! 2. `legalize`: only operations remain that BPF has
-//! 3. `frame`: objects get their places on the stack or in the scratch map
+//! 3. `frame`: objects get their places on the stack or in the scratch map, in turns where they can (`lifetimes`)
 //! 4. `select`: BPF instructions on virtual registers (`machine`), unlikely blocks last (`layout`)
 //! 5. `regs`: registers and spill slots, by regalloc2
-//! 6. `emit`: the final instructions, without needless copies (`tidy`)
+//! 6. `emit`: the final instructions, without needless copies (`tidy`) and with jumps as far as needed (`reach`)
 //!
 //! This is done for each function of a program (`program`), those that are called first, and 3 to 5 again with
 //! less stack for objects when spilled registers need more of it than is left. `btf` then describes programs, lines and maps to the kernel.
@@ -16,9 +16,11 @@ mod emit;
 mod frame;
 mod layout;
 mod legalize;
+mod lifetimes;
 pub mod listing;
 mod machine;
 mod program;
+mod reach;
 mod regs;
 mod select;
 mod tidy;
@@ -28,7 +30,7 @@ use skep_ui::{SourceMap, Span};
 
 use self::btf::TypeInfo;
 pub use self::emit::Code;
-use self::frame::SCRATCH_LIMIT;
+use self::frame::{SCRATCH_LIMIT, SCRATCH_PER_CPU};
 pub use self::program::assemble;
 use crate::artifact::{Artifact, MapRole, MapSpec, Program, Storage};
 use crate::error::Error;
@@ -83,11 +85,12 @@ fn scratch_map(map: MapRef, value_size: u32, span: Span) -> Result<MapSpec, Erro
     Ok(MapSpec {
         name: format!("scratch{}", map.0),
         role: MapRole::Scratch,
-        storage: Storage::PerCpuArray,
+        // Too much for the kernel's memory that each CPU has of its own: an entry for each CPU.
+        storage: if value_size > SCRATCH_PER_CPU { Storage::Array } else { Storage::PerCpuArray },
         key_size: 4,
         value_size,
         mark: None,
-        max_entries: 1,
+        max_entries: if value_size > SCRATCH_PER_CPU { 0 } else { 1 },
         btf: (0, 0),
         init: Vec::new(),
         read_only: false,

@@ -4,8 +4,9 @@ use skep_isa::{Imm64, Reg};
 use skep_ui::Span;
 
 use super::emit::{self, Code, FuncStart, TooFar};
-use super::frame::{Commons, Frame, STACK_SIZE};
-use super::{edges, legalize, regs, select};
+use super::frame::{Commons, Frame, SCRATCH_PER_CPU, STACK_SIZE};
+use super::select::Scratch;
+use super::{edges, legalize, lifetimes, regs, select};
 use crate::artifact::MapSpec;
 use crate::error::Error;
 use crate::ir::verify::debug_verify;
@@ -53,18 +54,30 @@ pub fn assemble(main: Func, subs: &[Func], span: Span, maps: &mut Vec<MapSpec>) 
         debug_verify(&part.func, maps.len(), "legalizing");
     }
     let commons = Commons::layout(parts.iter().map(|part| &part.func));
-    let scratch = MapRef(maps.len() as u32);
+    let map = MapRef(maps.len() as u32);
+    let (codes, size) = match each(&parts, &commons, Scratch { map, by_cpu: false }, span)? {
+        (_, size) if size > SCRATCH_PER_CPU => each(&parts, &commons, Scratch { map, by_cpu: true }, span)?,
+        made => made,
+    };
+    if size > 0 {
+        maps.push(super::scratch_map(map, size, span)?);
+    }
+    Ok(join(codes, &place))
+}
+
+/// The code of each function, and how large the scratch value has to be for all of them.
+fn each(parts: &[Part], commons: &Commons, scratch: Scratch, span: Span) -> Result<(Vec<Code>, u32), Error> {
     let levels = parts.iter().map(|part| part.depth + 1).max().unwrap_or(1);
     let mut codes: Vec<Option<Code>> = vec![None; parts.len()];
     // Bytes of stack of each function and of those that are active with it.
     let mut stacks = vec![0u32; parts.len()];
     let mut scratch_end = commons.size;
-    for at in callees_first(&parts) {
+    for at in callees_first(parts) {
         let part = &parts[at];
         let called = part.calls.iter().map(|(callee, _)| stacks[*callee]).max().unwrap_or(0);
         let room = STACK_SIZE.saturating_sub(called).saturating_sub(LEFT_TO_CALLERS * part.depth);
         let budget = if levels == 1 { STACK_SIZE } else { (STACK_SIZE / levels).min(room) };
-        let one = One { func: &part.func, commons: &commons, scratch, span };
+        let one = One { func: &part.func, commons, scratch, span };
         let (code, frame, used) = one.compile(budget, room, scratch_end)?;
         tracing::debug!(
             function = part.func.name,
@@ -77,10 +90,7 @@ pub fn assemble(main: Func, subs: &[Func], span: Span, maps: &mut Vec<MapSpec>) 
         stacks[at] = called + used.max(1).next_multiple_of(FRAME_STEP);
         codes[at] = Some(code);
     }
-    if scratch_end > 0 {
-        maps.push(super::scratch_map(scratch, scratch_end, span)?);
-    }
-    Ok(join(codes.into_iter().flatten().collect(), &place))
+    Ok((codes.into_iter().flatten().collect(), scratch_end))
 }
 
 /// The program and everything it calls, the program first. Also the part of each function.
@@ -152,7 +162,7 @@ fn callees_first(parts: &[Part]) -> Vec<usize> {
 struct One<'a> {
     func: &'a Func,
     commons: &'a Commons,
-    scratch: MapRef,
+    scratch: Scratch,
     span: Span,
 }
 
@@ -160,8 +170,9 @@ impl One<'_> {
     /// The code, where the objects are, and the bytes of stack that are taken, of the `room` there is.
     fn compile(&self, budget: u32, room: u32, scratch_start: u32) -> Result<(Code, Frame, u32), Error> {
         let mut budget = budget;
+        let lifetimes = lifetimes::of(self.func);
         loop {
-            let frame = Frame::layout(self.func, budget, self.commons, scratch_start);
+            let frame = Frame::layout(self.func, &lifetimes, budget, self.commons, scratch_start);
             let scratch = frame.needs_scratch().then_some(self.scratch);
             let machine = select::select(self.func, &frame, scratch);
             let allocation =

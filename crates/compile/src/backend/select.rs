@@ -19,9 +19,18 @@ use super::machine::{ARGUMENTS, Base, MBlock, MFunc, MInst, MOp, preg};
 use crate::ir::cfg::Cfg;
 use crate::ir::{BinOp, BlockId, CmpOp, Func, Inst, MapRef, ObjectId, Op, Term, Value, ValueTy, Width};
 
+/// The map for what the frame does not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Scratch {
+    /// Which.
+    pub map: MapRef,
+    /// Whether it has an entry for each CPU, instead of a value that each CPU has of its own.
+    pub by_cpu: bool,
+}
+
 /// Translates a legalized function with split edges. `scratch` is the map for what the frame does not hold; it
 /// must be there if the frame needs one.
-pub fn select(func: &Func, frame: &Frame, scratch: Option<MapRef>) -> MFunc {
+pub fn select(func: &Func, frame: &Frame, scratch: Option<Scratch>) -> MFunc {
     let cfg = Cfg::of(func);
     let defs: Vec<Option<&Op>> =
         func.definitions().into_iter().map(|inst| inst.map(|inst| &inst.op)).collect();
@@ -133,7 +142,7 @@ struct Selector<'a> {
     defs: Vec<Option<&'a Op>>,
     cfg: &'a Cfg,
     /// The block that begins with the lookup of the scratch value in this map.
-    lookup: Option<(BlockId, MapRef)>,
+    lookup: Option<(BlockId, Scratch)>,
     /// The block that leaves the program when there is no scratch value.
     exit: MBlockId,
     /// The registers of numbers after the comparisons that end blocks.
@@ -167,14 +176,20 @@ impl Selector<'_> {
     }
 
     /// Looks up the scratch value, where it is first needed and not on ways that do without.
-    fn scratch_value(&mut self, map: MapRef, params: Vec<VReg>) {
+    fn scratch_value(&mut self, scratch: Scratch, params: Vec<VReg>) {
         let key = self.frame.scratch_key;
-        self.push(MOp::StoreImm(Size::W, Base::Frame, key, 0), vec![]);
-        let args = [self.define(MOp::Map(map)), self.define(MOp::FrameAddr(key))];
+        if scratch.by_cpu {
+            let cpu = self.fresh();
+            self.call(MOp::Call { helper: id::GET_SMP_PROCESSOR_ID, cookie: false }, &[], Some(cpu));
+            self.push(MOp::Store(Size::W, Base::Frame, key), vec![Operand::reg_use(cpu)]);
+        } else {
+            self.push(MOp::StoreImm(Size::W, Base::Frame, key, 0), vec![]);
+        }
+        let args = [self.define(MOp::Map(scratch.map)), self.define(MOp::FrameAddr(key))];
         let base = self.fresh();
         self.call(MOp::Call { helper: id::MAP_LOOKUP_ELEM, cookie: false }, &args, Some(base));
         self.scratch = Some(base);
-        // An array has its only entry; the verifier does not know.
+        // An array has all its entries; the verifier does not know.
         self.push(MOp::BranchImm(JmpOp::Ne, 0), vec![Operand::reg_use(base)]);
         let rest = MBlockId::new(self.out.blocks.len() + 1);
         self.end_block(params, vec![], vec![rest, self.exit]);

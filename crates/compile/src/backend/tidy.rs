@@ -10,10 +10,10 @@ use skep_isa::{AluOp, AtomicOp, Insn, Op, Operand, Reg, Width};
 /// A copy that lives longer than this many instructions is left alone, so that long blocks stay cheap.
 const WINDOW: usize = 64;
 
-/// Tidies code without ways in but at its start. Returns the places of the instructions that were removed,
-/// each as it was when those before it were gone already.
-pub fn tidy(insns: &mut Vec<Insn>, start: usize) -> Vec<usize> {
-    let mut removed = Vec::new();
+/// Tidies code without ways in but at its start. Returns the places of the copies that nobody reads any more, in
+/// order; they are still there.
+pub fn tidy(insns: &mut [Insn], start: usize) -> Vec<usize> {
+    let mut needless = Vec::new();
     let mut at = start;
     while let Some(insn) = insns.get(at).copied() {
         if let Ok(Op::Alu { width: Width::W64, op: AluOp::Mov, dst: copy, src: Operand::Reg(of) }) =
@@ -23,13 +23,11 @@ pub fn tidy(insns: &mut Vec<Insn>, start: usize) -> Vec<usize> {
             for reader in readers {
                 rename(&mut insns[at + 1 + reader], copy, of);
             }
-            insns.remove(at);
-            removed.push(at);
-            continue;
+            needless.push(at);
         }
         at += insn.slots();
     }
-    removed
+    needless
 }
 
 /// The instructions that read `copy` until it is overwritten, if all of them could read `of` instead.

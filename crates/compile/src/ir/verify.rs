@@ -26,7 +26,15 @@ pub fn verify_module(module: &Module) -> Vec<String> {
 
 /// What is wrong with a function of a module with that many maps; empty when all is well.
 pub fn verify(func: &Func, maps: usize) -> Vec<String> {
-    let mut checker = Checker { func, maps, errors: Vec::new() };
+    let mut nulls = vec![false; func.values.len()];
+    for inst in func.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(result), Op::Const(0)) = (inst.result, &inst.op)
+            && let Some(null) = nulls.get_mut(result.0 as usize)
+        {
+            *null = true;
+        }
+    }
+    let mut checker = Checker { func, maps, nulls, errors: Vec::new() };
     checker.names();
     let places = checker.definitions();
     if checker.edges() && checker.errors.is_empty() {
@@ -49,6 +57,8 @@ pub fn debug_verify(func: &Func, maps: usize, stage: &str) {
 struct Checker<'a> {
     func: &'a Func,
     maps: usize,
+    /// Which values are the constant 0.
+    nulls: Vec<bool>,
     errors: Vec<String>,
 }
 
@@ -340,8 +350,7 @@ impl Checker<'_> {
     }
 
     fn is_null(&self, value: Value) -> bool {
-        let mut insts = self.func.blocks.iter().flat_map(|block| &block.insts);
-        insts.any(|inst| inst.result == Some(value) && inst.op == Op::Const(0))
+        self.nulls.get(value.0 as usize).copied().unwrap_or(false)
     }
 }
 

@@ -5,7 +5,7 @@
 //! different definitions the block gets a parameter. (Braun et al., "Simple and
 //! Efficient Construction of Static Single Assignment Form", 2013.)
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use skep_ui::Span;
 
 use crate::ir::{
@@ -64,6 +64,8 @@ pub(super) struct FuncBuilder {
     blocks: Vec<BlockState>,
     objects: Vec<Object>,
     defs: FxHashMap<(Var, BlockId), Value>,
+    /// Parameters of blocks that the ways in do not hand over yet.
+    joins: Vec<(Var, BlockId)>,
     /// The types of variables; one that was never assigned reads as zero.
     var_types: FxHashMap<Var, ValueTy>,
     current: BlockId,
@@ -119,6 +121,7 @@ impl FuncBuilder {
             blocks: Vec::new(),
             objects: Vec::new(),
             defs: FxHashMap::default(),
+            joins: Vec::new(),
             var_types: FxHashMap::default(),
             current: BlockId(0),
             span,
@@ -249,38 +252,48 @@ impl FuncBuilder {
     }
 
     pub fn read(&mut self, var: Var) -> Value {
-        self.read_in(var, self.current)
+        let value = self.definition(var, self.current);
+        self.hand_over();
+        value
     }
 
-    fn read_in(&mut self, var: Var, block: BlockId) -> Value {
-        if let Some(&value) = self.defs.get(&(var, block)) {
-            return value;
-        }
-        let ty = self.var_types.get(&var).copied().unwrap_or(ValueTy::Int);
-        let state = self.state(block);
-        let value = if !state.sealed {
-            let value = self.new_value(ty);
-            let state = self.state(block);
-            state.params.push(value);
-            state.incomplete.push((var, value));
-            value
-        } else if let [pred] = state.preds[..] {
-            self.read_in(var, pred)
-        } else if state.preds.is_empty() {
-            // The entry, or code that cannot be reached: never assigned is zero.
+    /// What a variable is at the end of a block. Where ways join the block gets a parameter, and
+    /// [`FuncBuilder::hand_over`] is left to do: a script may be long, and the stack is not.
+    fn definition(&mut self, var: Var, block: BlockId) -> Value {
+        let mut passed = Vec::new();
+        let mut at = block;
+        let value = loop {
+            if let Some(&value) = self.defs.get(&(var, at)) {
+                break value;
+            }
+            let state = self.state(at);
+            if let ([pred], true) = (&state.preds[..], state.sealed) {
+                let pred = *pred;
+                passed.push(at);
+                at = pred;
+                continue;
+            }
+            let ty = self.var_types.get(&var).copied().unwrap_or(ValueTy::Int);
             let value = self.new_value(ty);
             let span = self.span;
-            self.state(block).insts.insert(0, Inst { result: Some(value), op: Op::Const(0), span });
-            value
-        } else {
-            let value = self.new_value(ty);
-            self.state(block).params.push(value);
+            let state = self.state(at);
+            if !state.sealed {
+                state.params.push(value);
+                state.incomplete.push((var, value));
+            } else if state.preds.is_empty() {
+                // The entry, or code that cannot be reached: never assigned is zero.
+                state.insts.insert(0, Inst { result: Some(value), op: Op::Const(0), span });
+            } else {
+                state.params.push(value);
+                self.joins.push((var, at));
+            }
             // Known before the ways in are asked, so that loops end.
-            self.defs.insert((var, block), value);
-            self.add_args(var, block);
-            value
+            self.defs.insert((var, at), value);
+            break value;
         };
-        self.defs.insert((var, block), value);
+        for block in passed {
+            self.defs.insert((var, block), value);
+        }
         value
     }
 
@@ -290,22 +303,25 @@ impl FuncBuilder {
             return;
         }
         for (var, _) in std::mem::take(&mut state.incomplete) {
-            self.add_args(var, block);
+            self.joins.push((var, block));
+            self.hand_over();
         }
     }
 
-    /// Hands the variable to the newest parameter of a block on all ways in.
-    fn add_args(&mut self, var: Var, block: BlockId) {
-        for pred in self.state(block).preds.clone() {
-            let value = self.read_in(var, pred);
-            let Some((term, _)) = &mut self.state(pred).term else { continue };
-            let edges = match term {
-                Term::Jump(edge) => vec![edge],
-                Term::Branch { then, otherwise, .. } => vec![then, otherwise],
-                Term::Return(_) => Vec::new(),
-            };
-            for edge in edges.into_iter().filter(|edge| edge.to == block) {
-                edge.args.push(value);
+    /// Hands variables to the new parameters of blocks on all ways in.
+    fn hand_over(&mut self) {
+        while let Some((var, block)) = self.joins.pop() {
+            for pred in self.state(block).preds.clone() {
+                let value = self.definition(var, pred);
+                let Some((term, _)) = &mut self.state(pred).term else { continue };
+                let edges = match term {
+                    Term::Jump(edge) => vec![edge],
+                    Term::Branch { then, otherwise, .. } => vec![then, otherwise],
+                    Term::Return(_) => Vec::new(),
+                };
+                for edge in edges.into_iter().filter(|edge| edge.to == block) {
+                    edge.args.push(value);
+                }
             }
         }
     }
@@ -355,7 +371,7 @@ impl FuncBuilder {
         const BRANCHES: u32 = 7_000;
         let cost: u32 = self.limits.iter().map(|(_, cost)| cost).sum();
         let rounds = i64::from(BRANCHES / cost.max(1));
-        let limits: Vec<Value> = self.limits.iter().map(|(limit, _)| *limit).collect();
+        let limits: FxHashSet<Value> = self.limits.iter().map(|(limit, _)| *limit).collect();
         for inst in self.blocks.iter_mut().flat_map(|block| &mut block.insts) {
             if inst.result.is_some_and(|result| limits.contains(&result)) {
                 inst.op = Op::Const(rounds);

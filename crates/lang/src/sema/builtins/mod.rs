@@ -24,6 +24,9 @@ pub use context::pid;
 pub use meta::config_field;
 pub use registers::{argument, numbered, walk_field};
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 use skep_ui::Span;
 
 use super::check::Checker;
@@ -111,11 +114,15 @@ pub const MISSING: &[&str] = &["dw_ustack"];
 pub fn by_name(name: &str) -> Option<&'static Builtin> {
     // The original writes those parts of itself that are scripts with these names.
     let name = name.strip_prefix("__builtin_").unwrap_or(name);
-    TABLES
-        .iter()
-        .flat_map(|table| table.iter())
-        .find(|builtin| builtin.name == name || builtin.aliases.contains(&name))
+    BY_NAME.get(name).copied()
 }
+
+static BY_NAME: LazyLock<FxHashMap<&str, &Builtin>> = LazyLock::new(|| {
+    let builtins = TABLES.iter().flat_map(|table| table.iter());
+    builtins
+        .flat_map(|builtin| builtin.aliases.iter().chain([&builtin.name]).map(move |name| (*name, builtin)))
+        .collect()
+});
 
 /// Whether a builtin has this name, one that is still missing included.
 pub fn is_name(name: &str) -> bool {

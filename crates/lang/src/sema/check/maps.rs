@@ -58,7 +58,8 @@ impl Checker<'_> {
     /// The map of this name, made if there is none.
     pub fn map(&mut self, name: &MapName) -> MapId {
         let full = format!("@{}", name.name);
-        let index = self.maps.iter().position(|map| map.name == full).unwrap_or_else(|| {
+        let index = self.map_places.get(&full).copied().unwrap_or_else(|| {
+            self.map_places.insert(full.clone(), self.maps.len());
             self.maps.push(MapInfo {
                 name: full,
                 span: name.span,
@@ -249,7 +250,7 @@ impl Checker<'_> {
     /// The map itself, as functions over whole maps take it. Complains if it is never filled.
     pub fn whole_map(&mut self, name: &MapName) -> Option<MapId> {
         let full = format!("@{}", name.name);
-        let known = self.maps.iter().position(|map| map.name == full && map.keyed.is_some());
+        let known = self.map_places.get(&full).copied().filter(|place| self.maps[*place].keyed.is_some());
         let Some(index) = known else {
             let mut diagnostic = Diagnostic::error(name.span, format!("Undefined map: {full}"));
             let names = self.maps.iter().filter(|map| map.keyed.is_some()).map(|map| map.name.as_str());

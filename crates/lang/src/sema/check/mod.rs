@@ -53,6 +53,8 @@ pub struct Checker<'a> {
     pub diagnostics: Diagnostics,
     /// The maps, in order of appearance.
     pub maps: Vec<MapInfo>,
+    /// The place of each in there, by its name.
+    map_places: FxHashMap<String, usize>,
     /// The values of the script's own options.
     pub named: &'a FxHashMap<String, Value>,
     /// What the script's C text defines.
@@ -109,6 +111,7 @@ impl<'a> Checker<'a> {
             untold: None,
             diagnostics: Diagnostics::new(),
             maps: Vec::new(),
+            map_places: FxHashMap::default(),
             units,
             targets,
             exits: false,
