@@ -68,16 +68,18 @@ impl<'a> Checker<'a> {
     /// of them were said to be unreachable.
     pub fn statements(&mut self, block: &ast::Block) -> (Vec<Stmt>, bool) {
         let mut stmts = Vec::with_capacity(block.stmts.len() + 1);
-        let mut warned = false;
+        let (mut ended, mut warned) = (false, false);
         for inner in &block.stmts {
-            if ends(&stmts) && !std::mem::replace(&mut warned, true) {
+            if ended && !std::mem::replace(&mut warned, true) {
                 let place = match &inner.kind {
                     ast::StmtKind::Assign { target, value, .. } => target.span.to(value.span),
                     _ => inner.span,
                 };
                 self.diagnostics.warning(place, "Unreachable statement.");
             }
-            stmts.extend(self.statement(inner));
+            let made = self.statement(inner);
+            ended |= ends(&made);
+            stmts.extend(made);
         }
         (stmts, warned)
     }
