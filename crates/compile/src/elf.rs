@@ -203,6 +203,8 @@ impl Writer<'_> {
         let entries = match (map.storage, map.max_entries) {
             (Storage::RingBuf, 0) if map.role == MapRole::Control => CONTROL_BYTES,
             (Storage::RingBuf, 0) => EVENTS_BYTES,
+            // Who loads the object does not know that there is to be one for each CPU.
+            (Storage::Array, 0) => MOST_CPUS,
             (_, entries) => entries.max(1),
         };
         let int = self.btf.int("int", 4, IntEncoding::SIGNED);
@@ -382,6 +384,8 @@ impl Writer<'_> {
 
 /// What the runtime makes of rings whose size it decides.
 const EVENTS_BYTES: u32 = 8 << 20;
+/// CPUs that large scratch memory is there for.
+const MOST_CPUS: u32 = 512;
 const CONTROL_BYTES: u32 = 256 << 10;
 
 fn word(value: u32) -> Vec<u8> {

@@ -230,7 +230,7 @@ fn very_large_objects_live_in_an_array() {
     let mut maps = Vec::new();
     let code = assemble(b.func, &[], Span::GENERATED, &mut maps).unwrap();
     assert_eq!((maps[0].storage, maps[0].value_size, maps[0].max_entries), (Storage::Array, 40_000, 0));
-    let first = skep_isa::disasm::dump(&code.insns[..1], &skep_isa::disasm::NoNames);
+    let first = disasm::dump(&code.insns[..1], &disasm::NoNames);
     assert!(first.contains("get_smp_processor_id"), "{first}");
 }
 
