@@ -360,7 +360,7 @@ fn trace_reads_kernel_structures() {
     let _alone = alone();
     let probes = [
         "do_sys_openat2(int dfd, const char __user *name) (STRCMP(\"/etc/hostname\", name)) \"%d %s\", dfd, name",
-        "r::do_sys_openat2 (retval > 1000000) \"failed %ld\", retval",
+        "r::do_sys_openat2 ((int)retval < 0) \"failed %d\", retval",
         "__x64_sys_openat (STRCMP(\"/dev/null\", arg2@user)) \"called %s from %K\", arg2@user, $task->thread_pid ? 0 : 0",
     ];
     let args = [&["tools", "trace", "-K"], &probes[..], &["--exec"], OPENS].concat();
