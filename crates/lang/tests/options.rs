@@ -167,3 +167,17 @@ fn wrong_options_of_the_script_are_told() {
     let (_, shown) = check("begin { }", &with_named(&["x"]), &Fixture::default());
     assert!(shown.ends_with("HINT: no custom program options defined.\n"), "{shown}");
 }
+
+#[test]
+fn a_pattern_may_match_nothing_beside_others_that_do() {
+    let at = |points: &str| check(&format!("{points} {{ }}"), &Options::default(), &Fixture::default());
+    let (program, shown) = at("tracepoint:syscalls:sys_enter_creat, tracepoint:syscalls:nothing*");
+    assert_eq!((program.unwrap().targets.len(), shown.as_str()), (1, ""));
+    let (program, shown) = at("tracepoint:a*:b, tracepoint:nothing*:c");
+    assert!(program.is_none());
+    assert!(shown.starts_with("stdin:1:1-39: ERROR: Probe has no valid attach points."), "{shown}");
+    // One that is written out has to be there.
+    let (program, shown) = at("tracepoint:syscalls:sys_enter_creat, tracepoint:syscalls:nothing");
+    assert!(program.is_none());
+    assert!(shown.contains("ERROR: No matches for tracepoint syscalls:nothing."), "{shown}");
+}

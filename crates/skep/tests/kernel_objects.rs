@@ -108,6 +108,26 @@ fn where_they_cannot_be_used_they_are_refused_as_the_original_does() {
 }
 
 #[test]
+fn the_kernel_decides_where_paths_are_told() {
+    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
+    let run = trace(&["-q", "-e", "fentry:vfs_read { print(path(args.file->f_path)); }"]);
+    assert_eq!(run.code(), 255);
+    assert!(
+        run.stderr.starts_with("stdin:1:25-50: ERROR: helper bpf_d_path not allowed in probe\n"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn arguments_are_a_record_as_a_whole() {
+    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
+    let script = "fentry:do_nanosleep /pid == cpid/ { $a = args; printf(\"%d\\n\", $a.mode == args.mode); print(args); }";
+    let command = perl("syscall(35, pack(\"qq\", 0, 1000), 0)");
+    let printed = trace(&["-q", "-e", script, "-c", &command]).quiet_output();
+    assert!(printed.starts_with("1\n{ .t = 0x"), "{printed}");
+}
+
+#[test]
 fn func_and_ksym_meet_in_one_map() {
     need!(Root, Guest, Bpf, Btf, RingBuf, Kprobe);
     let script = "begin { @name[0] = ksym(0); } kprobe:do_nanosleep /pid == cpid/ { @name[1] = func; } \

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use skep_compile::artifact::Program;
+use skep_isa::helpers::helper_by_id;
+use skep_isa::insn::opcode;
 use skep_isa::{Insn, disasm};
 use skep_kernel::bpf::LoadError;
 use skep_ui::{Diagnostic, Span};
@@ -24,6 +26,11 @@ pub(crate) fn explain(program: &Program, insns: &[Insn], probe: &str, error: Loa
         .and_then(|at| program.spans.get(at).copied())
         .filter(|span| *span != Span::GENERATED)
         .unwrap_or(program.span);
+    if let Some(helper) = forbidden_helper(&verdict, at.and_then(|at| insns.get(at))) {
+        let diagnostic = Diagnostic::error(span, format!("helper bpf_{helper} not allowed in probe"))
+            .help(format!("the kernel does not let programs at {probe} call it"));
+        return Error::Verifier(Box::new(Refusal { diagnostic, report: None }));
+    }
     let report = write_report(program, insns, probe, &error);
     let mut diagnostic =
         Diagnostic::error(span, format!("the kernel's verifier refuses the program for {probe}: {verdict}"));
@@ -40,6 +47,18 @@ pub(crate) fn explain(program: &Program, insns: &[Insn], probe: &str, error: Loa
             .to_owned(),
     });
     Error::Verifier(Box::new(Refusal { diagnostic, report }))
+}
+
+/// The helper that may not be called there, if that is what a verdict says of the call it stopped at.
+fn forbidden_helper(verdict: &str, call: Option<&Insn>) -> Option<&'static str> {
+    const SAYINGS: [&str; 3] = [
+        "helper call is not allowed in probe",
+        "program of this type cannot use helper",
+        "unknown func bpf_",
+    ];
+    let said = SAYINGS.iter().any(|saying| verdict.contains(saying));
+    let call = call.filter(|insn| said && insn.code == opcode::JMP | opcode::CALL && insn.src == 0)?;
+    Some(helper_by_id(u32::try_from(call.imm).ok()?)?.name)
 }
 
 /// The instruction that the log speaks of last: its lines begin with `17: (85) call ...`.
@@ -86,6 +105,16 @@ fn save(text: &str) -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_helper_that_may_not_be_called_is_named() {
+        let call = Insn::call_helper(147);
+        let named = |verdict: &str| forbidden_helper(verdict, Some(&call));
+        assert_eq!(named("helper call is not allowed in probe"), Some("d_path"));
+        assert_eq!(named("program of this type cannot use helper bpf_d_path#147"), Some("d_path"));
+        assert_eq!(named("R1 invalid mem access"), None);
+        assert_eq!(forbidden_helper("helper call is not allowed in probe", Some(&Insn::exit())), None);
+    }
 
     #[test]
     fn the_log_tells_the_instruction() {

@@ -204,6 +204,7 @@ fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let mut found = Vec::new();
     let mut failed = false;
+    let mut likely = None;
     for attach_point in &probe.attach_points {
         match providers::expand(attach_point, context.options, context.world) {
             Err(diagnostic) => {
@@ -213,7 +214,13 @@ fn candidates<'a>(
             Ok(Expanded { matches, notes }) => {
                 diagnostics.extend(notes);
                 if matches.is_empty() {
-                    diagnostics.extend(nothing_found(attach_point, context));
+                    match nothing_found(attach_point, context) {
+                        Nothing::Said(complaint) => {
+                            failed |= complaint.is_error();
+                            diagnostics.push(complaint);
+                        }
+                        Nothing::Allowed(near) => likely = likely.or(near),
+                    }
                 }
                 found.extend(matches.into_iter().map(|(provider, found)| {
                     if let Some(error) = &found.unverified {
@@ -231,17 +238,42 @@ fn candidates<'a>(
             }
         }
     }
-    if found.is_empty() && !failed && context.config.missing_probes == MissingProbes::Warn {
-        diagnostics.warning(
-            probe.header,
-            "Probe has no valid attach points. It is being removed which may cause issues with program behavior.",
-        );
+    if found.is_empty() && !failed {
+        diagnostics.extend(no_candidates(probe, likely, context.config.missing_probes));
     }
     found
 }
 
+/// A clause of which nothing is left.
+fn no_candidates(probe: &ast::Probe, likely: Option<String>, missing: MissingProbes) -> Option<Diagnostic> {
+    let diagnostic = match missing {
+        MissingProbes::Error => Diagnostic::error(
+            probe.header,
+            "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'.",
+        ),
+        MissingProbes::Warn => Diagnostic::warning(
+            probe.header,
+            "Probe has no valid attach points. It is being removed which may cause issues with program behavior.",
+        ),
+        MissingProbes::Ignore => return None,
+    };
+    Some(match likely {
+        Some(near) if missing == MissingProbes::Error => diagnostic.help(format!("Did you mean '{near}'?")),
+        _ => diagnostic,
+    })
+}
+
+/// What comes of an attach point without matches.
+enum Nothing {
+    /// It was meant to have some.
+    Said(Diagnostic),
+    /// A pattern may match nothing here, as long as the clause as a whole matches something. With what its author may
+    /// have meant.
+    Allowed(Option<String>),
+}
+
 /// An attach point without matches. How bad that is, the settings say.
-fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Option<Diagnostic> {
+fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Nothing {
     let parts: Vec<String> = attach_point.parts.iter().map(ast::ApPart::text).collect();
     let provider = providers::by_name(&attach_point.provider.text());
     let wildcard = attach_point.provider.has_wildcard() || attach_point.parts.iter().any(ast::ApPart::has_wildcard)
@@ -249,19 +281,15 @@ fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Opti
         || parts.len() == 1 && provider.is_some_and(|provider| provider.kind == ProbeKind::RawTracepoint);
     let name = provider.map_or_else(|| attach_point.provider.text(), |provider| provider.name.to_owned());
     let missing = format!("No matches for {name} {}.", parts.join(":"));
-    let diagnostic = match context.config.missing_probes {
-        MissingProbes::Error if wildcard => Diagnostic::error(
-            attach_point.span,
-            "Probe has no valid attach points. If this is expected, set the 'missing_probes' config variable to 'warn'.",
-        ),
-        MissingProbes::Error => Diagnostic::error(attach_point.span, missing),
-        // A pattern may match nothing here, as long as the clause as a whole matches something.
-        MissingProbes::Warn if wildcard => return None,
-        MissingProbes::Warn => Diagnostic::warning(attach_point.span, format!("{missing} Skipping.")),
-        MissingProbes::Ignore => return None,
-    };
     let near = provider.and_then(|provider| (provider.nearest)(context.world, &parts));
-    Some(match near {
+    if wildcard || context.config.missing_probes == MissingProbes::Ignore {
+        return Nothing::Allowed(near);
+    }
+    let diagnostic = match context.config.missing_probes {
+        MissingProbes::Error => Diagnostic::error(attach_point.span, missing),
+        _ => Diagnostic::warning(attach_point.span, format!("{missing} Skipping.")),
+    };
+    Nothing::Said(match near {
         Some(near) => diagnostic.help(format!("Did you mean '{near}'?")),
         None => diagnostic,
     })

@@ -47,6 +47,16 @@ impl Shaper<'_, '_> {
             };
             shape.fields.push((name.clone(), Some(access)));
         }
+        if self.uses.whole.is_some() {
+            // What the language has no type for, or no place is known of, is left out.
+            for (name, access) in &context.args {
+                let Some(access) = access.filter(|access| self.has_values(access.ty)) else { continue };
+                shape.whole.push(name.to_string());
+                if shape.field(name).is_none() {
+                    shape.fields.push((name.to_string(), Some(access)));
+                }
+            }
+        }
         if self.uses.text_pointer.is_some() {
             shape.text = Some(self.only_text(&context));
             if let (Some(span), Some(TextPointer::Several(names))) = (self.uses.text_pointer, &shape.text) {
@@ -57,6 +67,10 @@ impl Shaper<'_, '_> {
             }
         }
         filled
+    }
+
+    fn has_values(&self, ty: Ty) -> bool {
+        !matches!(self.types.kind(ty), TyKind::Opaque { .. } | TyKind::Error | TyKind::Void)
     }
 
     /// What a program at a function's entry or exit needs to know of it beside named arguments: where the result is, and
