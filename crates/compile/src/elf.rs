@@ -384,9 +384,10 @@ impl Writer<'_> {
 
 /// What the runtime makes of rings whose size it decides.
 const EVENTS_BYTES: u32 = 8 << 20;
+const CONTROL_BYTES: u32 = 256 << 10;
+
 /// CPUs that large scratch memory is there for.
 const MOST_CPUS: u32 = 512;
-const CONTROL_BYTES: u32 = 256 << 10;
 
 fn word(value: u32) -> Vec<u8> {
     value.to_le_bytes().to_vec()
