@@ -56,6 +56,8 @@ pub struct Program {
     pub config: Config,
     /// Whether it can end itself by `exit()`.
     pub exits: bool,
+    /// Whether the script is run in a namespace of process ids, whose ids user space knows processes by.
+    pub in_pid_namespace: bool,
     /// Texts that values refer to by their place here: formats of `strftime`, patterns of `cgroup_path`.
     pub texts: Vec<String>,
     /// What the kernel can do, as far as the script depends on it.

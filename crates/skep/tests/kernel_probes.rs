@@ -186,6 +186,17 @@ fn functions_by_their_types() {
     assert_eq!(about_workload(&[], script), expected);
 }
 
+/// `args` without a field is a record of all that fits a register.
+#[test]
+fn all_arguments_at_once() {
+    need!(Root, Bpf, Btf, RingBuf, Fentry);
+    let script = "fentry:vfs_read /pid == cpid && args.count == 7/ { $a = args; @in[$a.count, $a.buf == args.buf] = count(); print(args); }";
+    let printed = about_workload(&[], script);
+    assert!(printed.contains(", .count = 7, .pos = "), "{printed}");
+    assert!(printed.starts_with("{ .file = 0x"), "{printed}");
+    assert!(printed.ends_with("@in[7, true]: 3\n"), "{printed}");
+}
+
 /// A walk meets the process that makes it, and ends by itself.
 #[test]
 fn walks() {

@@ -74,6 +74,42 @@ fn arguments_and_results() {
     assert_eq!(around(&program, script, &[]), expected);
 }
 
+/// Functions that look into texts find the names of probes there.
+#[test]
+fn names_are_texts() {
+    need!(Root, Bpf, RingBuf, Uprobe, Gcc);
+    let program = program();
+    let script = "uprobe:{}:*_function { if (strcontains(probe, \"second\")) { @a[probe] = count(); }
+        if (strncmp(func, \"first\", 5) == 0) { @b[func, strlen(func)] = count(); } }";
+    let expected = format!("@a[uprobe:{program}:second_function]: 1\n@b[first_function, 14]: 2\n");
+    assert_eq!(around(&program, script, &[]).trim_start(), expected);
+}
+
+#[test]
+fn parameters_at_once() {
+    need!(Root, Bpf, RingBuf, Uprobe, Gcc);
+    let program = program();
+    let script = "uprobe:{}:second_function { @ = args.a; print(args); }";
+    let printed = around(&program, script, &[]);
+    assert!(printed.starts_with("{ .a = 3, .b = -4, .c = GREEN, .item = 0x"), "{printed}");
+}
+
+/// In a namespace of process ids of its own, stacks have the names of the processes there.
+#[test]
+fn stacks_in_a_namespace_of_process_ids() {
+    need!(Root, Bpf, RingBuf, Uprobe, Gcc);
+    let program = program();
+    let path = program.to_string();
+    let script = format!(
+        "config = {{ show_debug_info = 0 }} uprobe:{path}:second_function {{ print(ustack(2)); print(usym(reg(\"ip\"))); }}"
+    );
+    let skep = support::binary().to_str().unwrap();
+    let args = ["--fork", "--pid", "--mount-proc", skep, "trace", "-q", "-e", &script, "-c", &path];
+    let run = support::run(support::call(Path::new("unshare"), &args)).quiet_output();
+    assert!(run.contains("second_function+") && run.contains("main+"), "{run}");
+    assert!(run.trim_end().ends_with("second_function"), "{run}");
+}
+
 #[test]
 fn parameters_by_name() {
     need!(Root, Bpf, RingBuf, Uprobe, Gcc);

@@ -33,6 +33,8 @@ pub enum Need {
     UprobeSession,
     /// Programs at a kernel function's entry and exit by its BTF.
     Fentry,
+    /// The kernel's module `tun`, which a guest loads for this, with types.
+    TunModule,
     /// Programs on walks over the kernel's objects.
     Iter,
     /// Tracepoints with typed arguments.
@@ -108,6 +110,13 @@ impl Need {
                 let attach = typed(TRACING, FENTRY_ATTACH, Kind::Function, "bpf_fentry_test1");
                 refused("a program at a function's entry", attach)
             }
+            Need::TunModule => Need::Guest.lack().or_else(|| {
+                let loaded = std::process::Command::new("modprobe").arg("tun").status();
+                match loaded {
+                    Ok(status) if status.success() => missing("/sys/kernel/btf/tun"),
+                    _ => Some("modprobe tun fails".to_owned()),
+                }
+            }),
             Need::Iter => {
                 let program = btf::find(Kind::Function, "bpf_iter_task").and_then(|walk| {
                     bpf::Program::new(TRACING).attached_as(ITER_ATTACH).for_type(walk).load()

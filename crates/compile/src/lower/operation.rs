@@ -264,7 +264,7 @@ impl Lower<'_> {
     }
 
     /// `bpf_get_ns_current_pid_tgid` of the namespace that the script was started in; 0 outside of it.
-    fn namespace_id(&mut self, thread: bool) -> Value {
+    pub(super) fn namespace_id(&mut self, thread: bool) -> Value {
         let object = self.func.object("namespace", 8, 4);
         let place = self.func.object_place(object);
         self.func.zero(place, 8);

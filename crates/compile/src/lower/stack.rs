@@ -56,6 +56,9 @@ impl Lower<'_> {
     }
 
     fn current_process(&mut self) -> Value {
+        if self.program.in_pid_namespace {
+            return self.namespace_id(false);
+        }
         let both = self.func.call_pure(id::GET_CURRENT_PID_TGID, &[]);
         self.func.bin_imm(BinOp::LShr, both, 32)
     }

@@ -58,6 +58,8 @@ pub struct Shape {
     pub whole: Vec<String>,
     /// What each comparison of a name of the probe with a text comes to.
     names: Vec<(Name, String, bool)>,
+    /// The names of the probe that are taken for texts.
+    spelled: Vec<(Name, String)>,
     /// The arguments named by number, of static probes only; `None` where there is none that can be read.
     numbered: Vec<(u32, Option<StaticArgument>)>,
     /// The symbols whose addresses are asked for; `None` where a complaint was made.
@@ -96,6 +98,11 @@ impl Shape {
     /// Where a symbol of the probe's program is.
     pub fn symbol(&self, name: &str) -> Option<Located> {
         self.symbols.iter().find(|(known, _)| known == name).and_then(|(_, located)| *located)
+    }
+
+    /// A name of the probe as a text, if something takes it for one.
+    pub fn spelled(&self, name: Name) -> Option<&str> {
+        self.spelled.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_str())
     }
 
     /// Whether a name of the probe is this text.
@@ -330,6 +337,9 @@ impl Shaper<'_, '_> {
                 .iter()
                 .map(|(name, text)| (*name, text.clone(), name.in_target(&candidate.target) == text))
                 .collect();
+            let spelled = self.uses.spelled.iter();
+            shape.spelled =
+                spelled.map(|name| (*name, name.in_target(&candidate.target).to_owned())).collect();
             self.fill_numbered(&candidate, &mut shape);
             self.fill_symbols(&candidate, &mut shape);
             if self.uses.types {

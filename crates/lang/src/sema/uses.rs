@@ -26,6 +26,8 @@ pub struct Uses {
     pub retval: Option<Span>,
     /// The texts that the names of the probe are compared with.
     pub names: Vec<(Name, String)>,
+    /// The names of the probe that functions take for texts.
+    pub spelled: Vec<Name>,
     /// The arguments that are named by their number, each with the place of its first use.
     pub numbered: Vec<(u32, Span)>,
     /// The symbols whose addresses are asked for by `uaddr`, each with the place of the first.
@@ -82,6 +84,9 @@ pub fn collect(probe: &Probe, functions: &[&FunctionDef], options: &Options) -> 
     }
     collector.uses
 }
+
+/// The functions that look into texts, for which a name of the probe has to be one: other uses leave it to user space.
+const TAKE_TEXTS: &[&str] = &["strcontains", "strncmp", "strstr", "strlen", "strcap", "str_concat"];
 
 /// Whether an expression is the bare name or call without arguments `name`.
 pub fn is_name(expr: &Expr, name: &str) -> bool {
@@ -155,6 +160,9 @@ impl Visitor for Collector<'_> {
                 };
                 let names = compared(Name::of(lhs), rhs).or_else(|| compared(Name::of(rhs), lhs));
                 self.uses.names.extend(names);
+            }
+            ExprKind::Call { callee, args } if TAKE_TEXTS.contains(&callee.name.as_str()) => {
+                self.uses.spelled.extend(args.iter().filter_map(Name::of));
             }
             _ if is_name(expr, "retval") => {
                 self.uses.retval.get_or_insert(expr.span);

@@ -56,7 +56,8 @@ fn of_list(text: &str, blacklist: &[String]) -> Functions {
         let name = words.next()?;
         let module =
             words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']')).unwrap_or(KERNEL);
-        let real = !name.starts_with("__ftrace_invalid_address__") && !is_in(blacklist, name);
+        let real =
+            !name.starts_with("__ftrace_invalid_address__") && is_wanted(name) && !is_in(blacklist, name);
         real.then_some((module, name))
     }))
 }
@@ -92,6 +93,7 @@ fn of_kallsyms(text: &str, blacklist: &[String]) -> Functions {
         let traceable = symbol.is_function()
             && allowed(symbol.address)
             && is_entry(symbol.name)
+            && is_wanted(symbol.name)
             && !is_in(blacklist, symbol.name)
             // Programs and trampolines that only look like modules.
             && module != "bpf"
@@ -101,7 +103,7 @@ fn of_kallsyms(text: &str, blacklist: &[String]) -> Functions {
 }
 
 /// Whether a symbol is where a function begins, rather than a part that the compiler moved away, padding in front of
-/// one, or a place that calls are patched into. Copies made for some callers (`.isra`, `.constprop`, `.part`) are
+/// one, or a place that calls are patched into. Copies made for some callers (`.isra`, `.constprop`) are
 /// functions like others.
 fn is_entry(name: &str) -> bool {
     const NO_ENTRIES: [&str; 6] =
@@ -109,6 +111,12 @@ fn is_entry(name: &str) -> bool {
     !NO_ENTRIES.iter().any(|prefix| name.starts_with(prefix))
         && !name.contains(".cold")
         && !name.starts_with('.')
+}
+
+/// Whether a wildcard should find a function. Those of RCU are left out as in the original, since what probes do leans on
+/// them, and so are parts of functions that the compiler made functions of their own (`.part`).
+fn is_wanted(name: &str) -> bool {
+    !name.starts_with("rcu_") && !name.contains(".part.")
 }
 
 #[cfg(test)]

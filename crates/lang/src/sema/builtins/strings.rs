@@ -4,6 +4,7 @@ use super::{Action, Arity, Builtin, Call};
 use crate::hir::{CompareOp, Expr, ExprKind, NOT_FOUND, Operation};
 use crate::sema::check::{Checker, node};
 use crate::sema::infer;
+use crate::sema::uses::Name;
 use crate::syntax::ast;
 use crate::ty::{Ty, TyKind};
 
@@ -64,6 +65,16 @@ fn text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast::Expr) -> Option<E
     let value = checker.value(arg);
     match checker.types.kind(value.ty) {
         TyKind::Str(_) => Some(value),
+        TyKind::Probe | TyKind::Func => {
+            let name = if value.ty == Ty::PROBE { Name::Probe } else { Name::Func };
+            // A value that went through a variable has no text of its own.
+            let text = checker.unit_in_hand().shape.spelled(name).map(str::to_owned);
+            let Some(text) = text.filter(|_| Name::of(arg) == Some(name)) else {
+                checker.diagnostics.error(call.span, NOT_LIKE_TEXT);
+                return None;
+            };
+            Some(checker.text(text, arg.span))
+        }
         TyKind::Error => None,
         TyKind::Ptr { .. } => Some(super::text::at(checker, value, call)),
         // Characters that lie in memory as an array are a text as well.

@@ -205,6 +205,7 @@ impl<'a> Checker<'a> {
             self.types.complete(map.value);
         }
         self.remember_conditions(&mut probes, &maps);
+        let in_pid_namespace = self.options.portable || self.world.in_pid_namespace();
         let program = Program {
             types: self.types,
             maps,
@@ -212,6 +213,7 @@ impl<'a> Checker<'a> {
             probes,
             config: self.config,
             exits: self.exits,
+            in_pid_namespace,
             texts: self.texts.into_iter().collect(),
             abilities: self.abilities,
             portable: self.portable,

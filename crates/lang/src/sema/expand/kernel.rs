@@ -48,14 +48,8 @@ impl Shaper<'_, '_> {
             shape.fields.push((name.clone(), Some(access)));
         }
         if self.uses.whole.is_some() {
-            // What the language has no type for, or no place is known of, is left out.
-            for (name, access) in &context.args {
-                let Some(access) = access.filter(|access| self.has_values(access.ty)) else { continue };
-                shape.whole.push(name.to_string());
-                if shape.field(name).is_none() {
-                    shape.fields.push((name.to_string(), Some(access)));
-                }
-            }
+            let reached = context.args.iter().filter_map(|(name, access)| Some((name, (*access)?)));
+            self.whole(reached, shape);
         }
         if self.uses.text_pointer.is_some() {
             shape.text = Some(self.only_text(&context));
@@ -67,6 +61,20 @@ impl Shaper<'_, '_> {
             }
         }
         filled
+    }
+
+    /// Takes all arguments for `args` as a whole, but those that the language has no type for or that no place is known
+    /// of.
+    pub(super) fn whole<'n>(&self, args: impl Iterator<Item = (&'n Box<str>, Access)>, shape: &mut Shape) {
+        for (name, access) in args {
+            if name.is_empty() || !self.has_values(access.ty) {
+                continue;
+            }
+            shape.whole.push(name.to_string());
+            if shape.field(name).is_none() {
+                shape.fields.push((name.to_string(), Some(access)));
+            }
+        }
     }
 
     fn has_values(&self, ty: Ty) -> bool {
@@ -175,12 +183,26 @@ impl Shaper<'_, '_> {
             }
             _ => return Err("What is known at a function's start is not known inside it.".into()),
         };
+        let world = self.context.world;
+        if let Some(found) = self.signature_in(module.unwrap_or(KERNEL), name)? {
+            return Ok(found);
+        }
+        // A kprobe need not say in which module its function is.
+        let all = if module.is_none() { world.functions().ok() } else { None };
+        for (module, _) in all.iter().flat_map(|all| all.iter()).filter(|(m, f)| *f == name && *m != KERNEL) {
+            if let Ok(Some(found)) = self.signature_in(module, name) {
+                return Ok(found);
+            }
+        }
+        Err(format!("The kernel's types do not describe {name}."))
+    }
+
+    /// A function as the types of a module describe it.
+    fn signature_in(&mut self, module: &str, name: &str) -> Result<Option<(SourceId, Signature)>, String> {
         let told = |error: WorldError| error.to_string();
-        let source =
-            ctypes::module(self.types, self.context.world, module.unwrap_or(KERNEL)).map_err(told)?;
+        let source = ctypes::module(self.types, self.context.world, module).map_err(told)?;
         let id = self.types.source(source).and_then(|source| source.btf.find(Kind::Func, name));
-        id.and_then(|id| Some((source, self.types.signature(source, id, Space::Kernel)?)))
-            .ok_or_else(|| format!("The kernel's types do not describe {name}."))
+        Ok(id.and_then(|id| Some((source, self.types.signature(source, id, Space::Kernel)?))))
     }
 
     /// The kernel describes what a tracepoint's programs are handed as a function, behind what is its own.

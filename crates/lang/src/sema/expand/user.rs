@@ -77,6 +77,10 @@ impl Shaper<'_, '_> {
                 }
             }
         }
+        if self.uses.whole.is_some() {
+            let reached = params.iter().filter_map(|param| Some((&param.name, *param.access.as_ref().ok()?)));
+            self.whole(reached, shape);
+        }
         Filled::Yes
     }
 
