@@ -28,7 +28,7 @@ fn raw_tracepoints() {
     need!(Root, Bpf, Btf, RingBuf);
     let script = "rawtracepoint:sys_enter /pid == cpid && args.id == 110/ { @by_name[probe] = count(); }
         rt:vmlinux:sys_enter /pid == cpid && arg1 == 110/ { @by_number = count(); }
-        rt:sys_exit /pid == cpid && args.ret == 7/ { @read = count(); }";
+        rt:sys_exit /pid == cpid && args.ret == 7 && args.regs.orig_ax == 0/ { @read = count(); }";
     let expected = "@by_name[rawtracepoint:vmlinux:sys_enter]: 5\n@by_number: 5\n@read: 3\n";
     assert_eq!(about_workload(&[], script), expected);
 }
