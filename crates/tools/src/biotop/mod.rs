@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory, Parser, ValueEnum};
 use skep_trace::host::Disk;
 use skep_trace::sink::Data;
+use skep_trace::{KernelWorld, World};
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
@@ -123,11 +124,24 @@ fn main(args: &[OsString]) -> ExitCode {
         Ok(())
     });
     let filter = flags.who.filter();
+    let world = KernelWorld::new();
     // What has no process is nobody's.
-    let gather = SCRIPT.replace("FILTERED", if filter.is_empty() { "0" } else { "1" });
+    let mut gather = SCRIPT.replace("FILTERED", if filter.is_empty() { "0" } else { "1" });
+    if world.has_tracepoint("block", "block_io_start").unwrap_or(false) {
+        gather = gather.replace("PLACE", "(args.dev, args.sector)");
+    } else {
+        // Before Linux 6.5 the request itself is not told of, but what it is made for, whose device may be a
+        // partition; its place is that on the whole disk.
+        gather = gather.replace("block_io_start", "block_getrq").replace("PLACE", "args.sector");
+    }
     let script = rounds::script(&gather, &["io", "bytes", "us"], &["start", "who"]);
     run::run(
-        Run { params: flags.rounds.params_or(1), filter, ..Run::new("biotop", &script, &flags.common) },
+        Run {
+            params: flags.rounds.params_or(1),
+            filter,
+            world,
+            ..Run::new("biotop", &script, &flags.common)
+        },
         show,
     )
 }
