@@ -46,7 +46,7 @@ fn it_follows_the_structs_of_the_kernel_it_runs_on() {
                   $t->real_parent->tgid > 0, $t->group_leader->pid == pid); \
                   printf(\"%d\\n\", $t->no_cgroup_migration); }";
     let (_directory, program) = carrying(&["-e", script]);
-    assert_eq!(started(&program, &["-q"]).quiet_output(), "script 1 1 1\n0\n\n");
+    assert_eq!(started(&program, &["-q"]).quiet_output(), "script 1 1 1\n0\n\n\n");
 }
 
 #[test]
