@@ -144,7 +144,7 @@ pub(crate) fn safe(name: &str) -> std::borrow::Cow<'_, str> {
 fn device(out: &mut dyn Write, device: &Option<Device>) -> io::Result<()> {
     let Some(Device { ifindex, ns_dev, ns_inode, ifname }) = device else { return Ok(()) };
     match ifname {
-        Some(name) => write!(out, "  offloaded_to {name}"),
+        Some(name) => write!(out, "  offloaded_to {}", safe(name)),
         None => write!(out, "  offloaded_to ifindex {ifindex} ns_dev {ns_dev} ns_ino {ns_inode}"),
     }
 }

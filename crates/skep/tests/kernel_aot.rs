@@ -18,8 +18,17 @@ fn carrying(args: &[&str]) -> (tempfile::TempDir, PathBuf) {
     (directory, program)
 }
 
+/// Runs a program that was written just now. Whoever forks while it is written, as other tests do, holds it open for
+/// writing until the fork runs its own program.
 fn started(program: &Path, args: &[&str]) -> Run {
+    while std::process::Command::new(program).arg("--version").output().is_err_and(is_busy) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     run(call(program, args))
+}
+
+fn is_busy(error: std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::ExecutableFileBusy
 }
 
 #[test]

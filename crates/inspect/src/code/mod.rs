@@ -108,3 +108,101 @@ fn records<R: ext::Record>(bytes: &[u8], size: u32) -> Vec<R> {
     }
     ext::decode(bytes, size as usize).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use skep_isa::disasm::NoNames;
+    use skep_kernel::bpf::{ProgInfoExtra, ProgType};
+
+    use super::listing::Details;
+    use super::*;
+    use crate::json::Writer;
+
+    /// A program that no kernel ever let in.
+    fn code(bytes: &[u8], jited: Vec<u8>, lengths: Vec<u32>) -> Code {
+        let extra = ProgInfoExtra {
+            jited,
+            jited_ksyms: lengths.iter().map(|&len| u64::from(len) << 4).collect(),
+            jited_func_lens: lengths,
+            ..ProgInfoExtra::default()
+        };
+        let info = ProgInfo {
+            kind: ProgType::XDP,
+            id: 1,
+            name: "a\"\u{1b}".to_owned(),
+            tag: [0; 8],
+            jited_len: extra.jited.len() as u32,
+            xlated_len: bytes.len() as u32,
+            load_time: 0,
+            created_by_uid: 0,
+            map_ids: Vec::new(),
+            ifindex: 0,
+            netns_dev: 0,
+            netns_ino: 0,
+            gpl_compatible: false,
+            btf_id: 0,
+            func_info_count: 0,
+            line_info_count: 0,
+            jited_func_count: 0,
+            run_time_ns: 0,
+            run_count: 0,
+            recursion_misses: 0,
+            verified_insns: 0,
+            attach_btf_obj_id: 0,
+            attach_btf_id: 0,
+            orphaned: false,
+            extra,
+        };
+        let whole = bytes.len() - bytes.len() % 8;
+        let insns = skep_isa::decode_all(&bytes[..whole]).unwrap_or_default();
+        Code { info, insns, btf: None, functions: Vec::new(), lines: Vec::new() }
+    }
+
+    proptest! {
+        #[test]
+        fn any_instructions_are_shown_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let code = code(&bytes, Vec::new(), Vec::new());
+            let details = Details { opcodes: true, linum: true };
+            let mut out = Vec::new();
+            listing::plain(&mut out, &code, &NoNames, details).unwrap();
+            dot::write(&mut out, &code, &NoNames, details).unwrap();
+            for form in [picture::Form::Svg, picture::Form::Ascii] {
+                // Jumps to nowhere are refused.
+                let _ = picture::write(&mut out, &code, &NoNames, details, form);
+            }
+            let mut json = Vec::new();
+            listing::json(&mut Writer::new(&mut json, false, 0), &code, &NoNames, details).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&json).unwrap();
+        }
+
+        /// Jumps and calls among few instructions, so that most lead somewhere.
+        #[test]
+        fn any_flow_is_drawn_or_refused(jumps in prop::collection::vec((0u8..8, -6i16..6), 1..24)) {
+            let insn = |&(kind, off): &(u8, i16)| {
+                let code = [0xb7, 0x05, 0x15, 0x85, 0x95, 0x06, 0x18, 0x1d][usize::from(kind)];
+                Insn { code, dst: 1, src: u8::from(code == 0x85), off, imm: i32::from(off) }
+            };
+            let insns: Vec<Insn> = jumps.iter().map(insn).collect();
+            let code = code(&skep_isa::encode_all(&insns), Vec::new(), Vec::new());
+            let mut out = Vec::new();
+            dot::write(&mut out, &code, &NoNames, Details::default()).unwrap();
+            for form in [picture::Form::Svg, picture::Form::Ascii] {
+                let _ = picture::write(&mut out, &code, &NoNames, Details::default(), form);
+            }
+        }
+
+        #[test]
+        fn any_machine_code_is_shown(
+            jited in prop::collection::vec(any::<u8>(), 0..300),
+            lengths in prop::collection::vec(prop_oneof![0u32..200, any::<u32>()], 0..4),
+        ) {
+            let code = code(&[], jited, lengths);
+            let details = Details { opcodes: true, linum: true };
+            native::plain(&mut Vec::new(), &code, details).unwrap();
+            let mut json = Vec::new();
+            native::json(&mut Writer::new(&mut json, false, 0), &code, details).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&json).unwrap();
+        }
+    }
+}

@@ -10,7 +10,7 @@ use super::known;
 use super::layout;
 use super::lexer::{Kind, Token};
 use super::number::{self, Names};
-use super::types::{BASES, CMember, COMMON_TYPEDEFS, CType, Composite, Enum, Id, Types};
+use super::types::{BASES, CMember, COMMON_TYPEDEFS, CType, Composite, Enum, Id, Types, VA_LIST};
 
 /// What was declared.
 #[derive(Clone, Debug, Default)]
@@ -310,6 +310,12 @@ impl<'a> Reader<'a, '_> {
     fn typedef(&mut self, name: &str) -> Option<Id> {
         if let Some(id) = self.declared.typedefs.get(name) {
             return Some(*id);
+        }
+        if name == VA_LIST {
+            // Nobody looks into it; what counts is its place: three words on x86-64.
+            let word = self.declared.types.base("long")?;
+            let words = self.declared.types.add(CType::Array(word, 3));
+            return Some(self.declared.types.add(CType::Typedef(name.to_owned(), words)));
         }
         let id = match COMMON_TYPEDEFS.iter().find(|(common, _)| *common == name) {
             Some((_, base)) => {
@@ -701,6 +707,8 @@ impl<'a> Reader<'a, '_> {
         for (index, token) in tokens.iter().enumerate() {
             match token.text.as_str() {
                 "packed" | "__packed__" => attributes.packed = true,
+                // `mode(byte)` on an enum: its values fit into a byte, which then is the smallest size.
+                "byte" | "__byte__" | "QI" | "__QI__" => attributes.packed = true,
                 "aligned" | "__aligned__" => {
                     let rest = tokens.get(index + 1..).unwrap_or_default();
                     let argument = match rest.split_first() {

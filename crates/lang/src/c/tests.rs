@@ -199,7 +199,8 @@ fn structs_lie_as_c_lays_them() {
 fn enums_have_the_size_that_their_values_need() {
     let c = defined(
         "enum small { A, B = 5, C };\nenum { D = -1, E };\nenum big { F = 1 << 2, G = 0x100000000 };\n\
-         enum __attribute__((packed)) tiny { T = 200 };\n",
+         enum __attribute__((packed)) tiny { T = 200 };\n\
+         enum dumped { U = 3 } __attribute__((mode(byte)));\n",
     );
     let btf = c.types().unwrap();
     let of = |name: &str| btf.find_enumerator(name).map(|(_, value)| value);
@@ -214,6 +215,7 @@ fn enums_have_the_size_that_their_values_need() {
     };
     assert_eq!(size("small", BtfKind::Enum), 4);
     assert_eq!(size("tiny", BtfKind::Enum), 1);
+    assert_eq!(size("dumped", BtfKind::Enum), 1);
     assert_eq!(size("big", BtfKind::Enum64), 8);
 }
 

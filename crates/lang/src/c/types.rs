@@ -147,6 +147,9 @@ pub const BASES: &[Base] = &[
     base("long double", 16, BaseKind::Float),
 ];
 
+/// The compiler's own type for what follows `...`.
+pub const VA_LIST: &str = "__builtin_va_list";
+
 /// Typedefs that everybody uses, with the base type of each, so that no header has to be there for
 /// them. Those of the language are among them.
 pub const COMMON_TYPEDEFS: &[(&str, &str)] = &[

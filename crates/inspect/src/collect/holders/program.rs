@@ -4,7 +4,7 @@
 //! file is, it sees by its name: files without a place in a directory tree lie in a file system of their own and are
 //! named after their kind, as /proc/PID/fd shows them. No kernel symbol is needed for that.
 
-use skep_btf::{Btf, Kind};
+use skep_btf::{Btf, Kind, Type, TypeId};
 use skep_isa::helpers::id::{PROBE_READ_KERNEL, PROBE_READ_KERNEL_STR, SEQ_WRITE};
 use skep_isa::{Imm64, Insn, JmpOp, Operand, Reg, Size, Width};
 use skep_kernel::bpf::ObjectKind;
@@ -82,34 +82,44 @@ pub(super) struct Offsets {
 
 impl Offsets {
     /// Looks everything up; the error names what is not there.
+    ///
+    /// Types are reached from others where that is possible: each look-up by name goes through all types.
     pub(super) fn find(btf: &Btf) -> Result<Self, String> {
-        let at = |name: &str, members: &str| offset(btf, name, members);
-        let short = |name: &str, member: &str| {
-            let found = at(name, member)?;
-            i16::try_from(found).map_err(|_| format!("{member} is far behind in struct {name}"))
+        let named = |name: &str| {
+            btf.find(Kind::Struct, name).ok_or_else(|| format!("the kernel's types have no struct {name}"))
         };
+        let context = named("bpf_iter__task_file")?;
+        let (meta, meta_type) = member(btf, context, "meta")?;
+        let (task, task_type) = member(btf, context, "task")?;
+        let (file, file_type) = member(btf, context, "file")?;
+        let (seq, _) = member(btf, pointed(btf, meta_type)?, "seq")?;
+        let short = |offset: i32| i16::try_from(offset).map_err(|_| "a member is too far behind".to_owned());
+        let task_type = pointed(btf, task_type)?;
+        let file_type = pointed(btf, file_type)?;
+        let prog = named("bpf_prog")?;
+        let link = named("bpf_link")?;
         let cookie = || -> Result<_, String> {
-            let way = vec![
-                at("bpf_perf_link", "perf_file")?,
-                at("file", "private_data")?,
-                at("perf_event", "bpf_cookie")?,
-            ];
-            Ok((vec![at("bpf_link", "type")?], way))
+            let mut way = way(btf, named("bpf_perf_link")?, &["perf_file", "private_data"])?;
+            way.extend(self::way(btf, named("perf_event")?, &["bpf_cookie"])?);
+            Ok((self::way(btf, link, &["type"])?, way))
         };
+        let mut name = way(btf, file_type, &["f_path.dentry", "d_name.name"])?;
+        // The name itself is what that points to.
+        name.push(0);
         Ok(Self {
-            meta: short("bpf_iter__task_file", "meta")?,
-            task: short("bpf_iter__task_file", "task")?,
-            file: short("bpf_iter__task_file", "file")?,
-            seq: short("bpf_iter_meta", "seq")?,
-            pid: vec![at("task_struct", "tgid")?],
-            comm: vec![at("task_struct", "group_leader")?, at("task_struct", "comm")?],
-            file_system: vec![at("file", "f_inode")?, at("inode", "i_sb")?, at("super_block", "s_magic")?],
-            name: vec![at("file", "f_path.dentry")?, at("dentry", "d_name.name")?, 0],
-            object: vec![at("file", "private_data")?],
-            prog_id: vec![at("bpf_prog", "aux")?, at("bpf_prog_aux", "id")?],
-            map_id: vec![at("bpf_map", "id")?],
-            link_id: vec![at("bpf_link", "id")?],
-            btf_id: vec![at("btf", "id")?],
+            meta: short(meta)?,
+            task: short(task)?,
+            file: short(file)?,
+            seq: short(seq)?,
+            pid: way(btf, task_type, &["tgid"])?,
+            comm: way(btf, task_type, &["group_leader", "comm"])?,
+            file_system: way(btf, file_type, &["f_inode", "i_sb", "s_magic"])?,
+            name,
+            object: way(btf, file_type, &["private_data"])?,
+            prog_id: way(btf, prog, &["aux", "id"])?,
+            map_id: way(btf, named("bpf_map")?, &["id"])?,
+            link_id: way(btf, link, &["id"])?,
+            btf_id: way(btf, named("btf")?, &["id"])?,
             cookie: cookie().ok(),
         })
     }
@@ -124,17 +134,39 @@ impl Offsets {
     }
 }
 
-/// Bytes from the start of a struct to a member, or to a member of an embedded one: `f_path.dentry`.
-fn offset(btf: &Btf, name: &str, members: &str) -> Result<i32, String> {
-    let unknown = || format!("the kernel's types have no {members} in struct {name}");
-    let mut of = btf.find(Kind::Struct, name).ok_or_else(unknown)?;
+/// The way from a struct to a value, through the pointers that the steps but the last name.
+fn way(btf: &Btf, from: TypeId, steps: &[&str]) -> Result<Path, String> {
+    let mut of = from;
+    let mut path = Path::new();
+    for (index, members) in steps.iter().enumerate() {
+        let (offset, ty) = member(btf, of, members)?;
+        path.push(offset);
+        if index + 1 < steps.len() {
+            of = pointed(btf, ty)?;
+        }
+    }
+    Ok(path)
+}
+
+/// Bytes from the start of a struct to a member and the member's type; also of an embedded struct: `f_path.dentry`.
+fn member(btf: &Btf, from: TypeId, members: &str) -> Result<(i32, TypeId), String> {
+    let unknown = || format!("the kernel's types have no {members} in {}", btf.c_name(from));
+    let mut of = from;
     let mut sum = 0;
     for member in members.split('.') {
         let field = btf.find_member(of, member).ok().flatten().ok_or_else(unknown)?;
         sum += field.byte_offset().ok_or_else(unknown)?;
         of = field.ty;
     }
-    i32::try_from(sum).map_err(|_| unknown())
+    Ok((i32::try_from(sum).map_err(|_| unknown())?, of))
+}
+
+/// What a pointer points to.
+fn pointed(btf: &Btf, pointer: TypeId) -> Result<TypeId, String> {
+    match btf.resolve(pointer) {
+        Ok((_, Type::Ptr { target, .. })) => Ok(target),
+        _ => Err(format!("{} is no pointer", btf.c_name(pointer))),
+    }
 }
 
 /// The stack: the record, the name of the file, and the pointer on the way to a value.
@@ -258,26 +290,28 @@ fn address(register: Reg, place: i16) -> [Insn; 2] {
 
 #[cfg(test)]
 mod tests {
-    use skep_btf::{BtfBuilder, IntEncoding, Member, TypeId};
+    use skep_btf::{BtfBuilder, IntEncoding, Member};
 
     use super::*;
 
     #[test]
-    fn members_of_embedded_and_anonymous_structs_are_found() {
+    fn ways_lead_through_pointers_and_embedded_structs() {
         let mut types = BtfBuilder::new();
         let int = types.int("int", 4, IntEncoding::SIGNED);
-        let member = |name, ty, bytes: u32| Member { name, ty, bit_offset: bytes * 8, bitfield_size: 0 };
-        let qstr = types.struct_("qstr", 8, &[member("hash", int, 0), member("name", int, 4)]);
-        let either = types.union_("", 8, &[member("__d_name", qstr, 0), member("d_name", qstr, 0)]);
-        types.struct_("dentry", 16, &[member("d_flags", int, 0), member("", either, 8)]);
+        let at = |name, ty, bytes: u32| Member { name, ty, bit_offset: bytes * 8, bitfield_size: 0 };
+        let qstr = types.struct_("qstr", 8, &[at("hash", int, 0), at("name", int, 4)]);
+        let either = types.union_("", 8, &[at("__d_name", qstr, 0), at("d_name", qstr, 0)]);
+        let dentry = types.struct_("dentry", 16, &[at("d_flags", int, 0), at("", either, 8)]);
+        let to_dentry = types.ptr(dentry);
+        let to_dentry = types.const_(to_dentry);
+        let file = types.struct_("file", 16, &[at("f_mode", int, 0), at("dentry", to_dentry, 8)]);
         let btf = Btf::parse(types.finish()).unwrap();
-        assert_eq!(offset(&btf, "dentry", "d_name.name"), Ok(12));
+        assert_eq!(way(&btf, file, &["dentry", "d_name.name"]), Ok(vec![8, 12]));
         assert_eq!(
-            offset(&btf, "dentry", "d_name.len").unwrap_err(),
+            way(&btf, file, &["dentry", "d_name.len"]).unwrap_err(),
             "the kernel's types have no d_name.len in struct dentry"
         );
-        assert!(offset(&btf, "file", "f_inode").is_err());
-        assert_eq!(TypeId(1), int);
+        assert_eq!(way(&btf, file, &["f_mode", "x"]).unwrap_err(), "int is no pointer");
     }
 
     #[test]

@@ -90,7 +90,20 @@ impl Checker<'_> {
         let in_order = wanted.iter().map(|(part, _)| *part).eq(0..wanted.len());
         let stays = matches!(expr.kind, ExprKind::Tuple(_)) && in_order;
         let effects = !stays && walk::differs_when_repeated(&expr);
+        let mut body = Block { stmts: Vec::new() };
         let parts: Vec<Expr> = match expr.kind {
+            // The parts are worked out in the order in which they stand; numbers can wait.
+            ExprKind::Tuple(parts) if effects => {
+                let mut in_turn = |part: Expr| {
+                    if self.constant(&part).is_some() {
+                        return part;
+                    }
+                    let (keep, kept) = self.kept(part);
+                    body.stmts.push(keep);
+                    kept
+                };
+                parts.into_iter().map(&mut in_turn).collect()
+            }
             _ if effects => {
                 let (keep, kept) = self.kept(expr);
                 let value = Box::new(self.convert_parts(kept, wanted, to)?);
@@ -113,7 +126,11 @@ impl Checker<'_> {
             let part = parts.get_mut(*part)?.take()?;
             converted.push(self.convert(part, *ty)?);
         }
-        Some(node(ExprKind::Tuple(converted), to, span))
+        let tuple = node(ExprKind::Tuple(converted), to, span);
+        if body.stmts.is_empty() {
+            return Some(tuple);
+        }
+        Some(node(ExprKind::Block { body, value: Box::new(tuple) }, to, span))
     }
 
     /// The value of an integer literal, or of what was folded into one.
