@@ -47,7 +47,7 @@ impl Kernel {
         );
         let state = skep_btf::Enumerator { name: "TASK_DEAD", value: i128::from(shift) };
         b.enum_("states", 4, false, &[state]);
-        Kernel { shift, types: Arc::new(Btf::parse(b.finish()).unwrap()) }
+        Kernel { shift, types: Arc::new(Btf::parse(b.finish()).expect("it is well formed")) }
     }
 }
 
@@ -98,7 +98,7 @@ fn compile(script: &str, world: &dyn World, params: &[&str]) -> Program {
 }
 
 fn misfits(script: &str, from: &Kernel, to: &Kernel) -> Vec<String> {
-    compile(script, from, &[]).portable.answers(to, &[]).unwrap_err()
+    compile(script, from, &[]).portable.answers(to, &[]).expect_err("it does not fit")
 }
 
 #[test]
