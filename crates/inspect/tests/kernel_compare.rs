@@ -145,7 +145,7 @@ fn shows_what_the_original_shows() {
 
 #[test]
 fn graphviz_draws_the_graphs() {
-    need!(Root, Bpf, Graphviz);
+    need!(Root, Bpf, SignedEnums, Graphviz);
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
     let graph = directory.path().join("x.dot");

@@ -10,7 +10,7 @@ use support::{path, perl, prints, trace};
 
 #[test]
 fn a_file_has_a_path() {
-    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
+    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry, LongKeys);
     let script = "fentry:filp_close /pid == cpid/ { @[path(args.filp->f_path)] = count(); \
                   @short[path(args.filp->f_path, 4)] = count(); }";
     let command = perl("open F, \"</etc/passwd\"; require POSIX; POSIX::dup2(0, fileno F)");
@@ -22,7 +22,7 @@ fn a_file_has_a_path() {
 
 #[test]
 fn a_socket_has_a_cookie_that_stays() {
-    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
+    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry, SocketCookie);
     let script = "fentry:tcp_v4_connect /pid == cpid/ { @at[tid] = socket_cookie(args.sk); } \
                   fexit:tcp_v4_connect /pid == cpid/ { \
                   printf(\"%d %d\\n\", @at[tid] > 0, @at[tid] == socket_cookie(args.sk)); clear(@at); }";
@@ -56,7 +56,7 @@ fn packets_are_written_as_pcap() {
 
 #[test]
 fn each_cpu_has_its_own_variable() {
-    need!(Root, Guest, Bpf, Btf, RingBuf);
+    need!(Root, Guest, Bpf, Btf, RingBuf, CpuVariables);
     let printed = prints(
         "begin { $rq = (struct rq *)percpu_kaddr(\"runqueues\", 0); print($rq->cpu); \
          print(percpu_kaddr(\"runqueues\") > 0); print(percpu_kaddr(\"runqueues\", 100000)); }",
@@ -139,7 +139,7 @@ fn func_and_ksym_meet_in_one_map() {
 
 #[test]
 fn programs_are_written_to_an_object() {
-    need!(Root, Bpf, RingBuf);
+    need!(Root, Bpf, RingBuf, ForEachMapElem);
     let object = support::file("");
     let script = "BEGIN { @x[1] = count(); for ($kv : @x) { print($kv.0); } }";
     assert_eq!(trace(&["--emit-elf", path(&object), "-e", script]).quiet_output(), "");

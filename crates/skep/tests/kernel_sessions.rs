@@ -72,11 +72,11 @@ fn functions_of_programs_share_a_program() {
 #[test]
 fn functions_of_the_kernel() {
     need!(Root, Bpf, RingBuf, Btf, Kprobe, Tracefs);
-    let workload = perl("open F, q(</dev/zero); sysread F, $b, 7 for 1..3; getppid for 1..5");
+    let workload = perl("open F, q(</dev/zero); sysread F, $b, 7 for 1..3; umask 7 for 1..5");
     let script = "kprobe:vfs_read* /pid == cpid && arg2 == 7/ { @in[probe, func] = count(); }
         kretprobe:vfs_read* /pid == cpid && retval == 7/ { @out[probe, func] = count(); }
-        kprobe:__x64_sys_getppid /pid == cpid/ { @ids++ } kretprobe:__x64_sys_getppid /pid == cpid/ { @parents[retval > 0]++ }";
-    let expected = "@ids: 5\n@in[kprobe:vfs_read, vfs_read]: 3\n@out[kretprobe:vfs_read, vfs_read]: 3\n@parents[true]: 5\n";
+        kprobe:__x64_sys_umask /pid == cpid/ { @masks++ } kretprobe:__x64_sys_umask /pid == cpid/ { @before[retval == 7]++ }";
+    let expected = "@before[false]: 1\n@before[true]: 4\n@in[kprobe:vfs_read, vfs_read]: 3\n@masks: 5\n@out[kretprobe:vfs_read, vfs_read]: 3\n";
     for features in WITHOUT {
         let run = trace(&[&["-q", "-e", script, "-c", &workload], &without(features)[..]].concat());
         assert_eq!(run.quiet_output().trim_start(), expected, "without {features:?}");

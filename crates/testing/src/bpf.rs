@@ -12,6 +12,7 @@ pub type Object = OwnedFd;
 const MAP_CREATE: i64 = 0;
 const PROG_LOAD: i64 = 5;
 const RAW_TRACEPOINT_OPEN: i64 = 17;
+const BTF_LOAD: i64 = 18;
 const LINK_CREATE: i64 = 28;
 const HASH: u32 = 1;
 const RINGBUF: u32 = 27;
@@ -141,6 +142,18 @@ pub fn ring_buffer() -> io::Result<Object> {
 pub fn hash_map(key_size: u32) -> io::Result<Object> {
     // map type, key size, value size, entries
     Attributes::new().u32(0, HASH).u32(4, key_size).u32(8, 8).u32(12, 1).call(MAP_CREATE)
+}
+
+/// Loads an enum whose values have a sign.
+pub fn signed_enum() -> io::Result<Object> {
+    // Magic, version and flags; the header's length; where the types and the names are, and how long.
+    let header: [u32; 6] = [0x0001_eb9f, 24, 0, 20, 20, 8];
+    // Name, kind (6) with the sign and one value, size; the value's name, and the value.
+    let types: [u32; 5] = [1, 1 << 31 | 6 << 24 | 1, 4, 3, u32::MAX];
+    let mut bytes: Vec<u8> = header.iter().chain(&types).flat_map(|word| word.to_ne_bytes()).collect();
+    bytes.extend(b"\0e\0low\0\0");
+    // data, log, data's length
+    Attributes::new().pointer(0, bytes.as_slice()).u32(16, bytes.len() as u32).call(BTF_LOAD)
 }
 
 /// Attaches a program to the type it was loaded for.

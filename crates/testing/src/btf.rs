@@ -9,6 +9,8 @@ pub enum Kind {
     Typedef = 8,
     /// `BTF_KIND_FUNC`
     Function = 12,
+    /// `BTF_KIND_VAR`
+    Variable = 14,
 }
 
 /// The number of the type of that kind and name in the running kernel.

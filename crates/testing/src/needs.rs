@@ -49,6 +49,12 @@ pub enum Need {
     LookupPerCpu,
     /// Maps with keys of more than 512 bytes.
     LongKeys,
+    /// Enums with negative values in programs' types.
+    SignedEnums,
+    /// Variables of each CPU in the kernel's types.
+    CpuVariables,
+    /// Programs at functions that ask for a socket's cookie.
+    SocketCookie,
     /// Programs that go through a map.
     ForEachMapElem,
     /// Counters of the processor.
@@ -82,6 +88,7 @@ const UPROBE_MULTI_ATTACH: u32 = 48;
 const KPROBE_SESSION_ATTACH: u32 = 56;
 const UPROBE_SESSION_ATTACH: u32 = 57;
 const GET_ATTACH_COOKIE: i32 = 174;
+const GET_SOCKET_COOKIE: i32 = 46;
 const FOR_EACH_MAP_ELEM: i32 = 164;
 const MAP_LOOKUP_PERCPU_ELEM: i32 = 195;
 
@@ -138,6 +145,18 @@ impl Need {
             ),
             Need::LookupPerCpu => unknown_helper("for other CPUs' values", MAP_LOOKUP_PERCPU_ELEM),
             Need::LongKeys => refused("keys of 1,024 bytes", bpf::hash_map(1024)),
+            Need::SignedEnums => refused("enums with a sign", bpf::signed_enum()),
+            Need::CpuVariables => btf::find(Kind::Variable, "runqueues").err().map(|error| error.to_string()),
+            Need::SocketCookie => {
+                let program = btf::find(Kind::Function, "bpf_fentry_test1").and_then(|function| {
+                    let program = bpf::Program::new(TRACING).attached_as(FENTRY_ATTACH).for_type(function);
+                    program.calling(GET_SOCKET_COOKIE).load()
+                });
+                // One that knows the helper dislikes the argument, which is no socket.
+                let known = |error: &std::io::Error| error.raw_os_error() == Some(libc::EACCES);
+                let refusal = program.err().filter(|error| !known(error));
+                refusal.map(|error| format!("the kernel refuses the helper for a socket's cookie: {error}"))
+            }
             Need::ForEachMapElem => unknown_helper("that goes through a map", FOR_EACH_MAP_ELEM),
             Need::HardwareCounters => missing("/sys/bus/event_source/devices/cpu"),
             Need::Streams => refused("streams", btf::find(Kind::Function, "bpf_stream_vprintk").map(drop)),
