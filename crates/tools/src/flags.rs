@@ -37,20 +37,17 @@ pub struct CommonFlags {
     pub buffer_pages: Option<u32>,
 }
 
-/// Reads a tool's flags; help and mistakes are told and give the exit status.
-///
-/// # Errors
-///
-/// The exit status, when there is nothing more to do.
-pub fn parse<T: FromArgMatches>(command: Command, args: &[OsString]) -> Result<T, ExitCode> {
+/// Runs a tool with what `args` say as its `command` reads them; help and mistakes are told and are all there is.
+pub fn run<T: FromArgMatches>(command: Command, args: &[OsString], tool: fn(T) -> ExitCode) -> ExitCode {
     let words = std::iter::once(OsString::from(command.get_name())).chain(args.iter().cloned());
-    let told = |error: clap::Error| {
-        // Where the text goes and whether that worked changes nothing for us.
-        let _ = error.print();
-        if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-    };
-    let matches = command.try_get_matches_from(words).map_err(told)?;
-    T::from_arg_matches(&matches).map_err(told)
+    match command.try_get_matches_from(words).and_then(|matches| T::from_arg_matches(&matches)) {
+        Ok(flags) => tool(flags),
+        Err(error) => {
+            // Where the text goes and whether that worked changes nothing for us.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+    }
 }
 
 /// How long a tool goes on, as headers of tools say it that show nothing before the end.

@@ -1,9 +1,8 @@
 //! `bashreadline`: what is typed into every bash.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory, Parser};
+use clap::{CommandFactory, Parser};
 use skep_trace::{KernelWorld, World};
 
 use crate::Tool;
@@ -16,8 +15,12 @@ use crate::table::{Cells, Table};
 use crate::who::{Who, quoted};
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "bashreadline", summary: "show every line typed into bash", command, run: main };
+pub static TOOL: Tool = Tool {
+    name: "bashreadline",
+    summary: "show every line typed into bash",
+    command: Flags::command,
+    run: |args| flags::run(Flags::command(), args, main),
+};
 
 const SCRIPT: &str = include_str!("bashreadline.bt");
 
@@ -42,15 +45,7 @@ Examples:
   bashreadline -p 181                          of process 181
   bashreadline -s /usr/lib/libreadline.so      through this library";
 
-fn command() -> Command {
-    Flags::command()
-}
-
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let world = KernelWorld::new();
     let Some((file, function)) = place(&world, flags.shared.as_deref()) else {
         eprintln!("bashreadline: readline() is not found; --shared says which file has it");

@@ -1,6 +1,5 @@
 //! `biolatency`: how long block I/O took, as histograms.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -19,7 +18,7 @@ pub static TOOL: Tool = Tool {
     name: "biolatency",
     summary: "how long block I/O took, as a histogram: for all, each disk, or each set of flags",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 /// By disk, or all together: the tracepoints tell the device.
@@ -80,11 +79,7 @@ fn command() -> Command {
     Flags::command().mut_arg("json", |arg| arg.short('j')).mut_arg("cgroup", |arg| arg.short('c'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let disk = match flags.disk.as_deref().map(|name| (name, Disk::by_name(name))) {
         None => 0,
         Some((_, Some(disk))) => disk.0,

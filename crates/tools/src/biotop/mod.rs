@@ -1,11 +1,10 @@
 //! `biotop`: block I/O by process, again and again.
 
 use std::cmp::Reverse;
-use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use skep_trace::host::Disk;
 use skep_trace::sink::Data;
 use skep_trace::{KernelWorld, World};
@@ -19,8 +18,12 @@ use crate::tops::{Maps, TopFlags, Tops, uint};
 use crate::who::Who;
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "biotop", summary: "block I/O by process, refreshed every second", command, run: main };
+pub static TOOL: Tool = Tool {
+    name: "biotop",
+    summary: "block I/O by process, refreshed every second",
+    command: Flags::command,
+    run: |args| flags::run(Flags::command(), args, main),
+};
 
 const SCRIPT: &str = include_str!("biotop.bt");
 
@@ -61,15 +64,7 @@ Examples:
   biotop -p 181 1 10    of process 181, ten times
   biotop -s io -r 5     the five with the most operations";
 
-fn command() -> Command {
-    Flags::command()
-}
-
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let mut table = Table::new(&flags.common);
     table.column("pid", "PID", -7);
     table.column("comm", "COMM", -16);

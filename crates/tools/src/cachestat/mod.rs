@@ -1,6 +1,5 @@
 //! `cachestat`: how often the page cache had what was asked for.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,7 +23,7 @@ pub static TOOL: Tool = Tool {
     name: "cachestat",
     summary: "how often the page cache had what was asked for, each second",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 /// Count page cache hits and misses
@@ -52,11 +51,7 @@ fn command() -> Command {
     Flags::command().mut_arg("cgroup", |arg| arg.short('c'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let world = KernelWorld::new();
     let gather = match gather(&world) {
         Some(gather) => gather,

@@ -1,7 +1,6 @@
 //! `execsnoop`: every new program: who, and its arguments.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -18,8 +17,12 @@ use crate::table::Table;
 use crate::who::Who;
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "execsnoop", summary: "show every new program with its arguments", command, run: main };
+pub static TOOL: Tool = Tool {
+    name: "execsnoop",
+    summary: "show every new program with its arguments",
+    command,
+    run: |args| flags::run(command(), args, main),
+};
 
 const SCRIPT: &str = include_str!("execsnoop.bt");
 /// What shows the calls that fail, too.
@@ -88,11 +91,7 @@ fn command() -> Command {
         .mut_arg("cgroup", |arg| arg.short('c'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let mut flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(mut flags: Flags) -> ExitCode {
     // A program is called by its name when it runs, which the kernel's side of the filter could only search.
     let name = match flags.who.name.take().as_deref().map(Regex::new).transpose() {
         Ok(name) => name,

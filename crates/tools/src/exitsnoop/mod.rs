@@ -1,6 +1,5 @@
 //! `exitsnoop`: processes that end, how old they were, and how.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -21,7 +20,7 @@ pub static TOOL: Tool = Tool {
     name: "exitsnoop",
     summary: "show every process that ends: its age, its exit status or signal",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("exitsnoop.bt");
@@ -69,11 +68,7 @@ fn command() -> Command {
     Flags::command().mut_arg("cgroup", |arg| arg.short('c'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let zone = if flags.utc { TimeZone::UTC } else { TimeZone::system() };
     let times = Times::default();
     let time_header = format!("TIME-{}", Zoned::now().with_time_zone(zone.clone()).strftime("%Z"));

@@ -2,12 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use skep_trace::KernelWorld;
 use skep_trace::sink::Data;
 
@@ -23,8 +22,8 @@ use crate::who::Who;
 pub static TOOL: Tool = Tool {
     name: "filetop",
     summary: "files by reads and writes, refreshed every second",
-    command,
-    run: main,
+    command: Flags::command,
+    run: |args| flags::run(Flags::command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("filetop.bt");
@@ -86,15 +85,7 @@ Examples:
   filetop -s wbytes     most written first
   filetop -d /var/log   files in /var/log";
 
-fn command() -> Command {
-    Flags::command()
-}
-
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let mut table = Table::new(&flags.common);
     table.column("tid", "TID", -7);
     table.column("comm", "COMM", -16);

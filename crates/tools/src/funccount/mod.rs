@@ -1,6 +1,5 @@
 //! `funccount`: how often functions, tracepoints or user probes are reached. It writes its script itself.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -22,7 +21,7 @@ pub static TOOL: Tool = Tool {
     name: "funccount",
     summary: "count how often functions, tracepoints or user probes are reached",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 /// Count functions, tracepoints, and USDT probes
@@ -65,11 +64,7 @@ fn command() -> Command {
         .mut_arg("script", |arg| arg.short('D').visible_alias("debug"))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let spec = match Spec::parse(&flags.pattern) {
         Ok(spec) if !spec.is_return() => spec,
         Ok(_) => return mistake(&flags.pattern, "returns cannot be counted; count the function instead"),

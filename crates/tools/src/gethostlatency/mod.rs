@@ -1,9 +1,8 @@
 //! `gethostlatency`: how long the names of hosts took to be looked up, through the C library's functions.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory, Parser};
+use clap::{CommandFactory, Parser};
 
 use crate::Tool;
 use crate::flags::{self, CommonFlags};
@@ -18,8 +17,8 @@ use crate::who::{Who, quoted};
 pub static TOOL: Tool = Tool {
     name: "gethostlatency",
     summary: "show every lookup of a host's name by the C library, and how long it took",
-    command,
-    run: main,
+    command: Flags::command,
+    run: |args| flags::run(Flags::command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("gethostlatency.bt");
@@ -45,15 +44,7 @@ Examples:
   gethostlatency -p 181       of process 181
   gethostlatency -l /lib/ld-musl-x86_64.so.1   through another C library";
 
-fn command() -> Command {
-    Flags::command()
-}
-
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let mut table = Table::of_events(&flags.common, &flags.rows);
     table.column("time", "TIME", -9);
     table.column("pid", "PID", -7);

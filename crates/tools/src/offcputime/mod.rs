@@ -1,6 +1,5 @@
 //! `offcputime`: how long threads were off the CPU, by the stack they left it with.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -12,8 +11,12 @@ use crate::stacks::{StackFlags, Stacks};
 use crate::who::Who;
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "offcputime", summary: "sum the time that threads wait, by stack", command, run: main };
+pub static TOOL: Tool = Tool {
+    name: "offcputime",
+    summary: "sum the time that threads wait, by stack",
+    command,
+    run: |args| flags::run(command(), args, main),
+};
 
 const SCRIPT: &str = include_str!("offcputime.bt");
 
@@ -63,11 +66,7 @@ fn command() -> Command {
     Flags::command().mut_arg("tid", |arg| arg.short('t'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let mut flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(mut flags: Flags) -> ExitCode {
     flags.common.duration = flags.common.duration.or(flags.stacks.seconds);
     let threads = match (flags.user_threads_only, flags.kernel_threads_only) {
         (true, _) => "user threads",

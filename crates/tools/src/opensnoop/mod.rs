@@ -1,7 +1,6 @@
 //! `opensnoop`: which files are opened, by whom, and with what result.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -18,8 +17,12 @@ use crate::table::Table;
 use crate::who::Who;
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "opensnoop", summary: "show every open() of a file, with its result", command, run: main };
+pub static TOOL: Tool = Tool {
+    name: "opensnoop",
+    summary: "show every open() of a file, with its result",
+    command,
+    run: |args| flags::run(command(), args, main),
+};
 
 const SCRIPT: &str = include_str!("opensnoop.bt");
 
@@ -80,11 +83,7 @@ fn command() -> Command {
         .mut_arg("buffer_pages", |arg| arg.short('b'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let mut flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(mut flags: Flags) -> ExitCode {
     let by_tid = flags.who.tid.is_some();
     if by_tid {
         // A thread is told apart by its own number, whatever its process.

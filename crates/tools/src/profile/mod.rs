@@ -1,6 +1,5 @@
 //! `profile`: what runs on the CPUs, by stack.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -12,8 +11,12 @@ use crate::stacks::{StackFlags, Stacks};
 use crate::who::Who;
 
 /// The row in the list of tools.
-pub static TOOL: Tool =
-    Tool { name: "profile", summary: "sample what runs on the CPUs, by stack", command, run: main };
+pub static TOOL: Tool = Tool {
+    name: "profile",
+    summary: "sample what runs on the CPUs, by stack",
+    command,
+    run: |args| flags::run(command(), args, main),
+};
 
 const SCRIPT: &str = include_str!("profile.bt");
 
@@ -63,11 +66,7 @@ fn command() -> Command {
     Flags::command().mut_arg("tid", |arg| arg.short('L'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let mut flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(mut flags: Flags) -> ExitCode {
     flags.common.duration = flags.common.duration.or(flags.stacks.seconds);
     let (probe, rate) = match flags.count {
         Some(count) => (format!("hardware:cycles:{count}"), format!("every {count} cycles")),

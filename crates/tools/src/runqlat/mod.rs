@@ -1,6 +1,5 @@
 //! `runqlat`: how long threads that could run waited for a CPU.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -18,7 +17,7 @@ pub static TOOL: Tool = Tool {
     name: "runqlat",
     summary: "how long threads that could run waited for a CPU, as a histogram",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("runqlat.bt");
@@ -63,11 +62,7 @@ fn command() -> Command {
     Flags::command().mut_arg("cgroup", |arg| arg.short('c'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let (by, section) = match () {
         () if flags.pids => (1, Some("pid")),
         () if flags.tids => (2, Some("tid")),

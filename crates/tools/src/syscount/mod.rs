@@ -1,7 +1,6 @@
 //! `syscount`: system calls by name or process: how many, how long.
 
 use std::cmp::Reverse;
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -22,7 +21,7 @@ pub static TOOL: Tool = Tool {
     name: "syscount",
     summary: "count system calls, or measure their times, by name or by process",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("syscount.bt");
@@ -83,11 +82,7 @@ fn command() -> Command {
     Flags::command().mut_arg("duration", |arg| arg.short('d')).mut_arg("tid", |arg| arg.short('t'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     if flags.list {
         for name in (0..Names::Syscalls.rows()).filter_map(name_of) {
             println!("{name}");

@@ -2,7 +2,6 @@
 
 mod dns;
 
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -26,7 +25,7 @@ pub static TOOL: Tool = Tool {
     name: "tcpconnect",
     summary: "show every TCP connection that a process opens, or count them",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("tcpconnect.bt");
@@ -89,11 +88,7 @@ fn command() -> Command {
         .mut_arg("mntnsmap", |arg| arg.short('M'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let family = match (flags.ipv4, flags.ipv6) {
         (true, _) => 2,
         (_, true) => 10,

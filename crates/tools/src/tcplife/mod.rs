@@ -1,6 +1,5 @@
 //! `tcplife`: TCP sessions that end: who, between what, how much, how long.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory, Parser};
@@ -19,7 +18,7 @@ pub static TOOL: Tool = Tool {
     name: "tcplife",
     summary: "show every TCP session that ends: who, between what, how much, how long",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 const SCRIPT: &str = include_str!("tcplife.bt");
@@ -73,11 +72,7 @@ fn command() -> Command {
     Flags::command().mut_arg("csv", |arg| arg.short('s'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let address = if flags.wide { -26 } else { -15 };
     let mut table = Table::of_events(&flags.common, &flags.rows);
     table.column_if(flags.time, "time", "TIME", -8);

@@ -6,7 +6,6 @@ mod format;
 mod probe;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -31,7 +30,7 @@ pub static TOOL: Tool = Tool {
     name: "trace",
     summary: "print a line when functions, tracepoints or user probes are hit (skep tools trace)",
     command,
-    run: main,
+    run: |args| flags::run(command(), args, main),
 };
 
 /// Trace functions and probes and print messages about them
@@ -117,11 +116,7 @@ fn command() -> Command {
         .mut_arg("buffer_pages", |arg| arg.short('b'))
 }
 
-fn main(args: &[OsString]) -> ExitCode {
-    let flags: Flags = match flags::parse(command(), args) {
-        Ok(flags) => flags,
-        Err(status) => return status,
-    };
+fn main(flags: Flags) -> ExitCode {
     let mut probes = Vec::new();
     let mut clauses = Vec::new();
     let extra = extra(&flags);
