@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::bpf::{self, ObjectKind};
-use crate::{Error, Result, mounts, proc};
+use crate::{Errno, Error, Result, mounts, proc};
 
 /// A pinned object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,10 @@ pub fn pin(fd: impl AsFd, name: &str) -> Result<PathBuf> {
     const MOUNTED_AT: &str = "/sys/fs/bpf";
     let path = Path::new(MOUNTED_AT).join(name);
     bpf::obj_pin(fd.as_fd(), &path)
-        .map_err(|error| error.with_hint("is bpffs mounted there? mount -t bpf bpf /sys/fs/bpf"))?;
+        .map_err(|error| match error.errno() {
+            Some(Errno::EEXIST) => error.with_hint("remove that file first, or choose another name"),
+            _ => error.with_hint("is bpffs mounted there? mount -t bpf bpf /sys/fs/bpf"),
+        })?;
     Ok(path)
 }
 

@@ -87,6 +87,8 @@ pub struct Errno(pub i32);
 impl Errno {
     /// There is no such thing.
     pub const ENOENT: Self = Self(libc::ENOENT);
+    /// There is such a thing already.
+    pub const EEXIST: Self = Self(libc::EEXIST);
     /// Memory is short, or a limit on it is reached.
     pub const ENOMEM: Self = Self(libc::ENOMEM);
     /// The kernel does not know a command, a flag or a type, or the verifier refuses a program.

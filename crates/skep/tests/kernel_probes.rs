@@ -206,6 +206,49 @@ fn walks() {
     let pid = std::process::id();
     let run = trace(&["-q", "-e", script, &pid.to_string()]);
     assert_eq!(run.quiet_output(), format!("{pid} {pid}\n\n\n@: 1\n"));
+    // The kernel runs the program once more when there is no further object, which is not for the script.
+    let run = trace(&["-q", "-e", "iter:task { @[ctx.task.pid > 0] = count(); } iter:task_file { @end[ctx.task.pid > 0] = 1; }"]);
+    let shown = run.quiet_output();
+    assert!(shown.contains("@[true]: ") && shown.contains("@end[true]: 1") && !shown.contains("[false]"), "{shown}");
+}
+
+/// A pinned walk runs whenever somebody reads its file, after the tracer has ended too, and what it prints is what they
+/// read.
+#[test]
+fn pinned_walks() {
+    need!(Root, Bpf, Btf, RingBuf, Iter);
+    let script = r#"iter:task:walk /ctx.task.pid == $1/ {
+        printf("%d %6d|%06d|%-6s|%.2s|%s|", ctx.task.tgid, -7, 42, "abc", "wxyz", ctx.task.comm);
+        if (ctx.task.pid > 0) { printf("%x %X %c%% %llu %hhd é\n", 255, 255, 65, (uint64)-1, 511); }
+    }"#;
+    let pid = std::process::id();
+    let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let line = format!("{pid}     -7|000042|abc   |wx|{}|ff FF A% 18446744073709551615 -1 é\n", comm.trim_end());
+    for place in ["walk", "/sys/fs/bpf/other"] {
+        let script = script.replace(":walk", &format!(":{place}"));
+        let commands = "mount -t bpf bpf /sys/fs/bpf && \"$0\" trace -q -e \"$1\" \"$2\" && \
+            cat /sys/fs/bpf/* && cat /sys/fs/bpf/*";
+        let skep = support::binary().to_str().unwrap();
+        let args = ["-m", "sh", "-c", commands, skep, &script, &pid.to_string()];
+        let shown = support::run(support::call(std::path::Path::new("unshare"), &args)).quiet_output();
+        let name = place.trim_start_matches("/sys/fs/bpf/");
+        assert!(shown.starts_with(&format!("Program pinned to /sys/fs/bpf/{name}\n")), "{shown}");
+        assert!(shown.ends_with(&format!("\n{line}{line}")), "{shown}\n{line}");
+    }
+}
+
+/// The seventh argument and those after it, by number and by name: which these are depends on the kernel.
+#[test]
+fn arguments_on_the_stack() {
+    need!(Root, Bpf, RingBuf, Btf, Kprobe);
+    let script = "kprobe:do_mmap /pid == cpid && args.len == 0x7000 && args.prot == 0/ {
+            @[args.pgoff] = count();
+            $populate = (uint64)args.populate;
+            @same[$populate == arg6 || $populate == arg7] = count();
+        }";
+    let workload = perl("open F, q(</bin/sh); syscall 9, 0, 0x7000, 0, 2, fileno F, 0x5000 for 1..3");
+    let run = trace(&["-q", "-e", script, "-c", &workload]);
+    assert_eq!(run.quiet_output().trim_start(), "@[5]: 3\n@same[true]: 3\n");
 }
 
 /// In a namespace of process ids of its own, the tracer and its command have the ids that they have there.
@@ -253,7 +296,7 @@ fn listings() {
     );
     assert_eq!(
         listed("iter:task"),
-        "iter:task\n    struct bpf_iter_meta * meta\n    struct task_struct * task\n"
+        "iter:task\n    struct task_struct * task\n"
     );
     let script = "k:vfs_read* { } kprobe:vmlinux:vfs_write+4 { } s:cpu:100 { } f:vfs_read { } begin { } self:signal:SIGUSR1 { }";
     assert_eq!(

@@ -150,8 +150,21 @@ fn separate_debug_files() {
     assert!(text.contains("[inlined] inner@/") && text.contains("        outer+"), "{text}");
     // Names are told without lines, too.
     assert_chain(&output(chain.path(), "config = { show_debug_info = false }", "print(ustack);"));
-    // Without the other file nobody knows.
-    std::fs::remove_file(&debug).unwrap();
+    // In a directory of its own, in one that is named, and nowhere.
+    let directory = debug.with_file_name(".debug");
+    std::fs::create_dir(&directory).unwrap();
+    let moved = directory.join(debug.file_name().unwrap());
+    std::fs::rename(&debug, &moved).unwrap();
+    assert_chain(&output(chain.path(), "", "print(ustack);"));
+    let named = debug.with_file_name("elsewhere");
+    std::fs::rename(&directory, &named).unwrap();
+    let text = output(chain.path(), "", "print(ustack(1));");
+    assert!(text.trim().starts_with("0x"), "{text}");
+    let path = chain.path().display().to_string();
+    let script = script("", "print(ustack);");
+    let args = ["-q", "--debuginfo", named.to_str().unwrap(), "-e", &script, "-c", &path];
+    assert_chain(&support::trace(&args).quiet_output());
+    std::fs::remove_dir_all(&named).unwrap();
     let text = output(chain.path(), "", "print(ustack(1));");
     assert!(text.trim().starts_with("0x"), "{text}");
 }

@@ -104,6 +104,20 @@ impl Elf {
         self.loaded(address).map(|(offset, _)| offset + self.range.start as u64)
     }
 
+    /// The address that the byte at an offset of [`Elf::container`] is linked for, if it is loaded.
+    pub fn address(&self, file_offset: u64) -> Option<u64> {
+        let offset = file_offset.checked_sub(self.range.start as u64)?;
+        self.segments.iter().find_map(|segment| {
+            let within = offset.checked_sub(segment.offset).filter(|within| *within < segment.size)?;
+            segment.address.checked_add(within)
+        })
+    }
+
+    /// The separate debug file that belongs to it, if there is one.
+    pub fn debug_file(&self, debug: &DebugPath) -> Option<Elf> {
+        debug_file::find(self, debug)
+    }
+
     /// The code from an address on, at most `len` bytes, as far as the file holds it.
     pub fn code(&self, address: u64, len: u64) -> &[u8] {
         let Some((offset, left)) = self.loaded(address) else { return &[] };

@@ -5,6 +5,7 @@
 //! files of processes that a stack was taken of are held open, once for each file.
 
 mod mini_debug_info;
+mod separate;
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -17,12 +18,15 @@ use rustc_hash::FxHashMap;
 use skep_kernel::maps::{self, FileId, Mapping};
 
 use self::mini_debug_info::MiniDebugInfo;
+use self::separate::SeparateFile;
+use crate::elf::DebugPath;
 use crate::{Frame, Options, Source};
 
 /// The files that processes have mapped.
 pub struct Files {
     symbolizer: Symbolizer,
     debug_info: bool,
+    debug_path: DebugPath,
     known: FxHashMap<(FileId, Rc<Path>), Rc<MappedFile>>,
     /// The code that the kernel maps into every process.
     vdso: OnceCell<Option<Rc<MappedFile>>>,
@@ -37,11 +41,13 @@ struct MappedFile {
     /// What keeps `path` valid.
     _held: Option<File>,
     mini: OnceCell<Option<MiniDebugInfo>>,
+    /// A debug file that blazesym does not look for.
+    separate: OnceCell<Option<SeparateFile>>,
 }
 
 impl Files {
     /// No file is open yet.
-    pub fn new(options: Options) -> Files {
+    pub fn new(options: &Options) -> Files {
         let symbolizer = Symbolizer::builder()
             .enable_code_info(options.debug_info)
             .enable_inlined_fns(options.debug_info)
@@ -50,6 +56,7 @@ impl Files {
         Files {
             symbolizer,
             debug_info: options.debug_info,
+            debug_path: options.debug_path.clone(),
             known: FxHashMap::default(),
             vdso: OnceCell::new(),
         }
@@ -110,6 +117,10 @@ impl Files {
                 }
             }
         };
+        let found = found.or_else(|| {
+            let separate = file.separate.get_or_init(|| SeparateFile::of(&file.path, &self.debug_path)).as_ref()?;
+            self.ask(separate.path(), true, Input::VirtOffset(separate.address(offset)?))
+        });
         found.map(|sym| frames_of(&sym)).unwrap_or_default()
     }
 
@@ -143,7 +154,13 @@ impl MappedFile {
             Some(file) if !maps::is_same_file(&mapping.path, file) => maps::path_of_descriptor(file),
             _ => mapping.path.clone(),
         };
-        MappedFile { shown: Rc::clone(shown), path, _held: held, mini: OnceCell::new() }
+        MappedFile {
+            shown: Rc::clone(shown),
+            path,
+            _held: held,
+            mini: OnceCell::new(),
+            separate: OnceCell::new(),
+        }
     }
 
     fn vdso() -> Option<Rc<MappedFile>> {
@@ -154,6 +171,7 @@ impl MappedFile {
             path: maps::path_of_descriptor(&file),
             _held: Some(file),
             mini: OnceCell::new(),
+            separate: OnceCell::new(),
         }))
     }
 }

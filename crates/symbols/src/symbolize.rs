@@ -8,22 +8,25 @@ use rustc_hash::FxHashMap;
 use skep_kernel::map_watch::Change;
 
 use crate::Frame;
+use crate::elf::DebugPath;
 use crate::files::Files;
 use crate::kernel::KernelSymbols;
 use crate::process::Processes;
 
 /// What is wanted beside the names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// File, line and inlined functions, where DWARF tells.
     pub debug_info: bool,
     /// Names of C++ and Rust as their sources spell them.
     pub demangle: bool,
+    /// Where separate debug files are looked for.
+    pub debug_path: DebugPath,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { debug_info: true, demangle: true }
+        Options { debug_info: true, demangle: true, debug_path: DebugPath::default() }
     }
 }
 
@@ -93,7 +96,7 @@ impl Symbols {
         let looked_up = if return_address { address.saturating_sub(1) } else { address };
         let mut frames = match state.processes.find(pid, looked_up) {
             Some(mapping) => {
-                let files = state.files.get_or_insert_with(|| Files::new(self.options));
+                let files = state.files.get_or_insert_with(|| Files::new(&self.options));
                 files.frames(pid, &mapping, address, looked_up)
             }
             None => Vec::new(),
@@ -116,7 +119,7 @@ impl Symbols {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         if state.processes.look_at(pid) {
-            let files = state.files.get_or_insert_with(|| Files::new(self.options));
+            let files = state.files.get_or_insert_with(|| Files::new(&self.options));
             for mapping in state.processes.files(pid) {
                 files.hold(pid, mapping);
             }

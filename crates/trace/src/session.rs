@@ -31,6 +31,7 @@ use skep_kernel::tracefs::TraceFs;
 use skep_kernel::walk::Walk;
 use skep_kernel::{proc, shell};
 use skep_lang::hir::{Attach, Format, Piece, PrintTo};
+use skep_symbols::elf::DebugPath;
 
 use crate::attach::{self, Attached, Surroundings};
 use crate::decode::{Fields, Schema, Value};
@@ -66,6 +67,8 @@ pub struct Options {
     pub features: Features,
     /// An open tracefs, if there is one already.
     pub tracefs: Option<Rc<TraceFs>>,
+    /// Where separate debug files of programs are looked for.
+    pub debug_path: DebugPath,
     /// The answers to the questions of a portable script ([`skep_lang::portable::Portable::answers`]).
     pub answers: Vec<u64>,
     /// Maps of the script that were made elsewhere and are only looked at: their names, with `@`, and where they are
@@ -88,6 +91,8 @@ pub enum Notice<'a> {
     Attaching(&'a str),
     /// A kprobe or kretprobe is served by a probe of another kind, as the kernel has none of its own.
     Served(&'a str, &'static str),
+    /// A walk is pinned to this path: whoever reads the file sees what its program prints.
+    Pinned(&'a Path),
     /// A probe cannot be attached and the script's `missing_probes` lets it go.
     Missing(&'a str, &'a skep_kernel::Error),
     /// Everything is attached.
@@ -194,7 +199,7 @@ impl Session {
         };
         let reader = Reader::new(ring(MapRole::Events), ring(MapRole::Control))?;
         let scope = options.pid.or(child.as_ref().map(Child::pid));
-        let names = Names::new(&artifact, scope);
+        let names = Names::new(&artifact, scope, options.debug_path.clone());
         let host = Host::default();
         let state = State {
             artifact,

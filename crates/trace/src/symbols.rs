@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use skep_compile::artifact::{Action, Artifact, MapRole};
 use skep_kernel::map_watch::MapWatch;
 use skep_lang::ty::{Ty, TyKind, Types};
+use skep_symbols::elf::DebugPath;
 use skep_symbols::{Options, Symbols};
 
 /// Who knows the names.
@@ -19,9 +20,9 @@ pub(crate) struct Names {
 
 impl Names {
     /// For a script; `scope` is the process that it is about, if it is about one.
-    pub fn new(artifact: &Artifact, scope: Option<i32>) -> Names {
+    pub fn new(artifact: &Artifact, scope: Option<i32>, debug_path: DebugPath) -> Names {
         let config = &artifact.config;
-        let options = Options { debug_info: config.show_debug_info, demangle: config.demangle };
+        let options = Options { debug_info: config.show_debug_info, demangle: config.demangle, debug_path };
         let takes_addresses = artifact.maps.iter().any(|map| map.role == MapRole::Processes);
         let watch = takes_addresses.then(|| MapWatch::new(scope));
         let watch = watch.and_then(|watch| {

@@ -515,6 +515,11 @@ impl FuncBuilder {
         self.define(Op::Load { width, signed, addr: place.base, offset: place.offset }, ValueTy::Int)
     }
 
+    /// Reads an address of something that the verifier knows of.
+    pub fn load_address(&mut self, place: Place) -> Value {
+        self.define(Op::Load { width: Width::W64, signed: false, addr: place.base, offset: place.offset }, ValueTy::Ptr)
+    }
+
     pub fn store(&mut self, width: Width, place: Place, value: Value) {
         self.emit(Op::Store { width, addr: place.base, offset: place.offset, value }, None);
     }

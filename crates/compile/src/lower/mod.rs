@@ -20,9 +20,10 @@ mod memory;
 mod operation;
 mod shared;
 mod stack;
+mod walk;
 
 use rustc_hash::FxHashMap;
-use skep_lang::hir::{self, ExprKind, ProbeKind, StmtKind};
+use skep_lang::hir::{self, ExprKind, PrintTo, ProbeKind, StmtKind};
 use skep_lang::ty::{Ty, Types};
 
 use self::calls::Calls;
@@ -48,6 +49,7 @@ pub fn lower(program: &hir::Program) -> Result<Module, Error> {
         lower.name = name.clone();
         lower.settle_locals(0);
         lower.stop_after_exit();
+        lower.stop_after_walk();
         lower.block(&probe.body)?;
         let Lower { func, .. } = lower;
         funcs.push(func.finish(name));
@@ -185,6 +187,7 @@ impl<'a> Lower<'a> {
                 Ok(())
             }
             StmtKind::Return(value) => self.give_back(value.as_ref()),
+            StmtKind::Printf { to: PrintTo::Reader, format, args } => self.print_to_reader(format, args, stmt.span),
             StmtKind::Printf { to, format, args } => self.printf(*to, format, args, stmt.span),
             StmtKind::PrintMap { map, top, div } => self.print_map(*map, *top, *div, stmt.span),
             StmtKind::PrintValue(value) => self.print_value(value, stmt.span),

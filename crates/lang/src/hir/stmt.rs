@@ -163,6 +163,9 @@ pub enum PrintTo {
     Packet,
     /// The value is an address that is not watched any longer: `unwatch`.
     Unwatch,
+    /// Whoever reads the file that a walk is pinned to. It is the kernel that formats, so there are fewer formats: flags
+    /// `-+ 0` and a width for integers and texts, a precision for texts, no octal numbers.
+    Reader,
     /// The values are texts up to the first that cannot be read, and the format is what stands between them: `join`.
     Join,
 }

@@ -54,6 +54,8 @@ pub struct Shape {
     pub retval: Option<Access>,
     /// What is walked over.
     pub over: String,
+    /// Whether the walk is pinned: it runs when somebody reads the file, who sees what the program writes into it.
+    pub pinned: bool,
     /// The fields that have a type, in the order of the record, for `args` as a whole.
     pub whole: Vec<String>,
     /// What each comparison of a name of the probe with a text comes to.
@@ -287,7 +289,7 @@ fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Noth
         // A raw tracepoint without a module is one of any module.
         || parts.len() == 1 && provider.is_some_and(|provider| provider.kind == ProbeKind::RawTracepoint);
     let name = provider.map_or_else(|| attach_point.provider.text(), |provider| provider.name.to_owned());
-    let missing = format!("No matches for {name} {}.", parts.join(":"));
+    let missing = format!("No matches for {name} {}.", as_found(provider, &parts, context).join(":"));
     let near = provider.and_then(|provider| (provider.nearest)(context.world, &parts));
     if wildcard || context.config.missing_probes == MissingProbes::Ignore {
         return Nothing::Allowed(near);
@@ -300,6 +302,25 @@ fn nothing_found(attach_point: &ast::AttachPoint, context: &Context<'_>) -> Noth
         Some(near) => diagnostic.help(format!("Did you mean '{near}'?")),
         None => diagnostic,
     })
+}
+
+/// The parts of an attach point as they were understood: the file instead of the name of a command or library.
+fn as_found(provider: Option<&Provider>, parts: &[String], context: &Context<'_>) -> Vec<String> {
+    let mut found = parts.to_vec();
+    if let Some(provider) = provider
+        && provider.in_programs()
+        && let [target, .., spot] = found.as_mut_slice()
+    {
+        let files = context.world.user_space().files(target).unwrap_or_default();
+        if let Some(file) = files.into_iter().next() {
+            *target = file;
+        }
+        // What stands behind a name that is not there does not matter.
+        if let Some((name, _)) = spot.split_once('+').filter(|_| !spot.contains("operator")) {
+            *spot = name.to_owned();
+        }
+    }
+    found
 }
 
 /// Finds out what the candidates of one clause look like to it.
@@ -347,6 +368,7 @@ impl Shaper<'_, '_> {
             }
             if let Attach::Iter(iter) = &candidate.target.attach {
                 shape.over = iter.over.clone();
+                shape.pinned = iter.pin.is_some();
             }
             match self.fill_function(&candidate, &mut shape) {
                 Filled::Yes => {}

@@ -54,7 +54,7 @@ fn access(types: &Types, name: &str, ty: Ty, place: &ParamPlace) -> Result<Acces
         }
         ParamPlace::Stack(above) => {
             let above = u32::try_from(*above).map_err(|_| format!("{name} is too far up the stack"))?;
-            (AccessKind::Stack, above)
+            (AccessKind::Stack(Space::User), above)
         }
         ParamPlace::Behind(from) => (AccessKind::Behind, register(from)?),
         ParamPlace::Unreadable(why) => return Err(format!("{name} cannot be read: {why}")),
@@ -144,6 +144,6 @@ mod tests {
             .collect();
         assert_eq!(places[0], Ok((AccessKind::Direct, 112)));
         assert_eq!(places[1], Err("foo cannot be read: it is gone"));
-        assert_eq!(places[3], Ok((AccessKind::Stack, 8)));
+        assert_eq!(places[3], Ok((AccessKind::Stack(Space::User), 8)));
     }
 }

@@ -26,8 +26,8 @@ pub enum AccessKind {
         /// Counted from the end of those 32 bits.
         relative: bool,
     },
-    /// The value is in the user's memory, so many bytes above the stack pointer.
-    Stack,
+    /// The value is in memory, so many bytes above the stack pointer.
+    Stack(Space),
     /// The value is in the user's memory, where the register at this offset says.
     Behind,
     /// The bytes of the value are in the register at this offset, and from the ninth on in a second one.

@@ -4,16 +4,55 @@ use skep_ui::{Diagnostic, FileId, Span};
 
 use super::ast::{IntLit, IntSuffix, TimeUnit};
 
-/// The value of an integer token.
+/// The value of an integer token; see [`number`].
+///
+/// # Errors
+/// The diagnostic to report. The span is that of the token.
+pub fn integer(text: &str, span: Span) -> Result<IntLit, Diagnostic> {
+    let wrong = |message: String| Diagnostic::error(span, format!("syntax: {message}"));
+    number(text).map_err(|error| match error {
+        NumberError::NoDigits => wrong(format!("'{text}' has no digits")),
+        NumberError::TrailingUnderscore => wrong("trailing underscore in integer literal".to_owned()),
+        NumberError::NotOctal => wrong(format!("'{text}' is no octal number"))
+            .help("A leading 0 makes a number octal. Leave it out for a decimal number."),
+        NumberError::Overflow(limit) => wrong(format!("overflow error, maximum value is {limit}: {text}")),
+        NumberError::Coefficient => {
+            wrong(format!("coefficient part of scientific literal must be 1-9: {text}"))
+        }
+        NumberError::Exponent => wrong(format!("invalid exponent: {text}")),
+        NumberError::Suffix(rest) => wrong(format!("invalid integer suffix '{rest}'"))
+            .help("Suffixes are u, l, ul, ll, ull, and the durations ns, us, ms, s, m, h, d."),
+    })
+}
+
+/// What is wrong with the spelling of an integer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NumberError {
+    /// There are none.
+    NoDigits,
+    /// Digits end with an underscore.
+    TrailingUnderscore,
+    /// There is a digit above 7 in an octal number.
+    NotOctal,
+    /// It is larger than this limit.
+    Overflow(u64),
+    /// What stands before the exponent is not one digit.
+    Coefficient,
+    /// The exponent has no digits.
+    Exponent,
+    /// What stands behind it means nothing.
+    Suffix(String),
+}
+
+/// The value of an integer.
 ///
 /// Accepted are decimal, octal with a leading `0`, hexadecimal after `0x`, a decimal exponent after
 /// one digit (`1e6`), underscores between digits, and a suffix. The limits of the types that
 /// suffixes name are checked.
 ///
 /// # Errors
-/// The diagnostic to report. The span is that of the token.
-pub fn integer(text: &str, span: Span) -> Result<IntLit, Diagnostic> {
-    let wrong = |message: String| Diagnostic::error(span, format!("syntax: {message}"));
+/// What is wrong with it.
+pub fn number(text: &str) -> Result<IntLit, NumberError> {
     let (radix, digits) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (16, text.get(2..).unwrap_or("")),
         [b'0', b'0'..=b'9' | b'_', ..] => (8, text.get(1..).unwrap_or("")),
@@ -23,17 +62,16 @@ pub fn integer(text: &str, span: Span) -> Result<IntLit, Diagnostic> {
     let length = digits.find(|c| !is_digit(c)).unwrap_or(digits.len());
     let (digits, mut rest) = digits.split_at(length);
     if digits.ends_with('_') {
-        return Err(wrong("trailing underscore in integer literal".to_owned()));
+        return Err(NumberError::TrailingUnderscore);
     }
     let plain: String = digits.chars().filter(|c| *c != '_').collect();
     if plain.is_empty() {
-        return Err(wrong(format!("'{text}' has no digits")));
+        return Err(NumberError::NoDigits);
     }
     if radix == 8 && plain.contains(['8', '9']) {
-        return Err(wrong(format!("'{text}' is no octal number"))
-            .help("A leading 0 makes a number octal. Leave it out for a decimal number."));
+        return Err(NumberError::NotOctal);
     }
-    let overflow = |limit: u64| wrong(format!("overflow error, maximum value is {limit}: {text}"));
+    let overflow = NumberError::Overflow;
     let mut value = u64::from_str_radix(&plain, radix).map_err(|_| overflow(u64::MAX))?;
 
     if radix == 10
@@ -43,14 +81,14 @@ pub fn integer(text: &str, span: Span) -> Result<IntLit, Diagnostic> {
         let (digits, after) = exponent.split_at(length);
         rest = after;
         if digits.ends_with('_') {
-            return Err(wrong("trailing underscore in integer literal".to_owned()));
+            return Err(NumberError::TrailingUnderscore);
         }
         if !(1..=9).contains(&value) || plain.len() > 1 {
-            return Err(wrong(format!("coefficient part of scientific literal must be 1-9: {text}")));
+            return Err(NumberError::Coefficient);
         }
         let power: String = digits.chars().filter(|c| *c != '_').collect();
         if power.is_empty() {
-            return Err(wrong(format!("invalid exponent: {text}")));
+            return Err(NumberError::Exponent);
         }
         value = power
             .parse::<u32>()
@@ -60,10 +98,7 @@ pub fn integer(text: &str, span: Span) -> Result<IntLit, Diagnostic> {
             .ok_or_else(|| overflow(u64::MAX))?;
     }
 
-    let suffix = suffix(rest).map_err(|()| {
-        wrong(format!("invalid integer suffix '{rest}'"))
-            .help("Suffixes are u, l, ul, ll, ull, and the durations ns, us, ms, s, m, h, d.")
-    })?;
+    let suffix = suffix(rest).map_err(|()| NumberError::Suffix(rest.to_owned()))?;
     let (limit, factor) = match suffix {
         Some(IntSuffix::U) => (u64::from(u32::MAX), 1),
         Some(IntSuffix::L | IntSuffix::Ll) => (i64::MAX as u64, 1),

@@ -3,7 +3,7 @@
 
 pub mod ast;
 pub mod lexer;
-mod literal;
+pub(crate) mod literal;
 mod parser;
 pub mod print;
 pub mod visit;

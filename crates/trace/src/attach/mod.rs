@@ -9,6 +9,7 @@ mod kprobe;
 mod uprobe;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use skep_compile::artifact::Artifact;
@@ -33,6 +34,8 @@ pub(crate) struct Attached {
     watchpoints: Vec<(u64, Link)>,
     /// Walks that have to be read for their programs to run.
     pub walks: Vec<OwnedFd>,
+    /// The files that other walks are pinned to.
+    pins: Vec<PathBuf>,
 }
 
 /// What keeps a program attached.
@@ -102,6 +105,9 @@ pub(crate) fn attach(
                 })?;
             }
         }
+    }
+    for path in &attached.pins {
+        tell(&Notice::Pinned(path));
     }
     failures.judge(attached.links.is_empty() && attached.watchpoints.is_empty())?;
     Ok(attached)
@@ -181,9 +187,7 @@ impl Attached {
             Attach::Iter(iter) => {
                 let link = bpf::link_create_iter(fd)?;
                 match &iter.pin {
-                    Some(pin) => {
-                        bpffs::pin(&link, pin)?;
-                    }
+                    Some(pin) => self.pins.push(bpffs::pin(&link, pin)?),
                     None => self.walks.push(bpf::iter_create(link.as_fd())?),
                 }
                 self.links.push(Link::Bpf(link));

@@ -104,6 +104,7 @@ fn trace(
         verifier_log: if request.stages.verifier { 2 } else { 0 },
         features: std::mem::take(&mut request.features),
         tracefs: world.opened_tracefs(),
+        debug_path: request.debug_path.clone(),
         answers,
         notices: Some(Box::new(move |notice| tell(notice, verbose, warnings))),
         ..Options::default()
@@ -159,6 +160,9 @@ fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
     match notice {
         Notice::Attached if std::env::var_os(NOTIFY_ATTACHED).is_some() => {
             super::print(&format!("{NOTIFY_ATTACHED}\n"));
+        }
+        Notice::Pinned(path) => {
+            super::print(&format!("Program pinned to {}\n", path.display()));
         }
         Notice::Missing(probe, error) if warnings => {
             message(&format!("WARNING: Unable to attach probe: {probe}. Skipping. {error}\n"));

@@ -138,6 +138,7 @@ impl Sink for JsonSink {
                     | PrintTo::Cat
                     | PrintTo::System
                     | PrintTo::Join
+                    | PrintTo::Reader
                     | PrintTo::Packet
                     | PrintTo::Unwatch => {}
                 }

@@ -13,6 +13,7 @@ mod names;
 mod network;
 mod objects;
 mod output;
+mod pinned;
 mod registers;
 mod stacks;
 mod strings;

@@ -1,6 +1,6 @@
 //! What the user sees: printing, the clock, and the end.
 
-use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS};
+use super::{Action, Arity, Builtin, Call, MAX_PRINTF_ARGS, pinned};
 use crate::hir::{Conversion, Expr, ExprKind, Format, Piece, PrintTo, Spec, StmtKind};
 use crate::sema::check::{Checker, node};
 use crate::sema::format;
@@ -57,6 +57,17 @@ const DEFAULT_TIME: &str = "%H:%M:%S\n";
 
 fn printf(checker: &mut Checker<'_>, call: &Call<'_>, to: PrintTo) -> Option<StmtKind> {
     let (format, args) = printf_parts(checker, call)?;
+    let to = match to {
+        PrintTo::Output if checker.unit_in_hand().shape.pinned => {
+            pinned::check(checker, call, &format, &args)?;
+            PrintTo::Reader
+        }
+        PrintTo::Output => to,
+        _ => {
+            pinned::unheard(checker, call);
+            to
+        }
+    };
     Some(StmtKind::Printf { to, format, args })
 }
 
@@ -156,6 +167,7 @@ pub(super) fn literal_text(checker: &mut Checker<'_>, call: &Call<'_>, arg: &ast
 
 fn print(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
     let [what, numbers @ ..] = call.args else { return None };
+    pinned::unheard(checker, call);
     if let ast::ExprKind::Map(map) = &what.peel_parens().kind {
         let map = checker.whole_map(map)?;
         let mut numbers = numbers.iter().map(|number| small_literal(checker, call, number));
@@ -202,6 +214,7 @@ fn time(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
         Some(format) => String::from_utf8_lossy(&literal_text(checker, call, format)?).into_owned(),
         None => DEFAULT_TIME.into(),
     };
+    pinned::unheard(checker, call);
     Some(StmtKind::Time { format })
 }
 

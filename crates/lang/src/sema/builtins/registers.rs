@@ -62,7 +62,7 @@ pub(super) const TABLE: &[Builtin] = &[
 
 fn uaddr(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let unit = checker.unit_in_hand();
-    if !matches!(unit.provider.name, "uprobe" | "uretprobe" | "usdt") {
+    if !unit.provider.in_programs() {
         let problem = format!("uaddr can not be used with \"{}\" probes", unit.provider.name);
         return checker.error(call.span, problem);
     }
@@ -92,11 +92,11 @@ pub fn numbered(name: &str) -> Option<u32> {
 pub fn argument(checker: &mut Checker<'_>, n: u32, span: Span) -> Expr {
     let unit = checker.unit_in_hand();
     let offset = match unit.provider.offers.arguments {
-        Arguments::RegistersAndStack if n as usize >= registers::ARGUMENTS.len() => {
+        Arguments::RegistersAndStack(space) if n as usize >= registers::ARGUMENTS.len() => {
             // Above the return address, in the order of the parameters.
             let further = n.saturating_sub(registers::ARGUMENTS.len() as u32);
             let above = further.saturating_add(1).saturating_mul(8);
-            return checker.on_stack(above, Ty::U64, span);
+            return checker.on_stack(space, above, Ty::U64, span);
         }
         Arguments::Notes => {
             return match unit.shape.argument(n) {
@@ -105,7 +105,7 @@ pub fn argument(checker: &mut Checker<'_>, n: u32, span: Span) -> Expr {
                 None => node(ExprKind::Int(0), Ty::I64, span),
             };
         }
-        Arguments::Registers | Arguments::RegistersAndStack => registers::ARGUMENTS.get(n as usize).copied(),
+        Arguments::RegistersAndStack(_) => registers::ARGUMENTS.get(n as usize).copied(),
         // No tracepoint has more than a dozen.
         Arguments::Words => Some(n).filter(|n| *n <= 12).map(|n| n * 8),
         Arguments::Nowhere => {

@@ -17,19 +17,19 @@ impl Checker<'_> {
         match kind {
             AccessKind::Direct => node(ExprKind::Context { offset }, ty, span),
             AccessKind::DataLoc { relative } => node(ExprKind::DataLoc { offset, relative }, ty, span),
-            AccessKind::Stack => self.on_stack(offset, ty, span),
+            AccessKind::Stack(space) => self.on_stack(space, offset, ty, span),
             AccessKind::Behind => {
                 let address = word(offset, span);
-                self.user_memory(address, 0, ty, span)
+                self.in_memory(Space::User, address, 0, ty, span)
             }
             AccessKind::Registers { second } => node(ExprKind::Registers { first: offset, second }, ty, span),
         }
     }
 
-    /// A value on the user's stack, so many bytes above its end.
-    pub fn on_stack(&mut self, above: u32, ty: Ty, span: Span) -> Expr {
+    /// A value on the stack, so many bytes above its end.
+    pub fn on_stack(&mut self, space: Space, above: u32, ty: Ty, span: Span) -> Expr {
         let stack = word(registers::STACK_POINTER, span);
-        self.user_memory(stack, i64::from(above), ty, span)
+        self.in_memory(space, stack, i64::from(above), ty, span)
     }
 
     /// An argument of a static probe: 64 bits, extended by the argument's own sign.
@@ -58,7 +58,7 @@ impl Checker<'_> {
                 None => return self.broken(span),
             },
             Operand::Memory { base, index, offset } => match self.sum_of_registers(base, index, span) {
-                Some(address) => self.user_memory(address, offset, ty, span),
+                Some(address) => self.in_memory(Space::User, address, offset, ty, span),
                 None => return self.broken(span),
             },
         };
@@ -96,9 +96,9 @@ impl Checker<'_> {
         }
     }
 
-    /// A value in the user's memory.
-    fn user_memory(&mut self, address: Expr, offset: i64, ty: Ty, span: Span) -> Expr {
-        let pointer = self.types.ptr(ty, Space::User);
+    /// A value in memory.
+    fn in_memory(&mut self, space: Space, address: Expr, offset: i64, ty: Ty, span: Span) -> Expr {
+        let pointer = self.types.ptr(ty, space);
         let pointer = Box::new(self.force(address, pointer));
         node(ExprKind::Read { pointer, offset, bits: None }, ty, span)
     }

@@ -8,15 +8,15 @@ use crate::hir::{Attach, Fentry, FentryPlace, KernelPlace, Kprobe, ProbeKind};
 use crate::sema::ctypes;
 use crate::sema::providers::{Arguments, ReturnValue};
 use crate::sema::record::{Access, AccessKind, TextPointer};
-use crate::sema::registers;
+use crate::sema::registers::{self, Argument};
 use crate::ty::{Signature, SourceId, Space, Ty, TyKind};
 use crate::world::{KERNEL, WorldError};
 
 /// A function's arguments and result as the context holds them.
 struct Context {
-    /// Names and places; `None` where an argument is not in the context.
-    args: Vec<(Box<str>, Option<Access>)>,
-    /// Where a result is that comes behind the arguments.
+    /// Names and places.
+    args: Vec<(Box<str>, Access)>,
+    /// Where the result is.
     result: Access,
 }
 
@@ -31,9 +31,9 @@ impl Shaper<'_, '_> {
         for (name, span) in &self.uses.fields {
             let found = context.args.iter().find(|(known, _)| **known == **name);
             let access = match found {
-                Some((_, Some(access))) => *access,
-                _ => {
-                    let complaint = no_parameter(*span, name, found.is_some(), &context);
+                Some((_, access)) => *access,
+                None => {
+                    let complaint = no_parameter(*span, name, &context);
                     if candidate.target.wildcard {
                         let left = LeftOut { name: candidate.target.name.clone(), complaint };
                         self.left_out.entry(name.clone()).or_default().push(left);
@@ -48,7 +48,7 @@ impl Shaper<'_, '_> {
             shape.fields.push((name.clone(), Some(access)));
         }
         if self.uses.whole.is_some() {
-            let reached = context.args.iter().filter_map(|(name, access)| Some((name, (*access)?)));
+            let reached = context.args.iter().map(|(name, access)| (name, *access));
             self.whole(reached, shape);
         }
         if self.uses.text_pointer.is_some() {
@@ -149,24 +149,38 @@ impl Shaper<'_, '_> {
         if self.types.source(source).is_some_and(|source| source.btf.base().is_some()) {
             shape.sources = vec![source];
         }
-        let in_registers = candidate.provider.kind == ProbeKind::Kprobe;
-        let mut slot = 0usize;
+        if candidate.provider.kind == ProbeKind::Kprobe {
+            return Ok(self.as_called(signature));
+        }
+        let mut slot = 0;
         let mut args = Vec::with_capacity(signature.params.len());
         for (name, ty) in signature.params {
-            let slots = (self.types.size(ty).div_ceil(8) as usize).max(1);
-            let offset = if !in_registers {
-                Some(slot as u32 * 8)
-            } else if slots == 1 {
-                registers::ARGUMENTS.get(slot).copied()
-            } else {
-                // A struct takes several registers, which do not lie side by side.
-                None
-            };
-            slot += slots;
-            args.push((name, offset.map(|offset| Access { kind: AccessKind::Direct, offset, ty })));
+            args.push((name, Access { kind: AccessKind::Direct, offset: slot * 8, ty }));
+            slot += self.types.size(ty).div_ceil(8).max(1);
         }
-        let result = Access { kind: AccessKind::Direct, offset: slot as u32 * 8, ty: signature.result };
+        let result = Access { kind: AccessKind::Direct, offset: slot * 8, ty: signature.result };
         Ok(Context { args, result })
+    }
+
+    /// The arguments where the calling convention puts them.
+    fn as_called(&self, signature: Signature) -> Context {
+        let mut places = registers::Arguments::default();
+        let mut args = Vec::with_capacity(signature.params.len());
+        for (name, ty) in signature.params {
+            let access = match places.next(self.types.size(ty)) {
+                Argument::Register(offset) if self.types.is_memory(ty) => {
+                    Access { kind: AccessKind::Registers { second: None }, offset, ty }
+                }
+                Argument::Register(offset) => Access { kind: AccessKind::Direct, offset, ty },
+                Argument::Pair(offset, second) => {
+                    Access { kind: AccessKind::Registers { second: Some(second) }, offset, ty }
+                }
+                Argument::Stack(offset) => Access { kind: AccessKind::Stack(Space::Kernel), offset, ty },
+            };
+            args.push((name, access));
+        }
+        let offset = registers::RETURN_VALUE;
+        Context { args, result: Access { kind: AccessKind::Direct, offset, ty: signature.result } }
     }
 
     fn signature(&mut self, candidate: &Candidate) -> Result<(SourceId, Signature), String> {
@@ -226,9 +240,7 @@ impl Shaper<'_, '_> {
         let texts: Vec<_> = context
             .args
             .iter()
-            .filter_map(|(name, access)| {
-                access.filter(|access| is_text(access.ty)).map(|access| (name, access))
-            })
+            .filter(|(_, access)| is_text(access.ty))
             .collect();
         match texts.as_slice() {
             [] => TextPointer::None,
@@ -254,11 +266,7 @@ pub(crate) fn raw_tracepoint(btf: &Btf, event: &str) -> Option<TypeId> {
     })
 }
 
-fn no_parameter(span: Span, name: &str, elsewhere: bool, context: &Context) -> Diagnostic {
-    if elsewhere {
-        let problem = format!("The parameter {name} is passed on the stack, which cannot be read here");
-        return Diagnostic::error(span, problem).help("A fentry probe can.");
-    }
+fn no_parameter(span: Span, name: &str, context: &Context) -> Diagnostic {
     let diagnostic = Diagnostic::error(span, format!("Can't find function parameter {name}"));
     let names: Vec<&str> = context.args.iter().map(|(name, _)| &**name).collect();
     match suggest(name, names.iter().copied()) {

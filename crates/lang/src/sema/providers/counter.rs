@@ -3,8 +3,7 @@
 
 use skep_ui::{Diagnostic, suggest};
 
-use super::rate::integer;
-use super::{Match, Offers, Parts, Place, Provider};
+use super::{Match, Offers, Parts, Place, Provider, number};
 use crate::hir::{Attach, Counter, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
@@ -75,14 +74,19 @@ fn expand(place: &Place<'_>, events: &[Row]) -> Result<Vec<Match>, Diagnostic> {
     };
     let count = match count {
         None => None,
-        Some(text) => match integer(text) {
-            Some(count) => Some(count),
-            None if text.strip_prefix('-').is_some_and(|digits| integer(digits).is_some()) => {
+        // As many as are usual for the event.
+        Some(any) if any == "*" => None,
+        Some(text) => match number::read(text) {
+            Ok(count) => Some(count),
+            Err(_) if number::is_negative(text) => {
                 return wrong(format!("{provider} count should be a positive integer"));
             }
-            None => return wrong(format!("Invalid count for {provider} probe: invalid integer: {text}")),
+            Err(problem) => return wrong(format!("Invalid count for {provider} probe: {problem}")),
         },
     };
+    if event.is_empty() {
+        return wrong(format!("{provider} probe must have a {provider} event name"));
+    }
     if pattern::has_wildcard(event) {
         return wrong(format!("wildcards are not allowed for {provider} probe type"));
     }

@@ -4,7 +4,7 @@
 use skep_btf::{Btf, Kind};
 use skep_ui::{Diagnostic, suggest};
 
-use super::{Match, Offers, Parts, Place, Provider, ReturnValue, described, or_all};
+use super::{Match, Offers, Parts, Place, Provider, ReturnValue, described, number, or_all};
 use crate::hir::{Attach, Fentry, FentryPlace, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
@@ -17,7 +17,7 @@ pub(super) static FENTRY: Provider = Provider {
     kind: ProbeKind::Fentry,
     has_args: true,
     offers: Offers { function: true, ..Offers::NOTHING },
-    parts: Parts(1, 3, "1 or 2"),
+    parts: Parts(1, 3, "1 or 3"),
     filtered: true,
     expand,
     list: |world, detailed, parts| list("fentry", world, detailed, parts),
@@ -43,6 +43,10 @@ const PROGRAMS: &str = "bpf";
 fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
     let provider = place.provider.name;
     let (module, function) = match place.parts.as_slice() {
+        [programs] if programs == PROGRAMS => {
+            let problem = "the 'bpf' variant of this probe requires a bpf program name and optional bpf program id";
+            return Err(Diagnostic::error(place.span, problem));
+        }
         [function] => ("*", function.as_str()),
         [module, program] if module == PROGRAMS => return programs(place, "*", program),
         [module, function] => (module.as_str(), function.as_str()),
@@ -52,9 +56,11 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
             return Err(Diagnostic::error(place.span, problem));
         }
     };
-    if module.is_empty() || function.is_empty() {
-        let part = if module.is_empty() { "target" } else { "function" };
-        return Err(Diagnostic::error(place.span, format!("{provider} probe must have a {part}")));
+    if function.is_empty() {
+        return Err(Diagnostic::error(place.span, "fentry/fexit should specify a function"));
+    }
+    if module.is_empty() {
+        return Err(Diagnostic::error(place.span, format!("{provider} probe must have a target")));
     }
     let found = |module: &str, name: &str, wildcard: bool| Match {
         name: format!("{provider}:{module}:{name}"),
@@ -140,6 +146,9 @@ fn each_matching(
 
 fn programs(place: &Place<'_>, id: &str, program: &str) -> Result<Vec<Match>, Diagnostic> {
     let provider = place.provider.name;
+    if id != "*" && number::read(id).is_err() {
+        return Err(Diagnostic::error(place.span, "bpf program id must be a number or '*'"));
+    }
     let wildcard = pattern::has_wildcard(program) || pattern::has_wildcard(id) && place.parts.len() > 2;
     let found = |id: u32, name: &str| Match {
         name: format!("{provider}:{PROGRAMS}:{id}:{name}"),

@@ -38,8 +38,8 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         [over, pin] => (over, Some(pin)),
         _ => return Err(wrong("iter probe type takes 2 arguments (1 optional)".into())),
     };
-    if pattern::has_wildcard(over) {
-        return Err(wrong("wildcards are not allowed for iter probe type".into()));
+    if pattern::has_wildcard(over) || pin.is_some_and(|pin| pattern::has_wildcard(pin)) {
+        return Err(wrong("iter probe type does not support wildcards".into()));
     }
     let name = pin.map_or_else(|| format!("iter:{over}"), |pin| format!("iter:{over}:{pin}"));
     let attach = Attach::Iter(Iter { over: over.clone(), pin: pin.cloned() });
@@ -86,7 +86,9 @@ fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>
         .map(|name| {
             let mut entry = Listed::name(format!("iter:{name}"));
             if detailed {
-                entry.fields = described::fields(world, &format!("{CONTEXT}{name}")).unwrap_or_default();
+                let fields = described::fields(world, &format!("{CONTEXT}{name}")).unwrap_or_default();
+                // The first one is about the walk itself.
+                entry.fields = fields.into_iter().skip(1).collect();
             }
             entry
         })

@@ -3,11 +3,13 @@
 
 use skep_ui::{Diagnostic, suggest};
 
-use super::rate::integer;
-use super::{Arguments, Match, Offers, Parts, Place, Provider, ReturnValue, described, fentry, or_all};
+use super::{
+    Arguments, Match, Offers, Parts, Place, Provider, ReturnValue, described, fentry, number, or_all,
+};
 use crate::hir::{Attach, Fentry, FentryPlace, KernelPlace, Kprobe, ProbeKind};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
+use crate::ty::Space;
 use crate::world::{World, WorldError};
 
 pub(super) static KPROBE: Provider = Provider {
@@ -17,7 +19,7 @@ pub(super) static KPROBE: Provider = Provider {
     kind: ProbeKind::Kprobe,
     // By their types: the original has none here.
     has_args: true,
-    offers: Offers { arguments: Arguments::Registers, function: true, ..Offers::REGISTERS },
+    offers: Offers { arguments: Arguments::RegistersAndStack(Space::Kernel), function: true, ..Offers::REGISTERS },
     parts: Parts(1, 2, "1 or 2"),
     filtered: true,
     expand,
@@ -115,7 +117,7 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         wildcard,
         unverified: None,
     };
-    if let Some(address) = integer(spot) {
+    if let Ok(address) = number::read(spot) {
         if !place.options.unsafe_mode {
             return Err(wrong("Probing by address requires --unsafe".into()));
         }
@@ -178,9 +180,12 @@ pub(super) fn split_offset(spot: &str) -> Result<(&str, Option<u64>), String> {
     if pieces.next().is_some() {
         return Err("Cannot take more than one offset".into());
     }
-    match integer(offset) {
-        Some(offset) => Ok((name, Some(offset))),
-        None => Err(format!("Invalid offset: invalid integer: {offset}")),
+    if name.is_empty() || offset.is_empty() {
+        return Err("Invalid offset".into());
+    }
+    match number::read(offset) {
+        Ok(offset) => Ok((name, Some(offset))),
+        Err(problem) => Err(format!("Invalid offset: {problem}")),
     }
 }
 

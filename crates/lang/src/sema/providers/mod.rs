@@ -6,6 +6,7 @@ mod described;
 mod fentry;
 mod iter;
 mod kprobe;
+mod number;
 mod offers;
 mod rate;
 mod raw_tracepoint;
@@ -60,6 +61,13 @@ pub struct Provider {
     pub in_overviews: bool,
     /// What the author may have meant by parts that match nothing.
     pub nearest: fn(&dyn World, parts: &[String]) -> Option<String>,
+}
+
+impl Provider {
+    /// Whether it is about programs and libraries: the first part of its attach points is a file.
+    pub fn in_programs(&self) -> bool {
+        matches!(self.name, "uprobe" | "uretprobe" | "usdt")
+    }
 }
 
 /// Finds the probes that the parts of a search describe, with their fields if asked for details.
@@ -166,7 +174,7 @@ pub fn expand(
         PROVIDERS
             .iter()
             .copied()
-            .filter(|provider| pattern::matches(&lower, provider.name))
+            .filter(|provider| provider.in_overviews && pattern::matches(&lower, provider.name))
             .filter(|provider| fits(provider, &parts))
             .collect()
     } else {

@@ -1,5 +1,7 @@
 //! What the builtins about a probe's context find there: registers, numbered arguments, the return value.
 
+use crate::ty::Space;
+
 /// What a kind of probe offers beside named fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offers {
@@ -18,10 +20,9 @@ pub struct Offers {
 pub enum Arguments {
     /// There are none.
     Nowhere,
-    /// In the registers that the calling convention passes them in.
-    Registers,
-    /// The same, and the others on the stack, where only the called function's own calling convention puts them.
-    RegistersAndStack,
+    /// In the registers that the calling convention passes them in, and the others on the stack of the program or the
+    /// kernel.
+    RegistersAndStack(Space),
     /// They are the context, 64 bits each.
     Words,
     /// Where the notes of the program say, for each place its own.

@@ -1,7 +1,8 @@
 //! How often a timer fires: `s:5`, `hz:99`, `1ms`, `5000000`.
 
+use super::number;
 use crate::hir::Rate;
-use crate::syntax::ast::TimeUnit;
+use crate::sema::pattern;
 
 /// A rate and how the `probe` builtin spells it, or what is wrong with it.
 pub fn read(provider: &str, parts: &[String]) -> Result<(Rate, String), String> {
@@ -14,21 +15,10 @@ pub fn read(provider: &str, parts: &[String]) -> Result<(Rate, String), String> 
 
 /// Nanoseconds, or a number with its unit behind it.
 fn bare(provider: &str, text: &str) -> Result<(Rate, String), String> {
-    let invalid = || format!("Invalid rate of {provider} probe: invalid integer: {text}");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    // The `e` of `1e6` has digits behind it, so it is not taken for a unit.
-    let unit = match text.get(digits.len()..).unwrap_or("") {
-        "" | "ns" => TimeUnit::Nanoseconds,
-        "us" => TimeUnit::Microseconds,
-        "ms" => TimeUnit::Milliseconds,
-        "s" => TimeUnit::Seconds,
-        "m" => TimeUnit::Minutes,
-        "h" => TimeUnit::Hours,
-        "d" => TimeUnit::Days,
-        _ => return Err(invalid()),
-    };
-    let number = integer(digits).ok_or_else(invalid)?;
-    let period = number.checked_mul(unit.nanoseconds()).ok_or_else(|| too_long(provider))?;
+    if pattern::has_wildcard(text) {
+        return Err(format!("{text} is not an accepted unit of time"));
+    }
+    let period = number::read(text).map_err(|problem| format!("Invalid rate of {provider} probe: {problem}"))?;
     if period < 1000 {
         return Err(format!(
             "Invalid rate of {provider} probe. Minimum is 1000 or 1us. Found: {period} nanoseconds"
@@ -46,11 +36,11 @@ fn with_unit(provider: &str, unit: &str, text: &str) -> Result<(Rate, String), S
         _ => return Err(format!("{unit} is not an accepted unit of time")),
     };
     let positive = || format!("{provider} frequency should be a positive integer");
-    let number = match integer(text) {
-        Some(0) => return Err(positive()),
-        Some(number) => number,
-        None if text.strip_prefix('-').is_some_and(|rest| integer(rest).is_some()) => return Err(positive()),
-        None => return Err(format!("Invalid rate of {provider} probe: invalid integer: {text}")),
+    let number = match number::read(text) {
+        Ok(0) => return Err(positive()),
+        Ok(number) => number,
+        Err(_) if number::is_negative(text) => return Err(positive()),
+        Err(problem) => return Err(format!("Invalid rate of {provider} probe: {problem}")),
     };
     let rate = match nanoseconds {
         Some(each) => Rate::PeriodNs(number.checked_mul(each).ok_or_else(|| too_long(provider))?),
@@ -61,24 +51,6 @@ fn with_unit(provider: &str, unit: &str, text: &str) -> Result<(Rate, String), S
 
 fn too_long(provider: &str) -> String {
     format!("Invalid rate of {provider} probe: the period does not fit 64 bits of nanoseconds")
-}
-
-/// `5`, `1_000`, `0x10`, `1e6`
-pub fn integer(text: &str) -> Option<u64> {
-    let plain: String = text.chars().filter(|c| *c != '_').collect();
-    if !plain.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    if let Some(hex) = plain.strip_prefix("0x") {
-        return u64::from_str_radix(hex, 16).ok();
-    }
-    match plain.split_once('e') {
-        Some((mantissa, exponent)) => {
-            let power = 10u64.checked_pow(exponent.parse().ok()?)?;
-            mantissa.parse::<u64>().ok()?.checked_mul(power)
-        }
-        None => plain.parse().ok(),
-    }
 }
 
 #[cfg(test)]

@@ -29,9 +29,11 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         [module, event, ..] => (module.as_str(), event.as_str()),
         [] => ("*", ""),
     };
-    if module.is_empty() || event.is_empty() {
-        let part = if module.is_empty() { "target" } else { "function" };
-        return Err(Diagnostic::error(place.span, format!("rawtracepoint probe must have a {part}")));
+    if event.is_empty() {
+        return Err(Diagnostic::error(place.span, "rawtracepoint should be attached to a function"));
+    }
+    if module.is_empty() {
+        return Err(Diagnostic::error(place.span, "rawtracepoint probe must have a target"));
     }
     let wildcard = pattern::has_wildcard(event) || pattern::has_wildcard(module);
     // Without an answer the clause is checked all the same, as far as that goes.

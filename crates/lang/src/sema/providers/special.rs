@@ -1,6 +1,8 @@
 //! `begin` and `end`: run once, before everything is attached and after it is detached.
 
-use super::{Match, Offers, Parts, Provider};
+use skep_ui::Diagnostic;
+
+use super::{Match, Offers, Parts, Place, Provider};
 use crate::hir::{Attach, ProbeKind};
 
 pub(super) static BEGIN: Provider = Provider {
@@ -10,11 +12,10 @@ pub(super) static BEGIN: Provider = Provider {
     kind: ProbeKind::RawTestRun,
     has_args: false,
     offers: Offers::NOTHING,
-    parts: Parts(0, 0, "0"),
+    // `begin:*` is `begin`.
+    parts: Parts(0, 1, "0"),
     filtered: false,
-    expand: |_| {
-        Ok(vec![Match { name: "begin".into(), attach: Attach::Begin, wildcard: false, unverified: None }])
-    },
+    expand: |place| only(place, "begin", Attach::Begin),
     list: |_, _, _| Ok(Vec::new()),
     in_overviews: false,
     nearest: |_, _| None,
@@ -22,8 +23,18 @@ pub(super) static BEGIN: Provider = Provider {
 
 pub(super) static END: Provider = Provider {
     name: "end",
-    expand: |_| {
-        Ok(vec![Match { name: "end".into(), attach: Attach::End, wildcard: false, unverified: None }])
-    },
+    expand: |place| only(place, "end", Attach::End),
     ..BEGIN
 };
+
+fn only(place: &Place<'_>, name: &str, attach: Attach) -> Result<Vec<Match>, Diagnostic> {
+    match place.parts.as_slice() {
+        [] => {}
+        [all] if all == "*" => {}
+        parts => {
+            let problem = format!("{name} probe type requires 0 arguments, found {}", parts.len());
+            return Err(Diagnostic::error(place.span, problem));
+        }
+    }
+    Ok(vec![Match { name: name.into(), attach, wildcard: false, unverified: None }])
+}

@@ -36,8 +36,7 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         }
     };
     if category.is_empty() || event.is_empty() {
-        let part = if category.is_empty() { "target" } else { "function" };
-        return Err(Diagnostic::error(place.span, format!("tracepoint probe must have a {part}")));
+        return Err(Diagnostic::error(place.span, "tracepoint probe must have a target"));
     }
     // Without an answer the clause is checked all the same, as far as that goes.
     let unverified =

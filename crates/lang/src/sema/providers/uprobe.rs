@@ -4,11 +4,11 @@
 use skep_ui::{Diagnostic, suggest};
 
 use super::kprobe::split_offset;
-use super::rate::integer;
-use super::{Arguments, Match, Offers, Parts, Place, Provider, ReturnValue, or_all};
+use super::{Arguments, Match, Offers, Parts, Place, Provider, ReturnValue, number, or_all};
 use crate::hir::{Attach, ProbeKind, Uprobe};
 use crate::sema::list::Listed;
 use crate::sema::pattern;
+use crate::ty::Space;
 use crate::world::user_space::{Function, UserSpace};
 use crate::world::{World, WorldError};
 
@@ -18,9 +18,9 @@ pub(super) static UPROBE: Provider = Provider {
     class: "uprobe",
     kind: ProbeKind::Kprobe,
     has_args: true,
-    offers: Offers { arguments: Arguments::RegistersAndStack, function: true, ..Offers::REGISTERS },
+    offers: Offers { arguments: Arguments::RegistersAndStack(Space::User), function: true, ..Offers::REGISTERS },
     // Without a target it is any file of the process.
-    parts: Parts(1, 3, "2 or 3"),
+    parts: Parts(1, 4, "2 or 3"),
     filtered: true,
     expand,
     list: |world, detailed, parts| list("uprobe", world, detailed, parts),
@@ -97,8 +97,8 @@ fn read<'a>(place: &Place<'_>, parts: &[&'a str]) -> Result<(&'a str, Spot<'a>),
         && !exists(first)
     {
         let (line, column) = match *rest {
-            [line] => (line, None),
-            [line, column] => (line, Some(column)),
+            [line] if !line.is_empty() && !file.is_empty() => (line, None),
+            [line, column] if !line.is_empty() && !file.is_empty() => (line, Some(column)),
             _ => {
                 return Err(format!(
                     "Invalid {provider} arguments, expected format: {provider}:TARGET@FILE:LINE[:COL]"
@@ -108,11 +108,14 @@ fn read<'a>(place: &Place<'_>, parts: &[&'a str]) -> Result<(&'a str, Spot<'a>),
         if on_return {
             return Err("Source code location not allowed".into());
         }
-        let number = |what: &str, text: &str| {
-            integer(text).ok_or_else(|| format!("Invalid {what} number: invalid integer: {text}"))
+        if pattern::has_wildcard(target) {
+            return Err("Cannot use wildcards with source code location".into());
+        }
+        let read = |what: &str, text: &str| {
+            number::read(text).map_err(|problem| format!("Invalid {what} number: {problem}"))
         };
-        let line = number("line", line)?;
-        let column = column.map(|column| number("column", column)).transpose()?;
+        let line = read("line", line)?;
+        let column = column.map(|column| read("column", column)).transpose()?;
         return Ok((target, Spot::Line { file, line, column }));
     }
     let (target, cpp, spot) = match parts {
@@ -139,7 +142,10 @@ fn read<'a>(place: &Place<'_>, parts: &[&'a str]) -> Result<(&'a str, Spot<'a>),
             ),
         });
     }
-    if let Some(address) = integer(spot) {
+    if let Ok(address) = number::read(spot) {
+        if pattern::has_wildcard(target) {
+            return Err("Cannot use wildcards with absolute address".into());
+        }
         return Ok((target, Spot::Address(address)));
     }
     if spot.starts_with("0x") && pattern::has_wildcard(spot) {

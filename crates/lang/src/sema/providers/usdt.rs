@@ -49,7 +49,7 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
         ));
     }
     if name.is_empty() {
-        return Err(wrong("usdt must have a target function or wildcard".into()));
+        return Err(wrong("usdt probe must have a target function or wildcard".into()));
     }
     let files = match target {
         "*" if !space.has_process() => Ok(space.running_files()),

@@ -2,8 +2,7 @@
 
 use skep_ui::Diagnostic;
 
-use super::rate::integer;
-use super::{Match, Offers, Parts, Place, Provider};
+use super::{Match, Offers, Parts, Place, Provider, number};
 use crate::hir::{Attach, ProbeKind, Watchpoint};
 
 pub(super) static WATCHPOINT: Provider = Provider {
@@ -24,9 +23,14 @@ pub(super) static WATCHPOINT: Provider = Provider {
 fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
     let [address, length, mode] = place.parts.as_slice() else { return Ok(Vec::new()) };
     let wrong = |problem: String| Diagnostic::error(place.span, problem);
-    let invalid = |what: &str, text: &str| wrong(format!("Invalid {what} argument: invalid integer: {text}"));
-    let address = integer(address).ok_or_else(|| invalid("function/address", address))?;
-    let length = match integer(length).ok_or_else(|| invalid("length", length))? {
+    let read = |what: &str, text: &str| {
+        number::read(text).map_err(|problem| wrong(format!("Invalid {what} argument: {problem}")))
+    };
+    let address = read("function/address", address)?;
+    if address == 0 {
+        return Err(wrong("watchpoint must be attached to a non-zero address".into()));
+    }
+    let length = match read("length", length)? {
         length @ (1 | 2 | 4 | 8) => length as u8,
         _ => return Err(wrong("watchpoint length must be one of (1,2,4,8)".into())),
     };
