@@ -42,6 +42,15 @@ impl Btf {
         self.find_any(&[kind], name)
     }
 
+    /// The same without the types of the BTF that this one continues. A module may have a function of the same name as
+    /// one of the kernel's.
+    pub fn find_own(&self, kind: Kind, name: &str) -> Option<TypeId> {
+        if name.is_empty() || name.contains('\0') {
+            return None;
+        }
+        self.find_own_where(name, |other| other == kind)
+    }
+
     /// The first type that has one of these kinds, and this name.
     pub fn find_any(&self, kinds: &[Kind], name: &str) -> Option<TypeId> {
         self.find_where(name, |kind| kinds.contains(&kind))
@@ -54,6 +63,10 @@ impl Btf {
         if let Some(id) = self.base().and_then(|base| base.find_where(name, wanted)) {
             return Some(id);
         }
+        self.find_own_where(name, wanted)
+    }
+
+    fn find_own_where(&self, name: &str, wanted: impl Fn(Kind) -> bool) -> Option<TypeId> {
         let is_wanted = |record: Record<'_>| wanted(Kind::from_number(record.info().kind));
         if self.names.table.get().is_none()
             && self.names.lookups.fetch_add(1, Ordering::Relaxed) < LOOKUPS_WITHOUT_TABLE
@@ -151,7 +164,26 @@ impl Btf {
 mod tests {
     use super::*;
     use crate::builder::BtfBuilder;
-    use crate::types::Enumerator;
+    use crate::types::{Enumerator, Linkage};
+
+    /// The module's own function is meant, not that of the kernel.
+    #[test]
+    fn functions_of_one_name_in_base_and_split() {
+        let mut b = BtfBuilder::new();
+        let proto = b.func_proto(TypeId::VOID, &[]);
+        let both = b.func("both", proto, Linkage::Static);
+        b.func("base_only", proto, Linkage::Static);
+        let base = std::sync::Arc::new(Btf::parse(b.finish()).unwrap());
+        let mut b = BtfBuilder::split(&base);
+        let own = b.func("both", proto, Linkage::Static);
+        let split = Btf::parse_split(b.finish(), std::sync::Arc::clone(&base)).unwrap();
+        assert_eq!(
+            (split.find(Kind::Func, "both"), split.find_own(Kind::Func, "both")),
+            (Some(both), Some(own))
+        );
+        assert_eq!(split.find_own(Kind::Func, "base_only"), None);
+        assert_eq!(base.find_own(Kind::Func, "both"), Some(both));
+    }
 
     #[test]
     fn enumerators_are_found_by_name_in_base_and_split() {

@@ -45,11 +45,10 @@ pub fn pins() -> Result<Vec<Pin>> {
 pub fn pin(fd: impl AsFd, name: &str) -> Result<PathBuf> {
     const MOUNTED_AT: &str = "/sys/fs/bpf";
     let path = Path::new(MOUNTED_AT).join(name);
-    bpf::obj_pin(fd.as_fd(), &path)
-        .map_err(|error| match error.errno() {
-            Some(Errno::EEXIST) => error.with_hint("remove that file first, or choose another name"),
-            _ => error.with_hint("is bpffs mounted there? mount -t bpf bpf /sys/fs/bpf"),
-        })?;
+    bpf::obj_pin(fd.as_fd(), &path).map_err(|error| match error.errno() {
+        Some(Errno::EEXIST) => error.with_hint("remove that file first, or choose another name"),
+        _ => error.with_hint("is bpffs mounted there? mount -t bpf bpf /sys/fs/bpf"),
+    })?;
     Ok(path)
 }
 

@@ -207,9 +207,16 @@ fn walks() {
     let run = trace(&["-q", "-e", script, &pid.to_string()]);
     assert_eq!(run.quiet_output(), format!("{pid} {pid}\n\n\n@: 1\n"));
     // The kernel runs the program once more when there is no further object, which is not for the script.
-    let run = trace(&["-q", "-e", "iter:task { @[ctx.task.pid > 0] = count(); } iter:task_file { @end[ctx.task.pid > 0] = 1; }"]);
+    let run = trace(&[
+        "-q",
+        "-e",
+        "iter:task { @[ctx.task.pid > 0] = count(); } iter:task_file { @end[ctx.task.pid > 0] = 1; }",
+    ]);
     let shown = run.quiet_output();
-    assert!(shown.contains("@[true]: ") && shown.contains("@end[true]: 1") && !shown.contains("[false]"), "{shown}");
+    assert!(
+        shown.contains("@[true]: ") && shown.contains("@end[true]: 1") && !shown.contains("[false]"),
+        "{shown}"
+    );
 }
 
 /// A pinned walk runs whenever somebody reads its file, after the tracer has ended too, and what it prints is what they
@@ -223,7 +230,8 @@ fn pinned_walks() {
     }"#;
     let pid = std::process::id();
     let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
-    let line = format!("{pid}     -7|000042|abc   |wx|{}|ff FF A% 18446744073709551615 -1 é\n", comm.trim_end());
+    let line =
+        format!("{pid}     -7|000042|abc   |wx|{}|ff FF A% 18446744073709551615 -1 é\n", comm.trim_end());
     for place in ["walk", "/sys/fs/bpf/other"] {
         let script = script.replace(":walk", &format!(":{place}"));
         let commands = "mount -t bpf bpf /sys/fs/bpf && \"$0\" trace -q -e \"$1\" \"$2\" && \
@@ -294,10 +302,7 @@ fn listings() {
         listed("rawtracepoint:sys_exit"),
         "rawtracepoint:vmlinux:sys_exit\n    struct pt_regs * regs\n    long int ret\n"
     );
-    assert_eq!(
-        listed("iter:task"),
-        "iter:task\n    struct task_struct * task\n"
-    );
+    assert_eq!(listed("iter:task"), "iter:task\n    struct task_struct * task\n");
     let script = "k:vfs_read* { } kprobe:vmlinux:vfs_write+4 { } s:cpu:100 { } f:vfs_read { } begin { } self:signal:SIGUSR1 { }";
     assert_eq!(
         trace(&["-l", "-e", script]).quiet_output(),

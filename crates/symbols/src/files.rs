@@ -118,7 +118,8 @@ impl Files {
             }
         };
         let found = found.or_else(|| {
-            let separate = file.separate.get_or_init(|| SeparateFile::of(&file.path, &self.debug_path)).as_ref()?;
+            let separate =
+                file.separate.get_or_init(|| SeparateFile::of(&file.path, &self.debug_path)).as_ref()?;
             self.ask(separate.path(), true, Input::VirtOffset(separate.address(offset)?))
         });
         found.map(|sym| frames_of(&sym)).unwrap_or_default()

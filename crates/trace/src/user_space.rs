@@ -139,7 +139,9 @@ impl UserSpace for KernelUserSpace {
     fn line(&self, path: &str, file: &str, line: u64, column: Option<u64>) -> Result<u64, WorldError> {
         let program = self.program(path)?;
         let Some(debug) = self.debug_info(&program)? else {
-            return Err(WorldError(format!("No DWARF debug info found for '{path}', cannot attach by source code location.")));
+            return Err(WorldError(format!(
+                "No DWARF debug info found for '{path}', cannot attach by source code location."
+            )));
         };
         match debug.line(file, line, column).map_err(told)? {
             Line::At(address) => Ok(address),

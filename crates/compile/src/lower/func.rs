@@ -517,7 +517,10 @@ impl FuncBuilder {
 
     /// Reads an address of something that the verifier knows of.
     pub fn load_address(&mut self, place: Place) -> Value {
-        self.define(Op::Load { width: Width::W64, signed: false, addr: place.base, offset: place.offset }, ValueTy::Ptr)
+        self.define(
+            Op::Load { width: Width::W64, signed: false, addr: place.base, offset: place.offset },
+            ValueTy::Ptr,
+        )
     }
 
     pub fn store(&mut self, width: Width, place: Place, value: Value) {

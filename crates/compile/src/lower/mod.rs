@@ -187,7 +187,9 @@ impl<'a> Lower<'a> {
                 Ok(())
             }
             StmtKind::Return(value) => self.give_back(value.as_ref()),
-            StmtKind::Printf { to: PrintTo::Reader, format, args } => self.print_to_reader(format, args, stmt.span),
+            StmtKind::Printf { to: PrintTo::Reader, format, args } => {
+                self.print_to_reader(format, args, stmt.span)
+            }
             StmtKind::Printf { to, format, args } => self.printf(*to, format, args, stmt.span),
             StmtKind::PrintMap { map, top, div } => self.print_map(*map, *top, *div, stmt.span),
             StmtKind::PrintValue(value) => self.print_value(value, stmt.span),

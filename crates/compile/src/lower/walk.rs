@@ -52,7 +52,8 @@ impl Lower<'_> {
                     self.write_to_reader(text, len);
                 }
                 Piece::Conversion(conversion) => {
-                    let arg = args.next().ok_or(Error::Internal { what: "a value is missing".into(), span })?;
+                    let arg =
+                        args.next().ok_or(Error::Internal { what: "a value is missing".into(), span })?;
                     match self.types.kind(arg.ty) {
                         TyKind::Str(capacity) => self.print_text(conversion, arg, *capacity)?,
                         _ => self.print_number(conversion, arg)?,
@@ -133,7 +134,12 @@ impl Lower<'_> {
     }
 
     /// Formats one value: a number, or the address of a text.
-    fn format_to_reader(&mut self, conversion: &Conversion, letters: &str, value: Value) -> Result<(), Error> {
+    fn format_to_reader(
+        &mut self,
+        conversion: &Conversion,
+        letters: &str,
+        value: Value,
+    ) -> Result<(), Error> {
         let mut format = String::from("%");
         let flags =
             [(conversion.left, '-'), (conversion.plus, '+'), (conversion.space, ' '), (conversion.zero, '0')];

@@ -106,7 +106,10 @@ mod tests {
         let sizes = [8, 4, 1, 24, 8, 8, 16, 8, 8, 12];
         let [di, si, dx, cx, r8, r9] = ARGUMENTS;
         let found = sizes.map(|size| places.next(size));
-        assert_eq!(found[..7], [Register(di), Register(si), Register(dx), Stack(8), Register(cx), Register(r8), Stack(32)]);
+        assert_eq!(
+            found[..7],
+            [Register(di), Register(si), Register(dx), Stack(8), Register(cx), Register(r8), Stack(32)]
+        );
         assert_eq!(found[7..], [Register(r9), Stack(48), Stack(56)]);
         assert_eq!([16, 8].map(|size| Arguments::default().next(size)), [Pair(di, si), Register(di)]);
     }

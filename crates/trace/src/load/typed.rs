@@ -85,7 +85,7 @@ fn in_program(id: u32, name: &str) -> Result<(u32, Option<OwnedFd>)> {
 }
 
 fn number(btf: &Btf, name: &str) -> Result<u32> {
-    let id = btf.find(Kind::Func, name);
+    let id = btf.find_own(Kind::Func, name);
     id.map(|id| id.0).ok_or_else(|| Error::Invalid(format!("the types do not describe the function {name}")))
 }
 

@@ -47,7 +47,7 @@ pub(super) fn of_types<'a>(all: impl IntoIterator<Item = (&'a str, &'a Btf)>) ->
 
 /// Whether there is a function of this name among the types.
 pub(super) fn has_types(btf: &Btf, name: &str) -> bool {
-    btf.find(Kind::Func, name).is_some()
+    btf.find_own(Kind::Func, name).is_some()
 }
 
 fn of_list(text: &str, blacklist: &[String]) -> Functions {

@@ -39,10 +39,11 @@ pub(super) fn check(
 /// Warns that nobody sees what a call would have the tracer do.
 pub(super) fn unheard(checker: &mut Checker<'_>, call: &Call<'_>) {
     if checker.unit_in_hand().shape.pinned {
-        let problem = format!("Nobody sees what {}() does in a pinned walk: the tracer has ended by then", call.name);
-        checker.diagnostics.push(
-            Diagnostic::warning(call.span, problem).help("printf() writes to whoever reads the file."),
-        );
+        let problem =
+            format!("Nobody sees what {}() does in a pinned walk: the tracer has ended by then", call.name);
+        checker
+            .diagnostics
+            .push(Diagnostic::warning(call.span, problem).help("printf() writes to whoever reads the file."));
     }
 }
 

@@ -215,7 +215,7 @@ impl Shaper<'_, '_> {
     fn signature_in(&mut self, module: &str, name: &str) -> Result<Option<(SourceId, Signature)>, String> {
         let told = |error: WorldError| error.to_string();
         let source = ctypes::module(self.types, self.context.world, module).map_err(told)?;
-        let id = self.types.source(source).and_then(|source| source.btf.find(Kind::Func, name));
+        let id = self.types.source(source).and_then(|source| source.btf.find_own(Kind::Func, name));
         Ok(id.and_then(|id| Some((source, self.types.signature(source, id, Space::Kernel)?))))
     }
 
@@ -237,11 +237,7 @@ impl Shaper<'_, '_> {
     fn only_text(&self, context: &Context) -> TextPointer {
         // The kernel's characters have no sign.
         let is_text = |ty: Ty| matches!(self.types.kind(ty), TyKind::Ptr { to, .. } if *to == Ty::U8);
-        let texts: Vec<_> = context
-            .args
-            .iter()
-            .filter(|(_, access)| is_text(access.ty))
-            .collect();
+        let texts: Vec<_> = context.args.iter().filter(|(_, access)| is_text(access.ty)).collect();
         match texts.as_slice() {
             [] => TextPointer::None,
             [(_, access)] => TextPointer::One(*access),

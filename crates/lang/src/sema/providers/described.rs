@@ -18,7 +18,7 @@ pub(super) struct Described {
 /// A function of the kernel or of a module.
 pub(super) fn function(world: &dyn World, module: &str, name: &str) -> Option<Described> {
     let btf = if module == KERNEL { world.kernel_btf() } else { world.module_btf(module) }.ok()?;
-    described(&btf, btf.find(Kind::Func, name)?, 0)
+    described(&btf, btf.find_own(Kind::Func, name)?, 0)
 }
 
 /// What programs of a raw tracepoint are handed.

@@ -44,7 +44,8 @@ fn expand(place: &Place<'_>) -> Result<Vec<Match>, Diagnostic> {
     let provider = place.provider.name;
     let (module, function) = match place.parts.as_slice() {
         [programs] if programs == PROGRAMS => {
-            let problem = "the 'bpf' variant of this probe requires a bpf program name and optional bpf program id";
+            let problem =
+                "the 'bpf' variant of this probe requires a bpf program name and optional bpf program id";
             return Err(Diagnostic::error(place.span, problem));
         }
         [function] => ("*", function.as_str()),
@@ -99,7 +100,7 @@ fn each_matching(
     function: &str,
     each: &mut dyn FnMut(&str, &str),
 ) -> Result<(), WorldError> {
-    let is_in = |btf: &Btf| btf.find(Kind::Func, function).is_some();
+    let is_in = |btf: &Btf| btf.find_own(Kind::Func, function).is_some();
     if !pattern::has_wildcard(function) && (module == "*" || !pattern::has_wildcard(module)) {
         let first = if module == "*" { KERNEL } else { module };
         // A module without types has no such functions either.
@@ -136,7 +137,7 @@ fn each_matching(
             btf = Some((m, types.ok()));
         }
         if let Some((_, Some(types))) = &btf
-            && types.find(Kind::Func, name).is_some()
+            && types.find_own(Kind::Func, name).is_some()
         {
             each(m, name);
         }

@@ -19,7 +19,11 @@ pub(super) static KPROBE: Provider = Provider {
     kind: ProbeKind::Kprobe,
     // By their types: the original has none here.
     has_args: true,
-    offers: Offers { arguments: Arguments::RegistersAndStack(Space::Kernel), function: true, ..Offers::REGISTERS },
+    offers: Offers {
+        arguments: Arguments::RegistersAndStack(Space::Kernel),
+        function: true,
+        ..Offers::REGISTERS
+    },
     parts: Parts(1, 2, "1 or 2"),
     filtered: true,
     expand,

@@ -49,7 +49,10 @@ mod tests {
             ("99hz", "invalid trailing bytes: 99hz"),
             ("08", "invalid trailing bytes: 08"),
             ("10e6", "coefficient part of scientific literal must be 1-9: 10e6"),
-            ("99999999999999999999", "overflow error, maximum value is 18446744073709551615: 99999999999999999999"),
+            (
+                "99999999999999999999",
+                "overflow error, maximum value is 18446744073709551615: 99999999999999999999",
+            ),
             ("99999999999d", "overflow error, maximum value is 18446744073709551615: 99999999999d"),
         ] {
             assert_eq!(read(text), Err(problem.to_owned()));

@@ -18,7 +18,8 @@ fn bare(provider: &str, text: &str) -> Result<(Rate, String), String> {
     if pattern::has_wildcard(text) {
         return Err(format!("{text} is not an accepted unit of time"));
     }
-    let period = number::read(text).map_err(|problem| format!("Invalid rate of {provider} probe: {problem}"))?;
+    let period =
+        number::read(text).map_err(|problem| format!("Invalid rate of {provider} probe: {problem}"))?;
     if period < 1000 {
         return Err(format!(
             "Invalid rate of {provider} probe. Minimum is 1000 or 1us. Found: {period} nanoseconds"

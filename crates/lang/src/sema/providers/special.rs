@@ -21,11 +21,8 @@ pub(super) static BEGIN: Provider = Provider {
     nearest: |_, _| None,
 };
 
-pub(super) static END: Provider = Provider {
-    name: "end",
-    expand: |place| only(place, "end", Attach::End),
-    ..BEGIN
-};
+pub(super) static END: Provider =
+    Provider { name: "end", expand: |place| only(place, "end", Attach::End), ..BEGIN };
 
 fn only(place: &Place<'_>, name: &str, attach: Attach) -> Result<Vec<Match>, Diagnostic> {
     match place.parts.as_slice() {

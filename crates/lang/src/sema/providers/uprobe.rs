@@ -18,7 +18,11 @@ pub(super) static UPROBE: Provider = Provider {
     class: "uprobe",
     kind: ProbeKind::Kprobe,
     has_args: true,
-    offers: Offers { arguments: Arguments::RegistersAndStack(Space::User), function: true, ..Offers::REGISTERS },
+    offers: Offers {
+        arguments: Arguments::RegistersAndStack(Space::User),
+        function: true,
+        ..Offers::REGISTERS
+    },
     // Without a target it is any file of the process.
     parts: Parts(1, 4, "2 or 3"),
     filtered: true,
