@@ -28,6 +28,9 @@ fn functions_of_a_module() {
     let expected = "@all[kprobe:tun:tun_chr_open]: 3\n@bare[kprobe:tun_chr_open, tun]: 3\n\
         @named[kprobe:tun:tun_chr_open, tun_chr_open]: 3\n@returned[0]: 3\n";
     assert_eq!(about_workload(script), expected);
+    // Stacks know them, too.
+    let stack = about_workload("kprobe:tun:tun_chr_open /pid == cpid/ { print(kstack(5)); }");
+    assert!(stack.contains("tun_chr_open+"), "{stack}");
     let run = trace(&["-e", "kprobe:no_such_module:f { }", "--dry-run"]);
     assert!(run.code() == 1 && run.stderr.contains("specified module no_such_module in probe"), "{run:?}");
 }

@@ -234,12 +234,12 @@ fn pinned_walks() {
         format!("{pid}     -7|000042|abc   |wx|{}|ff FF A% 18446744073709551615 -1 é\n", comm.trim_end());
     for place in ["walk", "/sys/fs/bpf/other"] {
         let script = script.replace(":walk", &format!(":{place}"));
-        let commands = "mount -t bpf bpf /sys/fs/bpf && \"$0\" trace -q -e \"$1\" \"$2\" && \
-            cat /sys/fs/bpf/* && cat /sys/fs/bpf/*";
-        let skep = support::binary().to_str().unwrap();
-        let args = ["-m", "sh", "-c", commands, skep, &script, &pid.to_string()];
-        let shown = support::run(support::call(std::path::Path::new("unshare"), &args)).quiet_output();
         let name = place.trim_start_matches("/sys/fs/bpf/");
+        let commands = "mount -t bpf bpf /sys/fs/bpf && \"$0\" trace -q -e \"$1\" \"$2\" && cd /sys/fs/bpf && \
+            cat \"$3\" && cat \"$3\"";
+        let skep = support::binary().to_str().unwrap();
+        let args = ["-m", "sh", "-c", commands, skep, &script, &pid.to_string(), name];
+        let shown = support::run(support::call(std::path::Path::new("unshare"), &args)).quiet_output();
         assert!(shown.starts_with(&format!("Program pinned to /sys/fs/bpf/{name}\n")), "{shown}");
         assert!(shown.ends_with(&format!("\n{line}{line}")), "{shown}\n{line}");
     }

@@ -155,7 +155,8 @@ fn separate_debug_files() {
     std::fs::create_dir(&directory).unwrap();
     let moved = directory.join(debug.file_name().unwrap());
     std::fs::rename(&debug, &moved).unwrap();
-    assert_chain(&output(chain.path(), "", "print(ustack);"));
+    let has_lines = |text: &str| text.contains("[inlined] inner@/") && text.contains("        outer+");
+    assert!(has_lines(&output(chain.path(), "", "print(ustack);")));
     let named = debug.with_file_name("elsewhere");
     std::fs::rename(&directory, &named).unwrap();
     let text = output(chain.path(), "", "print(ustack(1));");
@@ -163,7 +164,7 @@ fn separate_debug_files() {
     let path = chain.path().display().to_string();
     let script = script("", "print(ustack);");
     let args = ["-q", "--debuginfo", named.to_str().unwrap(), "-e", &script, "-c", &path];
-    assert_chain(&support::trace(&args).quiet_output());
+    assert!(has_lines(&trace(&args).quiet_output()));
     std::fs::remove_dir_all(&named).unwrap();
     let text = output(chain.path(), "", "print(ustack(1));");
     assert!(text.trim().starts_with("0x"), "{text}");
