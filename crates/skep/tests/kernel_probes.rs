@@ -23,6 +23,15 @@ fn about_workload(args: &[&str], script: &str) -> String {
     run.quiet_output().trim_start().to_owned()
 }
 
+/// The same where the kernel may leave out runs: from some version on programs at system calls are preempted, and while
+/// one of them waits, others on its CPU do not run it. Those of other processes are told as lost.
+fn about_workload_at_calls(args: &[&str], script: &str) -> String {
+    let workload = workload();
+    let run = trace(&[&["-q", "-e", script, "-c", &workload], args].concat()).success();
+    assert!(run.stderr.is_empty() || run.stderr.starts_with("Lost "), "{run:?}");
+    run.stdout.trim_start().to_owned()
+}
+
 #[test]
 fn raw_tracepoints() {
     need!(Root, Bpf, Btf, RingBuf);
@@ -30,7 +39,7 @@ fn raw_tracepoints() {
         rt:vmlinux:sys_enter /pid == cpid && arg1 == 110/ { @by_number = count(); }
         rt:sys_exit /pid == cpid && args.ret == 7 && args.regs.orig_ax == 0/ { @read = count(); }";
     let expected = "@by_name[rawtracepoint:vmlinux:sys_enter]: 5\n@by_number: 5\n@read: 3\n";
-    assert_eq!(about_workload(&[], script), expected);
+    assert_eq!(about_workload_at_calls(&[], script), expected);
 }
 
 /// Each of several raw tracepoints knows its own name, with and without cookies.
@@ -41,7 +50,7 @@ fn raw_tracepoints_by_a_wildcard() {
         "rt:vml*:sys_* /pid == cpid/ { $n = probe == \"rawtracepoint:vmlinux:sys_enter\" ? arg1 : 110;
         if ($n == 110) { @[probe]++ } }";
     for args in [&[][..], &["--no-feature", "raw_tracepoint_cookie"]] {
-        let counted = about_workload(args, script);
+        let counted = about_workload_at_calls(args, script);
         assert!(counted.contains("@[rawtracepoint:vmlinux:sys_enter]: 5\n"), "{counted}");
         assert!(counted.contains("@[rawtracepoint:vmlinux:sys_exit]: "), "{counted}");
     }
