@@ -314,7 +314,8 @@ impl BtfBuilder {
         id
     }
 
-    fn push(&mut self, record: Vec<u32>) -> TypeId {
+    /// Adds a record as it is.
+    pub(crate) fn push(&mut self, record: Vec<u32>) -> TypeId {
         let first = self.base.map_or(1, |base| base.end_id);
         let id = TypeId(first + self.records.len() as u32);
         self.records.push(record.into());

@@ -51,6 +51,9 @@ pub enum Error {
         /// The type id it holds.
         target: TypeId,
     },
+    /// Pieces that are to be put together continue different types.
+    #[error("the pieces of BTF do not continue the same base, so their types cannot be put together")]
+    OtherBase,
     /// There is no type of this id.
     #[error("there is no BTF type {0}")]
     NoSuchType(TypeId),

@@ -80,6 +80,11 @@ const KNOWN: &[Known] = &[
         reason: "the original begins its list before it fails",
     },
     Known {
+        words: &["cgroup", "tree", "/etc"],
+        form: Form::Json,
+        reason: "the original begins its list before it fails",
+    },
+    Known {
         words: &["map", "lookup", "256"],
         form: Form::Everything,
         reason: "the original takes a number that is no byte, and uses its lower part",
@@ -166,6 +171,47 @@ fn graphviz_draws_the_graphs() {
             assert!(output.status.success() && !said.contains("rror"), "{program} on {name}: {said}");
             assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"), "{program} on {name}");
         }
+    }
+}
+
+#[test]
+fn machine_code_is_understood_and_calls_have_names() {
+    need!(Root, Bpf);
+    let world = World::new();
+    let mut seen = 0;
+    for name in world.names("p_") {
+        let path = world.path(&name).display().to_string();
+        let answer = skep(&["prog", "dump", "jited", "pinned", &path]);
+        // Without the compiler there is nothing to show.
+        if answer.status != 0 {
+            continue;
+        }
+        assert!(!answer.out.contains("(bad)"), "{name}: {}", answer.out);
+        for call in answer.out.lines().filter(|line| line.contains(":\tcall   0x")) {
+            assert!(call.ends_with('>'), "{name}: {call}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0 || !world.is_compiled(), "no call was seen");
+}
+
+#[test]
+fn iterators_are_links_that_run_when_they_are_read() {
+    need!(Root, Bpf, Iter);
+    let world = World::new();
+    let listed = skep(&["-j", "iter", "show"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+    let listed = listed.as_array().unwrap();
+    assert!(listed.iter().all(|link| link["type"] == "iter"), "{listed:?}");
+    let names = world.names("l_iter");
+    assert!(names.len() > 2, "{:?}", world.missing);
+    for name in names {
+        let path = world.path(&name).display().to_string();
+        let one = skep(&["iter", "show", "pinned", &path]);
+        assert_eq!((one.status, one.err.as_str()), (0, ""));
+        assert_eq!(one, skep(&["link", "show", "pinned", &path]));
+        let id: u64 = one.out.split(':').next().unwrap().parse().unwrap();
+        assert!(listed.iter().any(|link| link["id"] == id), "{name}: {listed:?}");
     }
 }
 
@@ -256,9 +302,15 @@ fn lines(world: &World) -> Vec<Vec<String>> {
         let path = world.path(&name).display().to_string();
         add(&["link", "show", "pinned", &path]);
     }
-    for words in
-        ["link show", "net show", "net show dev lo", "perf show", "struct_ops show", "struct_ops dump"]
-    {
+    for words in [
+        "link show",
+        "token show",
+        "net show",
+        "net show dev lo",
+        "perf show",
+        "struct_ops show",
+        "struct_ops dump",
+    ] {
         add(&words.split(' ').collect::<Vec<_>>());
     }
     add(&["struct_ops", "show", "name", "m_struct_ops"]);
@@ -272,6 +324,19 @@ fn lines(world: &World) -> Vec<Vec<String>> {
         add(&["cgroup", "show", path, "effective"]);
         add(&["cgroup", "tree", path]);
         add(&["cgroup", "tree", path, "effective"]);
+    }
+    add(&["cgroup", "show", own, "eff"]);
+    add(&["cgroup", "show", own, "bogus"]);
+    add(&["cgroup", "show", own, "effective", "more"]);
+    add(&["cgroup", "tree", own, "bogus"]);
+    add(&["cgroup", "tree", &format!("{own}/"), "e"]);
+    let file = |name: &str| world.files.path().join(name).display().to_string();
+    let (base, a, b, c) = (file("base.btf"), file("a.btf"), file("b.btf"), file("c.btf"));
+    for files in [&[&a, &b][..], &[&b, &a], &[&a, &b, &c], &[&c, &b, &a], &[&a, &a], &[&c, &c, &b], &[&b]] {
+        let of: Vec<&str> = files.iter().flat_map(|file| ["file", file.as_str()]).collect();
+        for more in [&[][..], &["format", "c"], &["format", "c", "unsorted"]] {
+            add(&[&["-B", &base, "btf", "dump"][..], &of, more].concat());
+        }
     }
     for words in MISTAKES {
         add(&words.split(' ').collect::<Vec<_>>());
@@ -290,6 +355,9 @@ const MISTAKES: &[&str] = &[
     "prog show id",
     "prog show pinned /no/such/pin",
     "prog show pinned /proc/version",
+    "prog show pinned nowhere",
+    "prog show pinned src",
+    "prog show pinned src/lib.rs",
     "map show name more_than_fifteen",
     "prog show id 1 2 3",
     "prog dump",
@@ -319,8 +387,10 @@ const MISTAKES: &[&str] = &[
     "cgroup show",
     "cgroup show /no/such/group",
     "cgroup tree /no/such/group",
+    "cgroup tree /etc",
     "net show dev",
     "net show foo lo",
+    "net show d lo",
     "net show dev nosuchdevice",
     "perf show foo",
     "btf dump",
@@ -335,14 +405,22 @@ const MISTAKES: &[&str] = &[
     "btf dump id 1 root_id 7 root_id 95",
     "btf dump id 1 format c root_id 7 root_id 114",
     "btf dump file /no/such/file",
+    "btf dump file /no/such/file file",
+    "btf dump map name m_hash0 value root_id 1",
+    "btf dump map name m_hash0 root_id 1",
+    "btf dump map name m_short kv root_id 1",
     "btf show foo 1",
     "btf show id x",
     "feature probe foo",
+    "feature probe kernel kernel",
+    "feature probe kernel dev lo",
     "feature list_builtins foo",
     "feature list_builtins",
     "feature probe macros prefix",
     "feature probe prefix x",
     "struct_ops show foo 1",
+    "struct_ops show id 4294967295",
+    "struct_ops show id 1 2",
     "token show foo",
     "foo",
     "prog foo",

@@ -163,7 +163,8 @@ impl Graph<'_> {
             if let Some(signature) = self.code.signature_at(at) {
                 writeln!(out, "; {signature}:\\l\\")?;
             }
-            if let Some(source) = lines.next_at(at).and_then(|line| self.code.source(line)) {
+            let source = lines.next_at(at).and_then(|line| self.code.source(line));
+            if let Some(source) = source.filter(|source| !source.text.is_empty()) {
                 self.source(out, &source)?;
             }
             let text = disasm::text(&insn, second.as_ref(), self.names);

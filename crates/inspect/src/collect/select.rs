@@ -147,13 +147,14 @@ fn not_a_pin(path: &Path, error: &KernelError) -> Error {
     if !is(error, "EACCES") {
         return Error::kernel(&format!("bpf obj get ({})", path.display()), error);
     }
-    // The kernel refuses paths outside of a bpffs like those without permission; the directory tells them apart.
+    // The kernel refuses paths outside of a bpffs like those without permission; the directory tells them apart, and is
+    // what the original names, if there is one.
     let directory = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => path,
     };
-    let shown = directory.display();
+    let shown = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(path).display();
     if is_below_bpffs(directory) {
         return Error::kernel(&format!("bpf obj get ({shown})"), error);
     }

@@ -10,8 +10,8 @@ use skep_kernel::bpf::{self, AttachType, ObjectKind, QueryTarget, attach_flags};
 use skep_kernel::cgroup;
 
 use super::{HELP, OPTIONS_BEGIN, Object, PROG, later, run};
-use crate::cli::{Session, Words};
-use crate::collect;
+use crate::cli::{Session, Words, is_prefix};
+use crate::collect::{self, is};
 use crate::error::{Error, Result, reason};
 use crate::plain::safe;
 
@@ -150,7 +150,8 @@ fn tree(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
     let root = match words.peek() {
         Some(word) if !is_effective(word) => {
             words.next();
-            PathBuf::from(word)
+            // Without a slash at its end, which the paths of those below it would have twice.
+            Path::new(word).components().collect()
         }
         _ => cgroup::root()
             .ok()
@@ -170,6 +171,10 @@ fn tree(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
         let asked = cgroup::open(&group.path).and_then(|fd| programs(fd.as_fd(), effective));
         let programs = match asked {
             Ok(programs) => programs,
+            Err(error) if group.depth == 0 && is(&error, "EBADF") => {
+                let what = format!("can't query bpf programs attached to {}", root.display());
+                return Err(Error::kernel(&what, &error.with_hint("it is no control group of version 2")));
+            }
             Err(error) => {
                 status = crate::error::FAILED;
                 refused(session, &group.path, &error, &mut shown)?;
@@ -214,17 +219,18 @@ fn refused(
 fn effective(words: &mut Words<'_>) -> Result<bool> {
     match words.next() {
         None => Ok(false),
-        Some(word) if is_effective(word) => words.end().map(|()| true),
-        Some(word) => Err(Error::Message(format!(
-            "unrecognized option, got: '{}' or '{}'",
-            word.to_string_lossy(),
-            "effective"
-        ))),
+        Some(word) if is_effective(word) => words.peek().map_or(Ok(true), |word| Err(surplus(word))),
+        Some(word) => Err(surplus(word)),
     }
 }
 
+fn surplus(word: &OsStr) -> Error {
+    let word = word.to_string_lossy();
+    Error::Message(format!("expected no more arguments, 'effective', got: '{word}'?"))
+}
+
 fn is_effective(word: &OsStr) -> bool {
-    word == "effective"
+    is_prefix(word, "effective")
 }
 
 fn head(out: &mut dyn io::Write, effective: bool) -> io::Result<()> {

@@ -79,7 +79,7 @@ fn probe(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
 
 fn component(has_one: &mut bool) -> Result<()> {
     if std::mem::replace(has_one, true) {
-        return Err(Error::Message("only one component to probe can be specified".to_owned()));
+        return Err(Error::Message("component to probe already specified".to_owned()));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use skep_kernel::netlink::{self, Device, Filter, Netlink, Xdp};
 use skep_kernel::{netdev, proc};
 
 use super::{HELP, OPTIONS, Object, PROG, later, run};
-use crate::cli::{Session, Words};
+use crate::cli::{Session, Words, is_prefix};
 use crate::collect;
 use crate::error::{Error, Result};
 use crate::netfilter;
@@ -67,7 +67,7 @@ fn show(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
         0 => None,
         2 => {
             let keyword = words.next().ok_or(Error::Usage)?;
-            if keyword != "dev" {
+            if !is_prefix(keyword, "dev") {
                 return Err(Error::Message(format!("expected 'dev', got: '{}'?", keyword.to_string_lossy())));
             }
             let name = words.next().ok_or(Error::Usage)?.to_string_lossy();

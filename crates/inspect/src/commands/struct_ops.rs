@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use skep_btf::{Btf, Kind, Type, TypeId};
 use skep_kernel::bpf::{self, Map, MapInfo, MapType, ObjectKind};
 
-use super::{HELP, OPTIONS, Object, later, run, show};
+use super::{HELP, OPTIONS, Object, later, run};
 use crate::cli::{Session, Words, is_prefix};
 use crate::collect;
 use crate::error::{Error, FAILED, Result};
@@ -152,11 +152,13 @@ fn select(words: &mut Words<'_>) -> Result<Vec<Table>> {
         (Some(keyword), Some(value)) => (keyword, value),
     };
     if !words.is_empty() {
-        return Err(show::unexpected(words));
+        return Err(Error::Usage);
     }
     let text = value.to_string_lossy();
     let found = if is_prefix(keyword, "id") {
         let id = collect::parse_id(&text).ok_or_else(|| Error::Message(format!("invalid id {text}")))?;
+        // One that is not there is told as for any map.
+        collect::Selector::Id(id).open(ObjectKind::Map)?;
         all(|info| info.id == id)?
     } else if is_prefix(keyword, "name") {
         all(|info| info.name == text)?

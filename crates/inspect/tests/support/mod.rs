@@ -4,6 +4,7 @@ pub mod functions;
 pub mod links;
 pub mod maps;
 pub mod peer;
+pub mod pieces;
 pub mod progs;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,6 +19,10 @@ use skep_kernel::bpf;
 pub struct World {
     pins: tempfile::TempDir,
     pub cgroups: tempfile::TempDir,
+    /// What is delegated is mounted here.
+    tokens: tempfile::TempDir,
+    /// Ordinary files.
+    pub files: tempfile::TempDir,
     /// Descriptors of events, which cannot be pinned.
     pub events: Vec<OwnedFd>,
     /// What could not be made here, and why.
@@ -34,12 +39,24 @@ impl World {
         mount("bpf", pins.path(), "bpf", MountFlags::empty(), None).unwrap();
         let cgroups = tempfile::tempdir().unwrap();
         mount("cgroup2", cgroups.path(), "cgroup2", MountFlags::empty(), None).unwrap();
-        let mut world = Self { pins, cgroups, events: Vec::new(), missing: Vec::new() };
+        let (files, tokens) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        pieces::make(files.path());
+        let mut world = Self { pins, cgroups, tokens, files, events: Vec::new(), missing: Vec::new() };
+        world.delegate();
         maps::make(&mut world);
         progs::make(&mut world);
         links::make(&mut world);
         functions::make(&mut world);
         world
+    }
+
+    /// Mounts a bpffs that lets unprivileged processes do some things; kernels before 6.9 cannot.
+    fn delegate(&mut self) {
+        let options = c"delegate_cmds=map_create:prog_load,delegate_maps=array:hash:queue:stack:ringbuf,\
+                        delegate_progs=kprobe,delegate_attachs=any";
+        if let Err(error) = mount("bpf", self.tokens.path(), "bpf", MountFlags::empty(), Some(options)) {
+            self.missing.push(format!("token: {error}"));
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -64,9 +81,16 @@ impl World {
         }
     }
 
-    /// A control group of this test's own.
+    /// A control group of this test's own: all mounts show the same groups, so its name is no other test's.
     pub fn cgroup(&self, name: &str) -> PathBuf {
-        self.cgroups.path().join(format!("skep-{}", std::process::id())).join(name)
+        let own = self.pins.path().file_name().unwrap_or_default().to_string_lossy();
+        self.cgroups.path().join(format!("skep-{}-{own}", std::process::id())).join(name)
+    }
+
+    /// Whether this kernel compiles programs.
+    pub fn is_compiled(&self) -> bool {
+        let prog = bpf::obj_get(&self.path("p_isa")).unwrap();
+        bpf::prog_info(prog.as_fd()).unwrap().jited_len > 0
     }
 
     /// The names of all pins that begin so.
@@ -89,7 +113,7 @@ impl Drop for World {
         let own = self.cgroup("");
         let _ = std::fs::remove_dir(own.join("child"));
         let _ = std::fs::remove_dir(own);
-        for mounted in [self.cgroups.path(), self.pins.path()] {
+        for mounted in [self.cgroups.path(), self.pins.path(), self.tokens.path()] {
             unmount(mounted);
         }
     }

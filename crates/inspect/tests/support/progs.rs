@@ -73,6 +73,8 @@ pub fn make(world: &mut World) {
 const LINES: &[(u32, &str, u32, u32)] = &[
     (0, "int entry_function(struct context *ctx)", 10, 0),
     (1, "\tlong n = helper(5, \"a {b} <c> | d\");", 12, 11),
+    // Code that the compiler made up has no line.
+    (3, "", 0, 0),
     (6, "  if (n > 3 && m[0])", 13, 6),
     (9, "  return 0;", 14, 3),
     (11, "static int called_function(int n)", 3, 0),

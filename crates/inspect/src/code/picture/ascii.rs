@@ -122,6 +122,7 @@ mod tests {
     fn a_branch_and_a_loop() {
         let node = |texts: &[&str], next: &[usize], exits| Node {
             lines: texts.iter().map(|text| TextLine { text: (*text).to_owned(), is_source: false }).collect(),
+            start: 0,
             next: next.to_vec(),
             dead: false,
             exits,

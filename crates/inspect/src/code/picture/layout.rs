@@ -7,10 +7,30 @@ use super::Node;
 pub(super) struct Layout {
     /// The place of each block.
     pub(super) places: Vec<Place>,
-    /// Each edge as points, and whether it leads back.
-    pub(super) edges: Vec<(Vec<(f32, f32)>, bool)>,
+    pub(super) edges: Vec<Edge>,
     pub(super) width: f32,
     pub(super) height: f32,
+}
+
+/// The way of an edge from one block to another.
+#[derive(Clone, Debug)]
+pub(super) struct Edge {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// Which of the edges of its block it is.
+    pub(super) exit: usize,
+    pub(super) points: Vec<(f32, f32)>,
+    /// It leads back, so it makes a loop.
+    pub(super) back: bool,
+    /// What stands beside it.
+    pub(super) note: Option<Note>,
+}
+
+/// A text beside an edge.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    pub(super) place: (f32, f32),
+    pub(super) text: String,
 }
 
 /// The place of a block: its upper left corner and its size.
@@ -123,19 +143,24 @@ impl Layout {
         lanes
     }
 
-    fn route(&self, lane: &Lane, blocks_end: f32) -> Option<(Vec<(f32, f32)>, bool)> {
+    fn route(&self, lane: &Lane, blocks_end: f32) -> Option<Edge> {
+        let (points, back) = (self.points(lane, blocks_end)?, lane.back);
+        Some(Edge { from: lane.from, to: lane.to, exit: lane.exit, points, back, note: None })
+    }
+
+    fn points(&self, lane: &Lane, blocks_end: f32) -> Option<Vec<(f32, f32)>> {
         let (from, to) = (self.places.get(lane.from)?, self.places.get(lane.to)?);
         let share = (lane.exit as f32 + 1.0) / (lane.exits as f32 + 1.0);
         let start = (from.x + from.width * share, from.y + from.height);
         let end = (to.center() + if lane.back { -to.width / 6.0 } else { 0.0 }, to.y);
         if !lane.long {
-            return Some((vec![start, end], false));
+            return Some(vec![start, end]);
         }
         let side = LANE * (lane.number as f32 + 1.0);
         let x = if lane.back { GAP / 2.0 + side } else { blocks_end + GAP / 2.0 + side };
         // Below the row and above the target, far enough to be told apart.
         let (below, above) = (start.1 + 10.0 + (lane.number % 3) as f32 * 3.0, end.1 - 12.0);
-        Some((vec![start, (start.0, below), (x, below), (x, above), (end.0, above), end], lane.back))
+        Some(vec![start, (start.0, below), (x, below), (x, above), (end.0, above), end])
     }
 }
 
@@ -214,6 +239,7 @@ mod tests {
     fn nodes(edges: &[(usize, usize)], count: usize) -> Vec<Node> {
         let node = |at| Node {
             lines: Vec::new(),
+            start: at,
             next: edges.iter().filter(|edge| edge.0 == at).map(|edge| edge.1).collect(),
             dead: false,
             exits: false,
@@ -231,7 +257,7 @@ mod tests {
         let layout = Layout::new(&blocks, |_| (100.0, 40.0));
         let row = |block: usize| layout.places[block].y;
         assert!(row(0) < row(1) && row(1) == row(2) && row(2) < row(3) && row(3) < row(4));
-        assert_eq!(layout.edges.iter().filter(|(_, back)| *back).count(), 1);
+        assert_eq!(layout.edges.iter().filter(|edge| edge.back).count(), 1);
     }
 
     proptest! {
@@ -246,8 +272,8 @@ mod tests {
                     prop_assert!(!overlap(a, b), "{:?} {:?}", a, b);
                 }
             }
-            for (points, _) in &layout.edges {
-                prop_assert!(points.iter().all(|(x, _)| (0.0..=layout.width).contains(x)));
+            for edge in &layout.edges {
+                prop_assert!(edge.points.iter().all(|(x, _)| (0.0..=layout.width).contains(x)));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The control flow graph drawn without GraphViz: as SVG, as PNG, or with characters on a terminal.
 //!
 //! Blocks stand in rows below what leads to them; jumps back, which make loops, run along the left side in red,
-//! and blocks that nothing leads to are grey.
+//! and blocks that nothing leads to are grey. What would be too tall stands in columns.
 
 mod ascii;
+mod fold;
 mod layout;
 mod png;
 
@@ -68,6 +69,8 @@ struct Graph {
 /// A block with its text.
 struct Node {
     lines: Vec<TextLine>,
+    /// The number of its first instruction.
+    start: usize,
     /// The blocks it leads to, the next one first.
     next: Vec<usize>,
     /// Nothing leads to it.
@@ -91,6 +94,7 @@ fn graphs(code: &Code, names: &dyn Names, details: Details) -> Result<Vec<Graph>
         let reached = reached(function);
         let blocks = function.blocks.iter().zip(reached).map(|(block, reached)| Node {
             lines: lines(code, names, details, block),
+            start: block.range.start,
             next: block.succs.iter().map(|edge| edge.to).collect(),
             dead: !reached,
             exits: block.end == End::Exit,
@@ -166,12 +170,17 @@ fn picture(graphs: &[Graph]) -> Picture {
             let longest = node.lines.iter().map(|line| line.text.chars().count().min(LONGEST)).max();
             let width = longest.unwrap_or(0) as f32 * CHARACTER + 2.0 * PADDING;
             (width, node.lines.len() as f32 * LINE + 2.0 * PADDING)
-        });
+        })
+        .folded(&graph.blocks);
         let top = y + LINE;
-        for (points, back) in &layout.edges {
-            let points = points.iter().map(|(x, y)| (x + MARGIN, y + top)).collect();
-            let stroke = if *back { "#c0392b" } else { "#555555" };
-            picture.shapes.push(Shape::Arrow { points, stroke, dashed: *back });
+        for edge in &layout.edges {
+            let points = edge.points.iter().map(|(x, y)| (x + MARGIN, y + top)).collect();
+            let stroke = if edge.back { "#c0392b" } else { "#555555" };
+            picture.shapes.push(Shape::Arrow { points, stroke, dashed: edge.back });
+            if let Some(note) = &edge.note {
+                let (x, y, text) = (note.place.0 + MARGIN, note.place.1 + top, note.text.clone());
+                picture.shapes.push(Shape::Text { x, y, text, fill: stroke, bold: false });
+            }
         }
         for (node, place) in graph.blocks.iter().zip(&layout.places) {
             block(&mut picture.shapes, node, place, MARGIN, top);

@@ -8,8 +8,8 @@ use skep_ui::svg::Picture;
 
 use super::Error;
 
-/// Rows of pixels that are drawn at once.
-const BAND: u32 = 512;
+/// Pixels that are drawn at once, in whole rows.
+const BAND: u32 = 1 << 20;
 /// The widest picture; what is wider is made smaller.
 const WIDEST: f32 = 12_000.0;
 
@@ -40,12 +40,13 @@ pub(super) fn write(out: &mut dyn Write, picture: &Picture) -> Result<(), Error>
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(failed)?;
     let mut pixels = writer.stream_writer().map_err(failed)?;
+    let band = (BAND / width.max(1)).max(1);
     let mut top = 0;
     while top < height {
-        let rows = BAND.min(height - top);
-        let band = draw(picture, top, rows, width, scale, &options)?;
+        let rows = band.min(height - top);
+        let drawn = draw(picture, top, rows, width, scale, &options)?;
         let colours: Vec<u8> =
-            band.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
+            drawn.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
         pixels.write_all(&colours)?;
         top += rows;
     }

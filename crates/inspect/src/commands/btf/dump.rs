@@ -13,6 +13,7 @@ const MOST_ROOTS: usize = 16;
 
 pub(super) fn run(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
     let (named, mut roots) = Named::take(words)?;
+    let has_chosen = !roots.is_empty();
     let mut c = false;
     let mut sorted = true;
     while let Some(word) = words.peek() {
@@ -29,6 +30,9 @@ pub(super) fn run(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8
             };
         } else if words.take("root_id") {
             const E2BIG: u8 = 249;
+            if has_chosen {
+                return Err(wrong("cannot use root_id with other type filtering"));
+            }
             if roots.len() == MOST_ROOTS {
                 return Err(Error::Status(format!("only {MOST_ROOTS} root_id are supported"), E2BIG));
             }

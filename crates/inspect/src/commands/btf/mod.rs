@@ -1,7 +1,6 @@
 //! `btf`: types.
 
 mod dump;
-mod merge;
 mod raw;
 mod show;
 mod source;

@@ -10,7 +10,6 @@ use skep_btf::{Btf, TypeId};
 use skep_kernel::bpf::{self, ObjectKind};
 use skep_kernel::{Errno, btf_file};
 
-use super::merge;
 use crate::cli::{Session, Words};
 use crate::collect::{self, Selector};
 use crate::error::{Error, FAILED, Result};
@@ -79,7 +78,8 @@ impl Named {
         if words.take("file") {
             let mut files = vec![words.next().ok_or(Error::Usage)?.clone()];
             while words.take("file") {
-                words.need(1)?;
+                let needed = |error: Error| Error::Status(error.to_string(), EINVAL);
+                words.need(1).map_err(needed)?;
                 files.push(words.next().ok_or(Error::Usage)?.clone());
                 if files.len() > MOST_FILES {
                     return Err(Error::Status(format!("only {MOST_FILES} files are supported"), EINVAL));
@@ -142,7 +142,8 @@ fn from_files(session: &mut Session<'_>, files: &[OsString], base: Option<Arc<Bt
     match (parts.len(), base) {
         (0, Some(base)) => Ok(base),
         (1, _) => parts.pop().ok_or(Error::Usage),
-        (_, base) => merge::merge(&parts, base)
+        (_, base) => skep_btf::merge(&parts, base)
+            .map(Arc::new)
             .map_err(|error| Error::Status(format!("cannot put the files together: {error}"), FAILED)),
     }
 }
