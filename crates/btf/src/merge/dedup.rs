@@ -124,10 +124,10 @@ impl<'a> Dedup<'a> {
         self.settle(id, found);
     }
 
-    /// Structs and unions.
+    /// Structs, unions and typedefs, whose graphs may lead back to themselves (typedefs, in languages other than C).
     fn composite(&mut self, id: u32) {
         let record = self.graph.record(id);
-        if self.is_mapped(id) || !matches!(record.kind(), Kind::Struct | Kind::Union) {
+        if self.is_mapped(id) || !matches!(record.kind(), Kind::Struct | Kind::Union | Kind::Typedef) {
             return;
         }
         let Some(key) = key(record) else { return };
@@ -294,7 +294,7 @@ fn key(record: Record<'_>) -> Option<u64> {
             hasher.write_u32(Kind::Enum as u32);
             hasher.write_u32(record.name());
         }
-        Kind::Struct | Kind::Union => record.shape().for_each(|word| hasher.write_u32(word)),
+        Kind::Struct | Kind::Union | Kind::Typedef => record.shape().for_each(|word| hasher.write_u32(word)),
         _ => record.words().iter().for_each(|&word| hasher.write_u32(word)),
     }
     Some(hasher.finish())

@@ -1,7 +1,7 @@
 //! Several pieces of BTF as one, in which no type is there twice.
 //!
-//! The steps are those of libbpf, so that the same pieces get the same ids: numbers and enums first; then structs and
-//! unions, whose graphs are compared as a whole because they may lead back to themselves; then declarations
+//! The steps are those of libbpf, so that the same pieces get the same ids: numbers and enums first; then structs,
+//! unions and typedefs, whose graphs are compared as a whole because they may lead back to themselves; then declarations
 //! that one definition alone can be meant by; then what refers to other types, from the inside out. What is left keeps
 //! its order.
 
@@ -22,7 +22,7 @@ use graph::Graph;
 ///
 /// # Errors
 /// A part does not continue `base`; it has types of an unknown kind; or it refers to itself in a circle in which there
-/// is no struct or union.
+/// is no struct, union or typedef.
 pub fn merge(parts: &[Arc<Btf>], base: Option<Arc<Btf>>) -> Result<Btf, Error> {
     let mut graph = Graph::default();
     if let Some(base) = &base {
@@ -203,6 +203,17 @@ mod tests {
             b.const_(TypeId(1));
         });
         assert!(matches!(merge(&[circle], None), Err(Error::TooDeep(_))));
+    }
+
+    #[test]
+    fn typedefs_may_be_made_of_themselves() {
+        let part = || {
+            alone(|b| {
+                let to_own = b.ptr(TypeId(2));
+                b.typedef("own", to_own);
+            })
+        };
+        assert_eq!(shown(&merge(&[part(), part()], None).unwrap()), ["1 PTR ", "2 TYPEDEF own"]);
     }
 
     #[test]

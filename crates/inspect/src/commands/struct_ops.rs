@@ -158,7 +158,8 @@ fn select(words: &mut Words<'_>) -> Result<Vec<Table>> {
     let found = if is_prefix(keyword, "id") {
         let id = collect::parse_id(&text).ok_or_else(|| Error::Message(format!("invalid id {text}")))?;
         // One that is not there is told as for any map.
-        collect::Selector::Id(id).open(ObjectKind::Map)?;
+        bpf::get_fd_by_id(ObjectKind::Map, id, bpf::map_flags::RDONLY)
+            .map_err(|error| Error::kernel(&format!("can't get map by id ({id})"), &error))?;
         all(|info| info.id == id)?
     } else if is_prefix(keyword, "name") {
         all(|info| info.name == text)?

@@ -220,8 +220,11 @@ fn struct_ops(world: &mut World) {
         value[at..at + 4].copy_from_slice(&maps::descriptor(prog.as_fd()));
         world.events.push(prog);
     }
+    // No other test's, so that both can be there at once.
+    let own = world.path("").file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own = format!("skep_{}", own.get(own.len().saturating_sub(6)..).unwrap_or_default());
     let at = offset("name");
-    value[at..at + 9].copy_from_slice(b"skep_test");
+    value[at..at + own.len()].copy_from_slice(own.as_bytes());
     let spec = MapSpec {
         kernel_value_type_id: value_type.0,
         flags: map_flags::LINK,

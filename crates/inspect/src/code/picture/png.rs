@@ -9,7 +9,7 @@ use skep_ui::svg::Picture;
 use super::Error;
 
 /// Pixels that are drawn at once, in whole rows.
-const BAND: u32 = 1 << 20;
+const BAND: u32 = 1 << 21;
 /// The widest picture; what is wider is made smaller.
 const WIDEST: f32 = 12_000.0;
 

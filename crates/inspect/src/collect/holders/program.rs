@@ -96,8 +96,10 @@ impl Offsets {
         let short = |offset: i32| i16::try_from(offset).map_err(|_| "a member is too far behind".to_owned());
         let task_type = pointed(btf, task_type)?;
         let file_type = pointed(btf, file_type)?;
-        let prog = named("bpf_prog")?;
         let link = named("bpf_link")?;
+        let prog = behind(btf, link, &["prog"])?;
+        let map = pointed(btf, behind(btf, prog, &["aux", "used_maps"])?)?;
+        let types = behind(btf, prog, &["aux", "btf"])?;
         let cookie = || -> Result<_, String> {
             let mut way = way(btf, named("bpf_perf_link")?, &["perf_file", "private_data"])?;
             way.extend(self::way(btf, named("perf_event")?, &["bpf_cookie"])?);
@@ -117,9 +119,9 @@ impl Offsets {
             name,
             object: way(btf, file_type, &["private_data"])?,
             prog_id: way(btf, prog, &["aux", "id"])?,
-            map_id: way(btf, named("bpf_map")?, &["id"])?,
+            map_id: way(btf, map, &["id"])?,
             link_id: way(btf, link, &["id"])?,
-            btf_id: way(btf, named("btf")?, &["id"])?,
+            btf_id: way(btf, types, &["id"])?,
             cookie: cookie().ok(),
         })
     }
@@ -159,6 +161,11 @@ fn member(btf: &Btf, from: TypeId, members: &str) -> Result<(i32, TypeId), Strin
         of = field.ty;
     }
     Ok((i32::try_from(sum).map_err(|_| unknown())?, of))
+}
+
+/// What one comes to by following pointers from a struct.
+fn behind(btf: &Btf, from: TypeId, pointers: &[&str]) -> Result<TypeId, String> {
+    pointers.iter().try_fold(from, |of, name| pointed(btf, member(btf, of, name)?.1))
 }
 
 /// What a pointer points to.
@@ -311,6 +318,7 @@ mod tests {
             way(&btf, file, &["dentry", "d_name.len"]).unwrap_err(),
             "the kernel's types have no d_name.len in struct dentry"
         );
+        assert_eq!(behind(&btf, file, &["dentry"]), Ok(dentry));
         assert_eq!(way(&btf, file, &["f_mode", "x"]).unwrap_err(), "int is no pointer");
     }
 
