@@ -51,7 +51,8 @@ fn follow(session: &mut Session<'_>) -> Result<u8> {
     let mut buffer = vec![0; CHUNK];
     loop {
         let ready: Vec<Token> = poll.wait(None::<Duration>).map_err(refused)?.collect();
-        if ready.contains(&SIGNAL) {
+        // One that is not taken would be delivered when signals are let in again.
+        if ready.contains(&SIGNAL) && signals.read().map_err(refused)?.is_some() {
             break;
         }
         let read = pipe.read(&mut buffer).map_err(refused)?;
