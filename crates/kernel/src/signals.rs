@@ -107,6 +107,18 @@ impl Drop for SignalFd {
     }
 }
 
+/// Whether a signal that asks for the end has come and was not read yet.
+pub fn end_is_pending() -> bool {
+    let mut set = empty_set();
+    // SAFETY: the set is initialised and ours.
+    if unsafe { libc::sigpending(&mut set) } != 0 {
+        return false;
+    }
+    let ends = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+    // SAFETY: the set is initialised and the numbers are signals.
+    ends.into_iter().any(|signal| unsafe { libc::sigismember(&set, signal.number()) } == 1)
+}
+
 /// Makes writes to a closed pipe an error (`EPIPE`) instead of a death.
 pub fn ignore_broken_pipes() {
     // SAFETY: SIG_IGN installs no handler.

@@ -38,12 +38,6 @@ pub static FACES: &[Face] = &[
         run: inspect,
     },
     Face {
-        name: "bpfsnoop",
-        link: Some("bpfsnoop"),
-        summary: "show every bpf(2) call of a command and its children, or of a process",
-        run: skep_inspect::calls::main,
-    },
-    Face {
         name: "tools",
         link: None,
         summary: "list the ready-made tools, or run one: skep tools NAME, skep NAME",
@@ -113,19 +107,11 @@ fn inspect(name: &str, args: &[OsString]) -> ExitCode {
     ExitCode::from(skep_inspect::main_here(&with_name(name, args)))
 }
 
-/// The tools by name, with a line each. The tracer of bpf(2) calls is one of them to its users.
-fn tool_list() -> Vec<(&'static str, &'static str)> {
-    let mut list: Vec<_> = skep_tools::TOOLS.iter().map(|tool| (tool.name, tool.summary)).collect();
-    list.extend(FACES.iter().filter(|face| face.name == "bpfsnoop").map(|face| (face.name, face.summary)));
-    list.sort_unstable();
-    list
-}
-
 fn tools(args: &[OsString]) -> ExitCode {
     let Some(name) = args.first() else {
         let mut out = io::stdout().lock();
-        for (name, summary) in tool_list() {
-            if writeln!(out, "{name:<16} {summary}").is_err() {
+        for tool in skep_tools::TOOLS {
+            if writeln!(out, "{:<16} {}", tool.name, tool.summary).is_err() {
                 break;
             }
         }
@@ -135,11 +121,8 @@ fn tools(args: &[OsString]) -> ExitCode {
     if let Some(tool) = skep_tools::find(&name) {
         return (tool.run)(&args[1..]);
     }
-    if name == "bpfsnoop" {
-        return skep_inspect::calls::main("bpfsnoop", &args[1..]);
-    }
     eprintln!("skep: there is no tool '{name}'");
-    if let Some(near) = skep_ui::suggest(&name, tool_list().into_iter().map(|(name, _)| name)) {
+    if let Some(near) = skep_ui::suggest(&name, skep_tools::TOOLS.iter().map(|tool| tool.name)) {
         eprintln!("did you mean '{near}'?");
     }
     ExitCode::FAILURE
@@ -159,7 +142,7 @@ fn write_help(out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {:<10} {}", face.name, face.summary)?;
     }
     writeln!(out, "\nObjects: {}", skep_inspect::words().collect::<Vec<_>>().join(" "))?;
-    let tools: Vec<&str> = tool_list().into_iter().map(|(name, _)| name).collect();
+    let tools: Vec<&str> = skep_tools::TOOLS.iter().map(|tool| tool.name).collect();
     writeln!(out, "Tools: {}", tools.join(" "))?;
     let links: Vec<&str> = FACES.iter().filter_map(|face| face.link).collect();
     writeln!(out, "\nCalled through a link named {} or after a tool, it is that program.", links.join(", "))

@@ -261,3 +261,14 @@ fn what_is_known_of_the_probe_and_the_kernel() {
     let run = trace(&["-q", "-e", r#"BEGIN { debugf("%d %d %d %d", 1, 2, 3, 4); }"#]);
     assert!(run.stderr.contains("cannot use more than 3 conversion specifiers"), "{}", run.stderr);
 }
+
+/// The name of any process, found without functions that only new kernels have.
+#[test]
+fn names_of_other_processes() {
+    need!(Root, Bpf, Btf, RingBuf);
+    let first = std::fs::read_to_string("/proc/1/comm").unwrap();
+    let script =
+        "BEGIN { printf(\"%s|%s|%s|%s|%s\\n\", comm(1), comm(pid), comm, comm(0x3fffff), comm(0)); }";
+    let run = trace(&["-q", "-e", script]).quiet_output();
+    assert_eq!(run, format!("{}|skep|skep||\n\n\n", first.trim_end()));
+}

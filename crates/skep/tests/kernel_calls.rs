@@ -113,10 +113,38 @@ fn a_process_is_followed_and_left_alone_again() {
 #[test]
 fn mistakes_are_told() {
     need!(Root);
-    let without = run(skep(&["bpfsnoop"]));
-    assert_eq!(without.code(), 1);
-    assert!(without.stderr.contains("a command or -p PID is needed"), "{}", without.stderr);
+    let both = run(skep(&["bpfsnoop", "--duration", "1", "true"]));
+    assert_eq!(both.code(), 1);
+    assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
     let missing = run(skep(&["bpfsnoop", "/nonexistent/command"]));
     assert_eq!(missing.code(), 1);
     assert!(missing.stderr.contains("cannot run /nonexistent/command: ENOENT"), "{}", missing.stderr);
+}
+
+/// Nobody is stopped, so that calls can end before they are shown: what they referred to is shown all the same.
+#[test]
+fn calls_of_the_whole_system_are_shown() {
+    need!(Root, Guest, Bpf, RingBuf, Tracefs);
+    let path = "/sys/fs/bpf/nothing/of/this/name/is/there";
+    let program = format!(
+        "{CALLS} my $path = qq({path}\\0); my $get = pack('Q L L', unpack('Q', pack('P', $path)), 0, 0); \
+         syscall(321, 7, $get, 16);"
+    );
+    let out = support::file("");
+    let snoop = Running::start(skep(&["bpfsnoop", "-s", "64", "-o", support::path(&out)]));
+    let text = || std::fs::read_to_string(out.path()).unwrap();
+    support::until("its calls are shown", || {
+        assert!(std::process::Command::new("perl").args(["-e", &program]).status().unwrap().success());
+        text().contains("BPF_OBJ_GET, ")
+    });
+    snoop.signal(Signal::INT);
+    snoop.end().success();
+    let shown: Vec<String> = text()
+        .lines()
+        .filter_map(|line| line.split_once("<perl> "))
+        .map(|(_, call)| call.to_owned())
+        .collect();
+    let get = format!("bpf(BPF_OBJ_GET, {{pathname=\"{path}\", bpf_fd=0, file_flags=0}}, 16) = -1 ENOENT");
+    assert!(shown.contains(&SHOWN[0].to_owned()) && shown.contains(&SHOWN[1].to_owned()), "{shown:?}");
+    assert!(shown.iter().any(|line| line.starts_with(&get)), "{shown:?}");
 }

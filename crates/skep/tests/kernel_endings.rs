@@ -58,6 +58,28 @@ fn the_echo_of_a_signal_cuts_nothing_short() {
     assert_eq!(run.quiet_output(), MAPS);
 }
 
+/// Commands of `system()` wait for each other. A signal does not wait for them, and `END` may have its own.
+#[test]
+fn a_signal_leaves_commands_that_wait_undone() {
+    need!(Root, Bpf, RingBuf);
+    let place = tempfile::tempdir().unwrap();
+    let (begun, go) = (place.path().join("begun"), place.path().join("go"));
+    let script = format!(
+        "BEGIN {{ for ($i : 0..5) {{ system(\"echo one; touch {}; until [ -e {} ]; do sleep 0.01; done\"); }} }}
+         interval:s:3600 {{ }}
+         END {{ system(\"echo last\"); }}",
+        begun.display(),
+        go.display()
+    );
+    let running = Running::start(skep(&["trace", "-q", "--unsafe", "-e", &script]));
+    support::until("the first command runs", || begun.exists());
+    running.signal(Signal::INT);
+    fs::write(go, "").unwrap();
+    let run = running.end().success();
+    assert_eq!(run.stdout, "one\n\nlast\n\n\n\n");
+    assert_eq!(run.stderr, "ERROR: 4 commands of system() were not run: the script was ended first\n");
+}
+
 #[test]
 fn a_signal_ends_the_command_too() {
     need!(Root, Bpf, RingBuf, Tracefs);

@@ -151,6 +151,23 @@ fn many_functions_share_a_link() {
     held.wait_until_gone();
 }
 
+/// Clauses about one function run in their order, whatever the kernel has them attached by.
+#[test]
+fn clauses_about_a_function_keep_their_order() {
+    need!(Root, Bpf, Btf, RingBuf, Kprobe, Fentry, Tracefs);
+    for (function, without) in [
+        ("vfs_read", "kprobe_session"),
+        ("vfs_read*", "kprobe_session"),
+        ("vfs_read*", "kprobe_multi"),
+        ("vfs_read", "kprobe"),
+    ] {
+        let clause =
+            |text| format!("kprobe:{function} /pid == cpid && arg2 == 7/ {{ printf(\"{text}\"); }}\n");
+        let printed = about_workload(&["--no-feature", without], &(clause("a") + &clause("b")));
+        assert_eq!(printed.trim_end(), "ababab", "{function} without {without}");
+    }
+}
+
 /// Without kprobes fentry serves them, and without that the tracepoint to use is named.
 #[test]
 fn a_kernel_without_kprobes() {

@@ -2,11 +2,14 @@
 //! declares its flags and its view, in a folder of its own.
 //!
 //! A tool uses the public interface of `skep-trace` and nothing else: it
-//! compiles its script, attaches it, and receives typed rows.
+//! compiles its script, attaches it, and receives typed rows. Only `bpfsnoop`
+//! has what it sees decoded by the inspector, which also follows processes for
+//! it.
 
 mod bashreadline;
 mod biolatency;
 mod biotop;
+mod bpfsnoop;
 mod cachestat;
 mod execsnoop;
 mod exitsnoop;
@@ -54,6 +57,7 @@ pub static TOOLS: &[&Tool] = &[
     &bashreadline::TOOL,
     &biolatency::TOOL,
     &biotop::TOOL,
+    &bpfsnoop::TOOL,
     &cachestat::TOOL,
     &execsnoop::TOOL,
     &exitsnoop::TOOL,

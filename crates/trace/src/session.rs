@@ -95,7 +95,7 @@ pub enum Notice<'a> {
     Pinned(&'a Path),
     /// A probe cannot be attached and the script's `missing_probes` lets it go.
     Missing(&'a str, &'a skep_kernel::Error),
-    /// Everything is attached.
+    /// Everything is attached, and the sink knows it.
     Attached,
     /// The command ended.
     CommandEnded(Exit),
@@ -147,6 +147,10 @@ struct State {
     exit_code: Option<i32>,
     /// After `exit()`: what other probes still print is dropped until `END`.
     mute: bool,
+    /// A signal has come: commands of `system()` that wait for their turn are not run any more.
+    interrupted: bool,
+    /// How many of them were not run.
+    commands_left: u64,
     /// Nobody reads the results any more.
     closed: bool,
     names: Names,
@@ -207,6 +211,8 @@ impl Session {
             loaded,
             exit_code: None,
             mute: false,
+            interrupted: false,
+            commands_left: 0,
             closed: false,
             names,
             captures: Captures::default(),
@@ -255,7 +261,6 @@ impl Session {
         let surroundings = Surroundings { tracefs: &open_tracefs, features: &self.options.features, process };
         let attached = attach::attach(artifact, loaded, &surroundings, &mut tell)?;
         self.attached = Some(attached);
-        tell(&Notice::Attached);
         self.options.notices = notices;
         Ok(())
     }
@@ -273,6 +278,7 @@ impl Session {
         }
         let probes = self.state.probes();
         self.state.send(sink, Event::Attached { probes })?;
+        self.tell_attached();
         if let Some(child) = &mut self.child {
             // What `BEGIN` printed comes before what the command prints.
             let state = &mut self.state;
@@ -282,6 +288,12 @@ impl Session {
         }
         let ended = self.read(sink, deadline)?;
         self.finish(sink, ended)
+    }
+
+    fn tell_attached(&mut self) {
+        if let Some(notices) = &mut self.options.notices {
+            notices(&Notice::Attached);
+        }
     }
 
     fn read(&mut self, sink: &mut dyn Sink, deadline: Option<Instant>) -> Result<Ended> {
@@ -418,8 +430,11 @@ impl Session {
         if let Some(attached) = self.attached.take() {
             attached.detach();
         }
+        self.state.interrupted |= matches!(ended, Ended::Signal(_));
         self.drain(sink)?;
+        self.state.report_commands(sink)?;
         self.state.mute = false;
+        self.state.interrupted = false;
         attach::run(&self.state.artifact, &self.state.loaded, &Attach::End)?;
         self.drain(sink)?;
         self.state.report_lost(sink)?;
@@ -511,6 +526,11 @@ impl State {
             Action::Printf { to: PrintTo::Join, format } => {
                 let text = joined(format, fields);
                 send(&mut self.closed, sink, Event::Brought { by: Source::Join, bytes: &text })?;
+            }
+            // Each takes its time, and they may cause each other: a signal must not wait for all of them.
+            Action::Printf { to: PrintTo::System, .. } if self.interrupted || signals::end_is_pending() => {
+                self.interrupted = true;
+                self.commands_left += 1;
             }
             Action::Printf { to: to @ (PrintTo::Cat | PrintTo::System), format } => {
                 let mut text = Vec::new();
@@ -609,6 +629,17 @@ impl State {
             send(&mut self.closed, sink, Event::Map(&view))?;
         }
         Ok(())
+    }
+
+    /// Tells of commands that a signal left no time for.
+    fn report_commands(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        match std::mem::take(&mut self.commands_left) {
+            0 => Ok(()),
+            left => {
+                let problem = format!("{left} commands of system() were not run: the script was ended first");
+                self.send(sink, Event::Problem(&problem))
+            }
+        }
     }
 
     /// Tells of records that found no room and of runs that the kernel left out.

@@ -1,7 +1,6 @@
 //! Calls as lines in strace's format, as JSON, or counted.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use serde_json::json;
 use skep_kernel::Errno;
 use skep_kernel::bpf::Cmd;
 use skep_kernel::ptrace::Status;
+use skep_ui::text;
 
-use super::Flags;
 use super::node::Node;
 
 /// A call that is over.
@@ -34,17 +33,31 @@ pub struct Finished {
     pub insns: Vec<String>,
 }
 
+/// What lines look like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// They go to a file, where each tells its thread; else they do where there are several.
+    pub file: bool,
+    /// What is no call is left out: beginnings, ends, signals.
+    pub quiet: bool,
+    /// The time in front: 1 of day, 2 with microseconds, 3 since 1970.
+    pub time: u8,
+    /// The time spent behind.
+    pub spent: bool,
+    /// A JSON object for each call.
+    pub json: bool,
+    /// Nothing but how many calls there were and how long they took, at the end.
+    pub summary: bool,
+}
+
 /// How calls are shown.
 pub struct Show {
     out: Box<dyn Write + Send>,
-    /// In a file each line tells its thread; on a terminal only where there are several.
-    file: bool,
-    quiet: bool,
-    time: u8,
-    spent: bool,
-    json: bool,
-    counted: Option<BTreeMap<u32, Count>>,
+    style: Style,
+    counted: BTreeMap<u32, Count>,
     threads: HashSet<i32>,
+    /// What threads are called, where that is told.
+    names: HashMap<i32, String>,
 }
 
 #[derive(Default)]
@@ -55,26 +68,16 @@ struct Count {
 }
 
 impl Show {
-    /// As the flags say.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be made.
-    pub fn new(flags: &Flags) -> io::Result<Show> {
-        let out: Box<dyn Write + Send> = match &flags.output {
-            Some(path) => Box::new(File::create(path)?),
-            None => Box::new(io::stderr()),
-        };
-        Ok(Show {
+    /// To there, in this style.
+    pub fn new(out: Box<dyn Write + Send>, style: Style) -> Show {
+        let quiet = style.quiet || style.json || style.summary;
+        Show {
             out,
-            file: flags.output.is_some(),
-            quiet: flags.quiet || flags.json || flags.summary_only,
-            time: flags.time,
-            spent: flags.syscall_times,
-            json: flags.json,
-            counted: flags.summary_only.then(BTreeMap::new),
+            style: Style { quiet, ..style },
+            counted: BTreeMap::new(),
             threads: HashSet::new(),
-        })
+            names: HashMap::new(),
+        }
     }
 
     /// A call.
@@ -83,14 +86,14 @@ impl Show {
     ///
     /// Those of writing; so with the others.
     pub fn call(&mut self, call: &Finished) -> io::Result<()> {
-        if let Some(counted) = &mut self.counted {
-            let count = counted.entry(call.cmd.0).or_default();
+        if self.style.summary {
+            let count = self.counted.entry(call.cmd.0).or_default();
             count.calls += 1;
             count.errors += u64::from(call.result < 0);
             count.spent += call.spent;
             return Ok(());
         }
-        if self.json {
+        if self.style.json {
             return self.object(call);
         }
         let result = match (call.result, &call.made) {
@@ -101,7 +104,8 @@ impl Show {
             (result, Some(path)) => format!("{result}<{path}>"),
             (result, None) => result.to_string(),
         };
-        let spent = if self.spent { format!(" <{:.6}>", call.spent.as_secs_f64()) } else { String::new() };
+        let spent =
+            if self.style.spent { format!(" <{:.6}>", call.spent.as_secs_f64()) } else { String::new() };
         let prefix = self.prefix(call.tid);
         let text = format!("{prefix}bpf({}, {}, {})", command(call.cmd), call.attributes, call.size);
         let mut lines = format!("{text:<39} = {result}{spent}\n");
@@ -115,7 +119,7 @@ impl Show {
 
     /// A call whose thread ended within it.
     pub fn unfinished(&mut self, call: &Finished) -> io::Result<()> {
-        if self.counted.is_some() || self.json {
+        if self.style.summary || self.style.json {
             return Ok(());
         }
         let prefix = self.prefix(call.tid);
@@ -137,16 +141,24 @@ impl Show {
         {
             object["errno"] = json!(name);
         }
+        if let Some(name) = self.names.get(&call.tid) {
+            object["comm"] = json!(name);
+        }
         if let Some(path) = &call.made {
             object["made"] = json!(path);
         }
         if !call.insns.is_empty() {
             object["disassembly"] = json!(call.insns);
         }
-        if self.time > 0 {
+        if self.style.time > 0 {
             object["time"] = json!(Zoned::now().timestamp().to_string());
         }
         writeln!(self.out, "{object}")
+    }
+
+    /// A thread is called so.
+    pub fn called(&mut self, tid: i32, name: &str) {
+        self.names.insert(tid, name.to_owned());
     }
 
     /// A thread is followed from the beginning.
@@ -157,14 +169,14 @@ impl Show {
     /// A thread has appeared.
     pub fn begun(&mut self, tid: i32) -> io::Result<()> {
         self.threads.insert(tid);
-        if self.quiet { Ok(()) } else { writeln!(self.out, "bpfsnoop: Process {tid} attached") }
+        if self.style.quiet { Ok(()) } else { writeln!(self.out, "bpfsnoop: Process {tid} attached") }
     }
 
     /// A thread is gone.
     pub fn ended(&mut self, tid: i32, status: Status) -> io::Result<()> {
         let prefix = self.prefix(tid);
         self.threads.remove(&tid);
-        if self.quiet {
+        if self.style.quiet {
             return Ok(());
         }
         match status {
@@ -178,7 +190,7 @@ impl Show {
 
     /// A signal is being delivered.
     pub fn signal(&mut self, tid: i32, signal: i32) -> io::Result<()> {
-        if self.quiet {
+        if self.style.quiet {
             return Ok(());
         }
         let prefix = self.prefix(tid);
@@ -187,7 +199,10 @@ impl Show {
 
     /// What was counted, if that was asked for.
     pub fn summary(&mut self) -> io::Result<()> {
-        let Some(counted) = self.counted.take() else { return self.out.flush() };
+        if !self.style.summary {
+            return self.out.flush();
+        }
+        let counted = std::mem::take(&mut self.counted);
         let total: Duration = counted.values().map(|count| count.spent).sum();
         let mut rows: Vec<(u32, &Count)> = counted.iter().map(|(cmd, count)| (*cmd, count)).collect();
         rows.sort_by_key(|(_, count)| std::cmp::Reverse(count.spent));
@@ -217,13 +232,14 @@ impl Show {
     /// What stands before a line: who, and when.
     fn prefix(&mut self, tid: i32) -> String {
         self.threads.insert(tid);
-        let mut prefix = match (self.file, self.threads.len()) {
-            (true, _) => format!("{tid:<5} "),
-            (false, 2..) => format!("[pid {tid:>5}] "),
-            _ => String::new(),
+        let name = self.names.get(&tid).map_or_else(String::new, |name| format!("<{}>", text::escape(name)));
+        let mut prefix = match (self.style.file, self.threads.len()) {
+            (true, _) => format!("{tid:<5}{name} "),
+            (false, 1) if name.is_empty() => String::new(),
+            (false, _) => format!("[pid {tid:>5}{name}] "),
         };
         let now = Zoned::now();
-        match self.time {
+        match self.style.time {
             0 => {}
             1 => prefix.push_str(&now.strftime("%H:%M:%S ").to_string()),
             2 => prefix.push_str(&now.strftime("%H:%M:%S.%6f ").to_string()),

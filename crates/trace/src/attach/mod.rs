@@ -134,14 +134,19 @@ pub(crate) fn run(artifact: &Artifact, loaded: &Loaded, which: &Attach) -> Resul
     Ok(())
 }
 
-/// The programs in the order in which they are attached. The kernel runs what was attached last to a place in user
-/// code first, so there the order of the script is turned round.
+/// The programs in the order in which they are attached. At a function, the kernel runs first what was attached last:
+/// there the order of the script is turned round.
 fn in_order<'a>(artifact: &'a Artifact, loaded: &'a Loaded) -> impl Iterator<Item = &'a LoadedProgram> {
-    let is_in_user_code = |program: &&LoadedProgram| {
-        targets_of(artifact, program).any(|(_, target)| uprobe::place(&target.attach).is_some())
+    let is_at_function = |program: &&LoadedProgram| {
+        targets_of(artifact, program).any(|(_, target)| {
+            matches!(
+                target.attach,
+                Attach::Kprobe(_) | Attach::Fentry(_) | Attach::Uprobe(_) | Attach::Usdt(_)
+            )
+        })
     };
-    let (user, other): (Vec<_>, Vec<_>) = loaded.programs.iter().partition(is_in_user_code);
-    other.into_iter().chain(user.into_iter().rev())
+    let (functions, other): (Vec<_>, Vec<_>) = loaded.programs.iter().partition(is_at_function);
+    other.into_iter().chain(functions.into_iter().rev())
 }
 
 /// The targets of a program, each with its attach cookie.

@@ -70,6 +70,7 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_tests(mut self, sink: &mut dyn Sink) -> Result<Outcome> {
         self.attach()?;
+        self.tell_attached();
         let tests = self.trials(|attach| match attach {
             Attach::Test { name } => Some(name),
             _ => None,
@@ -105,6 +106,7 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_benchmarks(mut self, sink: &mut dyn Sink) -> Result<Outcome> {
         self.attach()?;
+        self.tell_attached();
         let benchmarks = self.trials(|attach| match attach {
             Attach::Bench { name } => Some(name),
             _ => None,
