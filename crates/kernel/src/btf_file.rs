@@ -111,6 +111,15 @@ pub fn modules() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The bytes of any file. It is not mapped: whoever can write to it could cut it short.
+///
+/// # Errors
+///
+/// Those of reading.
+pub fn read(path: &Path) -> Result<Bytes> {
+    std::fs::read(path).map(Bytes::Read).map_err(|e| Error::file(path, e))
+}
+
 fn open(path: &PathBuf) -> Result<Bytes> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
     let len = file.metadata().map_err(|e| Error::file(path, e))?.len() as usize;

@@ -61,8 +61,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// An empty command, a zero byte in it, a program that is nowhere in PATH, or no resources for a process. A
-    /// file that cannot be executed is found out at the release.
+    /// An empty command, a zero byte in it, a program that is nowhere in PATH or not executable, or no resources for
+    /// a process. What else stops a file from being executed is found out at the release.
     pub fn spawn(args: &[OsString]) -> Result<Self> {
         let program = args.first().ok_or_else(|| Error::Invalid("no command to run".to_owned()))?.clone();
         let mut image = Image::prepare(args)?;
@@ -210,6 +210,11 @@ struct Image {
 
 const SHELL: &std::ffi::CStr = c"/bin/sh";
 
+/// Whether this process may execute a file.
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
 impl Image {
     fn prepare(args: &[OsString]) -> Result<Self> {
         let zero = |_| Error::Invalid("the command holds a zero byte".to_owned());
@@ -221,6 +226,13 @@ impl Image {
             return Err(
                 missing.with_hint("the command of -c is no file, and no program in PATH has its name")
             );
+        }
+        if !candidates.iter().any(|path| is_executable(path)) {
+            return Err(Error::File {
+                path: Path::new(&args[0]).to_owned(),
+                errno: Errno(libc::EACCES),
+                hint: Some("the command of -c cannot be executed"),
+            });
         }
         let candidates = candidates
             .into_iter()

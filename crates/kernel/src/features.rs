@@ -296,6 +296,15 @@ pub fn helper_known(kind: ProgType, helper: u32) -> bool {
     }
 }
 
+/// How many instructions the verifier looks at before it gives up: a million, or 4096 as long ago (before Linux 5.2).
+pub fn instruction_limit() -> u32 {
+    const FORMERLY: usize = 4096;
+    let [set, exit] = return_zero();
+    let mut insns = vec![set; FORMERLY];
+    insns.push(exit);
+    if loads(ProgType::TRACEPOINT, &insns) { 1_000_000 } else { FORMERLY as u32 }
+}
+
 fn load(kind: ProgType, insns: &[Insn]) -> Result<OwnedFd, LoadError> {
     let spec =
         ProgSpec { kern_version: crate::limits::kernel_version_code(), ..ProgSpec::new(kind, "", insns) };

@@ -40,6 +40,7 @@ pub mod modules;
 pub mod mounts;
 pub mod netdev;
 pub mod netlink;
+pub mod notify;
 pub mod perf;
 pub mod poll;
 pub mod proc;

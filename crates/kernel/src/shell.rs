@@ -11,13 +11,13 @@ use crate::{Errno, Result};
 /// What a command of the shell came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// What it wrote to standard output.
+    /// What it wrote to standard output and standard error, in the order in which it wrote.
     pub bytes: Vec<u8>,
     /// Its exit status; 128 and the number of the signal that ended it.
     pub status: i32,
 }
 
-/// Runs a command by `/bin/sh -c` to its end. What it writes to standard error goes where ours goes.
+/// Runs a command by `/bin/sh -c` to its end.
 pub fn run(command: &[u8]) -> Result<Output> {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::process::CommandExt;
@@ -28,7 +28,10 @@ pub fn run(command: &[u8]) -> Result<Output> {
     unsafe {
         shell.pre_exec(|| {
             crate::child::reset_signals();
-            Ok(())
+            match libc::dup2(libc::STDOUT_FILENO, libc::STDERR_FILENO) {
+                -1 => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            }
         })
     };
     let output = shell.stderr(Stdio::inherit()).output().map_err(failed)?;
@@ -50,6 +53,7 @@ mod tests {
     #[test]
     fn a_command_gives_its_output_and_status() {
         assert_eq!(run(b"echo hi; exit 3").unwrap(), Output { bytes: b"hi\n".into(), status: 3 });
+        assert_eq!(run(b"echo a; echo b >&2; echo c").unwrap().bytes, b"a\nb\nc\n");
         assert_eq!(run(b"kill -9 $$").unwrap().status, 137);
     }
 

@@ -65,11 +65,18 @@ fn what_cannot_be_executed_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let plain = dir.path().join("plain");
     std::fs::write(&plain, "echo hello\n").unwrap();
-    let mut child = Child::spawn(&command(&[plain.to_str().unwrap()])).unwrap();
-    let error = child.release().unwrap_err();
+    let error = Child::spawn(&command(&[plain.to_str().unwrap()])).unwrap_err();
     assert_eq!(error.errno(), Some(Errno(libc::EACCES)));
     // Being root would not help.
     assert!(error.to_string().ends_with("hint: the command of -c cannot be executed"), "{error}");
+    let error = Child::spawn(&command(&[dir.path().to_str().unwrap()])).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno(libc::EACCES)));
+
+    // What no look at the file tells is found out when it is executed.
+    std::fs::write(&plain, "#!/nonexistent/interpreter\n").unwrap();
+    std::fs::set_permissions(&plain, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut child = Child::spawn(&command(&[plain.to_str().unwrap()])).unwrap();
+    assert_eq!(child.release().unwrap_err().errno(), Some(Errno(libc::ENOENT)));
     assert_eq!(child.wait().unwrap(), Exit::Status(127));
 }
 

@@ -22,5 +22,6 @@ pub mod world;
 pub use dump::dump;
 pub use prepare::{Prepared, prepare};
 pub use sema::{
-    Analysis, Listed, Options, ProgramOption, analyse, compile_front, list, list_types, program_options,
+    Analysis, Listed, Options, ProgramOption, analyse, check_settings, compile_front, list, list_types,
+    program_options,
 };

@@ -193,7 +193,7 @@ fn values_over_time_have_a_graph() {
 #[test]
 fn tests_and_benchmarks_of_a_script_are_run() {
     need!(Root, Bpf, RingBuf);
-    let script = r#"BEGIN { print("b"); } test:good { return 0; } test:bad { print("x"); return 1; } i:s:1 { print("never"); } END { print("e"); }"#;
+    let script = r#"BEGIN { print("b"); } test:good { print("unseen"); return 0; } test:bad { @ = 1; print("x"); errorf("y"); return 1; } i:s:1 { print("never"); } END { print("e"); }"#;
     let run = trace(&["-q", "--test", "-e", script]);
     assert_eq!(run.code(), 1);
     let plain = run.stdout.replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[0m", "");
@@ -205,6 +205,7 @@ fn tests_and_benchmarks_of_a_script_are_run() {
         "[       OK ] good",
         "[ RUN      ] bad",
         "x",
+        "stdin:1:98-109: ERROR: y",
         "[  FAILED  ] bad",
         "[==========] 2 tests ran.",
         "[  PASSED  ] 1 test.",
@@ -214,11 +215,11 @@ fn tests_and_benchmarks_of_a_script_are_run() {
         "",
         "",
     ];
-    assert_eq!(lines, expected);
+    assert_eq!((lines.as_slice(), run.stderr.as_str()), (expected.as_slice(), ""));
     let run = trace(&["-q", "--test", "-f", "json", "-e", script]);
     let last = run.stdout.lines().nth(1).unwrap();
     assert!(last.starts_with(r#"{"type": "test_result", "data": {"bad": {"duration": "#), "{last}");
-    assert!(last.ends_with(r#", "passed": false, "output": "x\n"}}}"#), "{last}");
+    assert!(last.ends_with(r#", "passed": false, "output": "x\nstdin:1:98-109: ERROR: y\n"}}}"#), "{last}");
     let run = trace(&["-q", "--bench", "-e", "bench:a { @ = count(); }"]).success();
     assert!(run.stdout.starts_with("Benchmark                                Time(ns)       Iterations\n"));
     let refused = trace(&["-q", "-e", "test:a { }"]);

@@ -59,7 +59,10 @@ fn results_go_where_they_are_wanted() {
     }
     let run = trace(&["-o", "/nonexistent/file", "-e", "BEGIN { }"]);
     assert_eq!((run.code(), run.stdout.as_str()), (1, ""));
-    assert_eq!(run.stderr, "ERROR: failed to open file '/nonexistent/file': No such file or directory\n");
+    assert_eq!(
+        run.stderr,
+        "ERROR: Failed to open output file: \"/nonexistent/file\": No such file or directory\n"
+    );
 }
 
 #[test]
@@ -142,9 +145,155 @@ fn a_command_runs_while_the_script_does() {
         assert_eq!(run.stdout, "end\n\n\n", "{program}");
         assert!(run.stderr.contains(told), "{}", run.stderr);
     }
-    let run = trace(&["-e", "BEGIN { print(1); }", "-c", "/nonexistent/program"]);
-    assert!(run.stderr.contains("/nonexistent/program"), "{}", run.stderr);
-    assert!(run.stderr.contains("No such file or directory"), "{}", run.stderr);
+    // One that cannot be run is told before anything is attached.
+    for (command, reason) in [
+        ("/nonexistent/program", "No such file or directory"),
+        ("/etc/passwd x", "Permission denied"),
+        ("/tmp", "Permission denied"),
+        ("", "No such file or directory"),
+        ("  ", "No such file or directory"),
+    ] {
+        let run = trace(&["-e", "BEGIN { print(1); }", "-c", command]);
+        let program = command.split_whitespace().next().unwrap_or_default();
+        let problem = format!(
+            "ERROR: Failed to fork child: Path '{program}' does not exist or is not executable ({reason})\n"
+        );
+        assert_eq!((run.code(), run.stdout.as_str(), run.stderr), (1, "", problem));
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_said_as_the_original_says_it() {
+    need!(Root, Bpf, RingBuf);
+    let begin = "BEGIN { print(1); }";
+    for (args, problem) in [
+        (
+            &["-p", "4000001", "-e", begin][..],
+            "Failed to attach to pid: Unable to open pidfd (No such process)",
+        ),
+        (&["-p", "0", "-e", begin], "Failed to attach to pid: Unable to open pidfd (Invalid argument)"),
+        (
+            &["--traceable-functions", "/nonexistent", "-e", begin],
+            "Failed to open kernel function info: Could not read functions from /nonexistent. \
+             (No such file or directory)",
+        ),
+        (
+            &["--probe-filter", "nothing", "-e", "interval:s:1 { }"],
+            "No probes to attach\nHINT: no probe of the script has a name that --probe-filter nothing matches",
+        ),
+        (
+            &["-e", "config = { max_probes = 1 } BEGIN { } END { }"],
+            "Can't attach to 2 probes because it exceeds the current limit of 1 probes.\nHINT: Raise it with \
+             `config = { max_probes = 2 }` or BPFTRACE_MAX_PROBES; very many probes can slow the whole system down.",
+        ),
+        (
+            &["-e", "// nothing"],
+            "No probes to attach\nHINT: Add one, for example: begin { printf(\"hello\\n\"); }",
+        ),
+    ] {
+        let run = trace(args);
+        let problem = format!("ERROR: {problem}\n");
+        assert_eq!((run.code(), run.stdout.as_str(), run.stderr), (1, "", problem), "{args:?}");
+    }
+}
+
+#[test]
+fn begin_end_and_signals_are_not_filtered() {
+    need!(Root, Bpf, RingBuf);
+    let script = "BEGIN { print(1); } END { print(2); } interval:us:500 { print(3); exit(); }";
+    let filtered = |filter| trace(&["--probe-filter", filter, "-e", script]).success();
+    let run = filtered("nothing");
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("1\n2\n\n\n", "Attached 2 probes\n"));
+    let run = filtered("^interval:");
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("1\n3\n2\n\n\n", "Attached 3 probes\n"));
+    // Probes that have no part in it do not keep the script from ending.
+    let run = trace(&["-e", "test:a { } bench:b { } BEGIN { print(1); }"]).success();
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("1\n\n\n", "Attached 1 probe\n"));
+}
+
+#[test]
+fn settings_of_the_environment_are_checked() {
+    need!(Root, Bpf, RingBuf);
+    let with = |key: &str, value: &str, script: &str| {
+        let mut command = skep(&["trace", "-q", "-e", script]);
+        command.env(key, value);
+        run(command)
+    };
+    let wrong = |key, value, problem: &str| {
+        let run = with(key, value, "BEGIN { print(1); }");
+        let problem = format!("ERROR: {problem}\nHINT: It comes from {key} in the environment.\n");
+        assert_eq!((run.code(), run.stdout.as_str(), run.stderr), (2, "", problem));
+    };
+    wrong("BPFTRACE_MAX_STRLEN", "x", "max_strlen: expecting a number, got x");
+    wrong("BPFTRACE_MAX_STRLEN", "true", "max_strlen: expecting a number, got true");
+    wrong("BPFTRACE_LOG_SIZE", "", "log_size: expecting a number, got ");
+    wrong(
+        "BPFTRACE_CPP_DEMANGLE",
+        "2",
+        "cpp_demangle: Invalid bool value: valid values are true, false, 1 or 0.",
+    );
+    wrong(
+        "BPFTRACE_STACK_MODE",
+        "foo",
+        "stack_mode: Invalid value for stack_mode: valid values are bpftrace, raw, perf, and build_id.",
+    );
+    for (value, printed) in [("TRUE", "\n\n@: 1\n"), ("0", "\n\n"), ("1", "\n\n@: 1\n"), ("False", "\n\n")] {
+        let run = with("BPFTRACE_PRINT_MAPS_ON_EXIT", value, "BEGIN { @ = 1; }").success();
+        assert_eq!(run.stdout, printed, "{value}");
+    }
+    let run = with("BPFTRACE_COLOR", "green", "BEGIN { }").success();
+    assert!(
+        run.stderr.starts_with("WARNING: Invalid env value! The valid values of `BPFTRACE_COLOR` are [auto|")
+    );
+}
+
+#[test]
+fn a_service_manager_is_told() {
+    need!(Root, Bpf, RingBuf);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let listener = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let mut command = skep(&["trace", "-q", "-e", "BEGIN { }"]);
+    command.env("NOTIFY_SOCKET", &path);
+    assert_eq!(run(command).quiet_output(), "\n\n");
+    let mut heard = [0; 64];
+    for expected in ["READY=1\nSTATUS=Processing events...", "STOPPING=1"] {
+        let length = listener.recv(&mut heard).unwrap();
+        assert_eq!(std::str::from_utf8(&heard[..length]).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_compiler_is_measured() {
+    need!(Root, Bpf, RingBuf);
+    let run = trace(&["--mode", "compiler-bench", "-e", "BEGIN { @ = count(); }"]).success();
+    let stages: Vec<&str> = run.stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(stages, ["STAGE", "prepare", "analyse", "lower", "optimise", "assemble", "total"]);
+    assert_eq!(trace(&["--mode", "compiler-bench", "-e", "BEGIN { $x = ; }"]).code(), 1);
+}
+
+#[test]
+fn messages_of_scripts_are_coloured() {
+    need!(Root, Bpf, RingBuf);
+    let script = "BEGIN { warnf(\"w\"); errorf(\"e\\n\"); }";
+    let mut command = skep(&["trace", "-q", "-e", script]);
+    command.env("BPFTRACE_COLOR", "always");
+    let run = run(command).success();
+    let expected = "\x1b[33mstdin:1:9-19: WARNING: w\x1b[0m\n\x1b[31mstdin:1:21-34: ERROR: e\x1b[0m\n";
+    assert_eq!(run.stderr, expected);
+}
+
+#[test]
+fn programs_of_a_clause_are_limited() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    // The field lies elsewhere in each of them, so that each needs a program of its own.
+    let script = "config = { max_bpf_progs = 1 } \
+                  tracepoint:syscalls:sys_enter_openat, tracepoint:syscalls:sys_enter_open { print(args.flags); }";
+    let run = trace(&["-e", script]);
+    assert_eq!(run.code(), 1);
+    let problem = "ERROR: Your program is trying to generate more than 1 BPF programs, which exceeds the current \
+                   limit of 1\n";
+    assert!(run.stderr.contains(problem), "{}", run.stderr);
 }
 
 #[test]
@@ -193,11 +342,15 @@ fn a_process_is_traced_until_it_ends() {
 fn words_about_itself() {
     need!(Root);
     let links = Links::new();
-    for (name, shown) in [("bpftrace", "bpftrace v"), ("skep", "skep v")] {
+    let own = env!("CARGO_PKG_VERSION");
+    for (name, shown) in [
+        ("bpftrace", format!("bpftrace v0.27.1 (skep v{own})\n")),
+        ("skep", format!("skep v{own} (bpftrace v0.27.1)\n")),
+    ] {
         let program = if name == "skep" { support::binary().to_owned() } else { links.path(name) };
         let args: &[&str] = if name == "skep" { &["trace", "--version"] } else { &["-V"] };
         let version = run(support::call(&program, args)).quiet_output();
-        assert_eq!(version, format!("{shown}{}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(version, shown);
     }
     let help = trace(&["--help"]).quiet_output();
     for word in ["-e PROGRAM", "-l, --list", "-c, --cmd COMMAND", "--no-feature", "tracepoint:syscalls"] {

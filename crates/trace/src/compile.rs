@@ -72,12 +72,34 @@ pub(crate) fn compile_observed(
     };
     observe(Stage::Hir(&program), sources);
     match generate(&program, sources, &mut observe) {
-        Ok(artifact) => Ok(Compiled { artifact, warnings: diagnostics }),
+        Ok(artifact) => match over_limit(&artifact) {
+            None => Ok(Compiled { artifact, warnings: diagnostics }),
+            Some(error) => {
+                diagnostics.push(error);
+                Err(diagnostics)
+            }
+        },
         Err(error) => {
             diagnostics.push(Diagnostic::error(error.span(), error.to_string()));
             Err(diagnostics)
         }
     }
+}
+
+/// A clause that needs more programs than `max_bpf_progs` allows. One is always allowed.
+fn over_limit(artifact: &Artifact) -> Option<Diagnostic> {
+    let limit = (artifact.config.max_bpf_progs as usize).max(1);
+    // Programs of one clause follow each other.
+    let clauses = artifact.programs.chunk_by(|one, next| one.span == next.span);
+    let (span, count) = clauses
+        .filter_map(|clause| Some((clause.first()?.span, clause.len())))
+        .find(|(_, count)| *count > limit)?;
+    let problem = format!(
+        "Your program is trying to generate more than {} BPF programs, which exceeds the current limit of {limit}",
+        count - 1
+    );
+    let help = format!("Raise it with `config = {{ max_bpf_progs = {count} }}` or BPFTRACE_MAX_BPF_PROGS.");
+    Some(Diagnostic::error(span, problem).help(help))
 }
 
 fn generate(

@@ -159,7 +159,7 @@ impl<'a> UserMap<'a> {
         if self.is_array() {
             let key = vec![0; self.map.key_size()];
             if let Some(value) = self.map.lookup(&key)?
-                && (unassigned || self.is_assigned(&value))
+                && (unassigned && !self.is_drawn(schema) || self.is_assigned(&value))
             {
                 entries.push(Entry { key, value: self.reduced(schema, &value) });
             }
@@ -169,6 +169,12 @@ impl<'a> UserMap<'a> {
             })?;
         }
         Ok(MapView { name: &self.spec.name, schema, key: self.key, value: self.value, entries })
+    }
+
+    /// Whether its value is drawn, over several lines: there is nothing to draw before anything was assigned.
+    fn is_drawn(&self, schema: Schema<'_>) -> bool {
+        let agg = agg(schema.types(), self.value);
+        matches!(agg, Some(Agg::Hist { .. } | Agg::Lhist { .. } | Agg::Tseries(_)))
     }
 
     /// Reads one entry of an aggregation. A key that is not there gives what no samples amount to.

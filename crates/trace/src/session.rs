@@ -29,8 +29,8 @@ use skep_kernel::poll::Poll;
 use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
 use skep_kernel::walk::Walk;
-use skep_kernel::{proc, shell};
-use skep_lang::hir::{Attach, Format, Piece, PrintTo};
+use skep_kernel::{Errno, proc, shell};
+use skep_lang::hir::{Attach, Format, Piece, PrintTo, Target};
 use skep_symbols::elf::DebugPath;
 
 use crate::attach::{self, Attached, Surroundings};
@@ -87,6 +87,8 @@ pub type Notices = Box<dyn FnMut(&Notice<'_>)>;
 pub enum Notice<'a> {
     /// `BEGIN` is about to run.
     RunningBegin,
+    /// `END` is about to run.
+    RunningEnd,
     /// A probe is about to be attached.
     Attaching(&'a str),
     /// A kprobe or kretprobe is served by a probe of another kind, as the kernel has none of its own.
@@ -176,14 +178,11 @@ impl Session {
         } else {
             None
         };
-        let process = options
-            .pid
-            .map(|pid| signals::pidfd(pid).map_err(Error::kernel(format!("cannot trace the process {pid}"))))
-            .transpose()?;
+        let process = options.pid.map(|pid| signals::pidfd(pid).map_err(no_process)).transpose()?;
         let child = options
             .command
             .take()
-            .map(|command| Child::spawn(&command).map_err(Error::kernel("cannot start the command")))
+            .map(|command| Child::spawn(&command).map_err(|error| no_command(&command, error)))
             .transpose()?;
         let values = RuntimeValues {
             start_time: Clock::Monotonic.now().unsigned_abs(),
@@ -276,7 +275,8 @@ impl Session {
         if self.attached.is_none() {
             self.attach()?;
         }
-        let probes = self.state.probes();
+        let missing = self.attached.as_ref().map_or(0, |attached| attached.missing);
+        let probes = self.state.probes().saturating_sub(missing);
         self.state.send(sink, Event::Attached { probes })?;
         self.tell_attached();
         if let Some(child) = &mut self.child {
@@ -298,12 +298,13 @@ impl Session {
 
     fn read(&mut self, sink: &mut dyn Sink, deadline: Option<Instant>) -> Result<Ended> {
         let mut poll = self.watch(sink)?;
-        let only_special = self
-            .state
-            .artifact
-            .targets
-            .iter()
-            .all(|target| matches!(target.attach, Attach::Begin | Attach::End | Attach::Iter(_)));
+        // Also when none of the others could be attached.
+        let nothing_attached = self.attached.as_ref().is_none_or(Attached::is_empty);
+        let only_special = self.state.targets().all(|target| match target.attach {
+            Attach::Begin | Attach::End | Attach::Iter(_) => true,
+            Attach::Signal => false,
+            _ => nothing_attached,
+        });
         let mut walk = self.start_walk(&poll)?;
         let mut pace = Pace::new(Instant::now());
         let mut napping = false;
@@ -435,6 +436,11 @@ impl Session {
         self.state.report_commands(sink)?;
         self.state.mute = false;
         self.state.interrupted = false;
+        if let Some(notices) = &mut self.options.notices
+            && self.state.targets().any(|target| target.attach == Attach::End)
+        {
+            notices(&Notice::RunningEnd);
+        }
         attach::run(&self.state.artifact, &self.state.loaded, &Attach::End)?;
         self.drain(sink)?;
         self.state.report_lost(sink)?;
@@ -678,8 +684,14 @@ impl State {
     fn probes(&self) -> usize {
         let sessions = self.loaded.programs.iter().filter(|program| program.way == Way::KprobeSession);
         let twice: usize = sessions.map(|program| program.returns.len()).sum();
-        let counted = self.artifact.targets.iter().filter(|target| target.counts()).count();
+        let counted = self.targets().filter(|target| target.counts()).count();
         counted.saturating_sub(twice)
+    }
+
+    /// What the programs are for; others may have been left out.
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        let ids = self.artifact.programs.iter().flat_map(|program| &program.targets);
+        ids.filter_map(|id| self.artifact.targets.get(id.0 as usize))
     }
 
     /// What a program is attached to, in short.
@@ -720,6 +732,27 @@ fn tell(closed: &mut bool, result: io::Result<()>) -> Result<()> {
         }
         other => Ok(other?),
     }
+}
+
+/// Why a process cannot be traced.
+fn no_process(error: skep_kernel::Error) -> Error {
+    let reason = error.errno().unwrap_or(Errno::EINVAL).meaning();
+    Error::Usage(format!("Failed to attach to pid: Unable to open pidfd ({reason})"))
+}
+
+/// Why a command cannot be started.
+fn no_command(command: &[OsString], error: skep_kernel::Error) -> Error {
+    let program = command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+    let errno = match &error {
+        skep_kernel::Error::File { errno, .. } => *errno,
+        // There is no word in it.
+        _ if command.is_empty() => Errno::ENOENT,
+        _ => return Error::Usage(format!("Failed to fork child: {error}")),
+    };
+    let reason = errno.meaning();
+    Error::Usage(format!(
+        "Failed to fork child: Path '{program}' does not exist or is not executable ({reason})"
+    ))
 }
 
 fn user_map<'a>(artifact: &'a Artifact, maps: &'a [Map], map: MapRef) -> Option<UserMap<'a>> {

@@ -3,6 +3,7 @@
 //! The session decodes records and hands them on as typed [`Event`]s; a [`Sink`] gives them a form. There
 //! is no other way out: text, JSON and what Rust callers get all come through here.
 
+mod captured;
 mod collect;
 mod gfp;
 mod json;

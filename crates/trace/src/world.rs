@@ -332,14 +332,30 @@ const RAW_TRACEPOINT: &str = "btf_trace_";
 /// The kernel's types, read once in the life of the process: they take milliseconds and do not change.
 pub(crate) fn vmlinux() -> Result<Arc<Btf>, WorldError> {
     static TYPES: OnceLock<Result<Arc<Btf>, WorldError>> = OnceLock::new();
-    let read = || {
-        // Kept to the end, as what is read from it is.
-        let bytes: &'static [u8] = Box::leak(Box::new(btf_file::vmlinux().map_err(told)?));
-        let btf = Btf::parse(bytes)
-            .map_err(|error| WorldError(format!("The types of the kernel cannot be read: {error}")))?;
-        Ok(Arc::new(btf))
+    let read = || match named_types() {
+        Some((_, Ok(btf))) => Ok(Arc::new(btf)),
+        // That was told when the script was started.
+        Some((_, Err(_))) | None => Ok(Arc::new(parse_kernel(btf_file::vmlinux().map_err(told)?)?)),
     };
     TYPES.get_or_init(read).clone()
+}
+
+fn parse_kernel(bytes: btf_file::Bytes) -> Result<Btf, WorldError> {
+    // Kept to the end, as what is read from it is.
+    let bytes: &'static [u8] = Box::leak(Box::new(bytes));
+    Btf::parse(bytes).map_err(|error| WorldError(format!("The types of the kernel cannot be read: {error}")))
+}
+
+/// The types in the file that `BPFTRACE_BTF` names instead of the kernel's own, for kernels that have none.
+fn named_types() -> Option<(PathBuf, Result<Btf, WorldError>)> {
+    let path = PathBuf::from(std::env::var_os("BPFTRACE_BTF")?);
+    let btf = btf_file::read(&path).map_err(told).and_then(parse_kernel);
+    Some((path, btf))
+}
+
+/// The file of `BPFTRACE_BTF` if it holds no types.
+pub(crate) fn unreadable_types() -> Option<PathBuf> {
+    named_types().filter(|(_, btf)| btf.is_err()).map(|(path, _)| path)
 }
 
 /// The kernel's description of a field in the terms of the language.

@@ -40,6 +40,16 @@ pub enum Colors {
     Always,
 }
 
+impl Colors {
+    /// A line, without its end, in the colour of its severity.
+    pub fn paint(self, severity: Severity, line: &[u8]) -> Vec<u8> {
+        match self {
+            Colors::Never => line.to_vec(),
+            Colors::Always => [render::color(severity).as_bytes(), line, render::RESET.as_bytes()].concat(),
+        }
+    }
+}
+
 /// One message about a place in a script.
 ///
 /// `message` is a plain sentence or clause without `ERROR:` and without a line end.

@@ -47,6 +47,19 @@ fn unstable(word: &str) -> Unstable {
     }
 }
 
+impl Key {
+    /// The word that `true` or `false` stands for, where there is one.
+    fn switched(&self, on: bool) -> Option<&'static str> {
+        match &self.value {
+            Value::Word { words, .. } if *words == UNSTABLE_WORDS => {
+                Some(if on { "enable" } else { "error" })
+            }
+            Value::Word { words, .. } if words.contains(&"0") => Some(if on { "1" } else { "0" }),
+            _ => None,
+        }
+    }
+}
+
 const KEYS: &[Key] = &[
     Key {
         name: "cache_user_symbols",
@@ -136,6 +149,10 @@ const KEYS: &[Key] = &[
 const LICENSES: &[&str] =
     &["Dual MIT/GPL", "Dual BSD/GPL", "Dual MPL/GPL", "GPL and additional rights", "GPL v2", "GPL"];
 
+/// What the kernel says about licences.
+const LICENSING: &str =
+    "https://docs.kernel.org/bpf/bpf_licensing.html#using-bpf-programs-in-the-linux-kernel";
+
 /// Largest capacity of a string; its length travels in an event of bounded size.
 const MAX_STRLEN: u32 = 1 << 20;
 
@@ -158,6 +175,34 @@ impl Given {
             Given::Text(text) => text.clone(),
         }
     }
+
+    /// As a number; a text may spell one.
+    fn number(&self) -> Option<u64> {
+        match self {
+            Given::Number(n) => Some(*n),
+            Given::Bool(b) => Some(u64::from(*b)),
+            Given::Text(text) if text.starts_with('+') => None,
+            Given::Text(text) => text.parse().ok(),
+        }
+    }
+
+    /// As a choice between two. Numbers of a script count as in C; of texts only those that spell one of the two.
+    fn bool(&self) -> Option<bool> {
+        match self {
+            Given::Number(n) => Some(*n != 0),
+            Given::Bool(b) => Some(*b),
+            Given::Text(text) if text == "1" || text.eq_ignore_ascii_case("true") => Some(true),
+            Given::Text(text) if text == "0" || text.eq_ignore_ascii_case("false") => Some(false),
+            Given::Text(_) => None,
+        }
+    }
+}
+
+/// What is wrong with settings of the environment, and what there is to say about them.
+pub fn check_settings(environment: &[(String, String)]) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    settings(None, environment, &mut diagnostics);
+    diagnostics
 }
 
 /// The settings in force. `environment` holds pairs of a key, with or without `BPFTRACE_`, and
@@ -179,12 +224,7 @@ pub fn settings(
         set(&mut config, &entry.key.name, given, Some(entry.span), diagnostics);
     }
     for (key, value) in environment {
-        let given = match value.as_str() {
-            "true" => Given::Bool(true),
-            "false" => Given::Bool(false),
-            text => text.parse().map_or_else(|_| Given::Text(text.into()), Given::Number),
-        };
-        set(&mut config, key, given, None, diagnostics);
+        set(&mut config, key, Given::Text(value.clone()), None, diagnostics);
     }
     config
 }
@@ -193,9 +233,13 @@ pub fn settings(
 fn set(config: &mut Config, key: &str, given: Given, place: Option<Span>, diagnostics: &mut Diagnostics) {
     let lower = key.to_ascii_lowercase();
     let name = lower.strip_prefix("bpftrace_").unwrap_or(&lower);
+    let variable = key;
+    // In the environment the names of variables are those of the settings, written large.
+    let key = if place.is_some() { key } else { name };
     let error = |text: String| match place {
         Some(span) => Diagnostic::error(span, text),
-        None => Diagnostic::error_without_place(text),
+        None => Diagnostic::error_without_place(text)
+            .help(format!("It comes from {variable} in the environment.")),
     };
     let warning = |text: String| match place {
         Some(span) => Diagnostic::warning(span, text),
@@ -214,22 +258,21 @@ fn set(config: &mut Config, key: &str, given: Given, place: Option<Span>, diagno
         return;
     };
     match &entry.value {
-        Value::Number(store) => match given {
-            Given::Number(n) => store(config, n),
-            Given::Bool(b) => store(config, u64::from(b)),
-            Given::Text(text) => {
-                diagnostics.push(error(format!("{key}: expecting a number, got {text}")));
-            }
+        Value::Number(store) => match given.number() {
+            Some(n) => store(config, n),
+            None => diagnostics.push(error(format!("{key}: expecting a number, got {}", given.shown()))),
         },
-        Value::Bool(store) => match given {
-            Given::Bool(b) => store(config, b),
-            Given::Number(n @ (0 | 1)) => store(config, n == 1),
-            _ => diagnostics
+        Value::Bool(store) => match given.bool() {
+            Some(b) => store(config, b),
+            None => diagnostics
                 .push(error(format!("{key}: Invalid bool value: valid values are true, false, 1 or 0."))),
         },
         Value::Text(store) => store(config, given.shown()),
         Value::Word { words, listed, set } => {
-            let shown = given.shown();
+            let shown = match given.bool() {
+                Some(yes) => entry.switched(yes).map_or_else(|| given.shown(), str::to_owned),
+                None => given.shown(),
+            };
             match words.iter().find(|word| word.eq_ignore_ascii_case(&shown)) {
                 Some(word) => set(config, word),
                 None => {
@@ -249,7 +292,8 @@ fn set(config: &mut Config, key: &str, given: Given, place: Option<Span>, diagno
                 config.license = shown;
             } else {
                 diagnostics.push(error(format!(
-                    "Invalid value for license. Found: {shown}. Valid values: {}.",
+                    "Invalid value for license. Found: {shown}. Valid values: {}. Read more about BPF programs and \
+                     licensing: {LICENSING}",
                     LICENSES.join(", ")
                 )));
             }

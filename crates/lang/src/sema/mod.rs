@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
 
+pub use config::check_settings;
 pub(crate) use expand::kernel::raw_tracepoint;
 pub use list::{Listed, list};
 pub use list_types::list_types;
@@ -101,11 +102,15 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
     if u32::try_from(targets.len()).unwrap_or(u32::MAX) > config.max_probes {
         diagnostics.push(
             Diagnostic::error_without_place(format!(
-                "Attaching to {} probes exceeds the limit of {}.",
+                "Can't attach to {} probes because it exceeds the current limit of {} probes.",
                 targets.len(),
                 config.max_probes
             ))
-            .help(format!("Raise it with `config = {{ max_probes = {} }}`.", targets.len())),
+            .help(format!(
+                "Raise it with `config = {{ max_probes = {} }}` or BPFTRACE_MAX_PROBES; very many probes can slow \
+                 the whole system down.",
+                targets.len()
+            )),
         );
     }
     let checker = Checker::new(types, &context, &units, &targets);
@@ -131,7 +136,7 @@ pub fn program_options(prepared: &Prepared) -> Vec<ProgramOption> {
 fn nothing_to_attach(script: &ast::Script) -> Diagnostic {
     match script.probes().next() {
         Some(probe) => Diagnostic::error(probe.header, "No attach points for probe"),
-        None => Diagnostic::error_without_place("The script has no probes")
+        None => Diagnostic::error_without_place("No probes to attach")
             .help("Add one, for example: begin { printf(\"hello\\n\"); }"),
     }
 }

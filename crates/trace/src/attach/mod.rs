@@ -36,6 +36,8 @@ pub(crate) struct Attached {
     pub walks: Vec<OwnedFd>,
     /// The files that other walks are pinned to.
     pins: Vec<PathBuf>,
+    /// How many probes could not be attached and may be missing.
+    pub missing: usize,
 }
 
 /// What keeps a program attached.
@@ -66,8 +68,12 @@ pub(crate) fn attach(
     tell: &mut dyn FnMut(&Notice<'_>),
 ) -> Result<Attached> {
     let mut attached = Attached::default();
-    let mut failures =
-        Failures { surroundings, policy: artifact.config.missing_probes, first_of_wildcard: None };
+    let mut failures = Failures {
+        surroundings,
+        policy: artifact.config.missing_probes,
+        missing: 0,
+        first_of_wildcard: None,
+    };
     for (id, source) in &loaded.refused {
         if let Some(target) = artifact.targets.get(id.0 as usize) {
             tell(&Notice::Attaching(&target.name));
@@ -109,7 +115,8 @@ pub(crate) fn attach(
     for path in &attached.pins {
         tell(&Notice::Pinned(path));
     }
-    failures.judge(attached.links.is_empty() && attached.watchpoints.is_empty())?;
+    attached.missing = failures.missing;
+    failures.judge(attached.is_empty())?;
     Ok(attached)
 }
 
@@ -227,6 +234,8 @@ impl Attached {
 struct Failures<'a> {
     surroundings: &'a Surroundings<'a>,
     policy: MissingProbes,
+    /// How many there were, as probes are counted.
+    missing: usize,
     /// The first that a wildcard had found: fatal if nothing else is attached.
     first_of_wildcard: Option<Error>,
 }
@@ -238,6 +247,7 @@ impl Failures<'_> {
         source: skep_kernel::Error,
         tell: &mut dyn FnMut(&Notice<'_>),
     ) -> Result<()> {
+        self.missing += usize::from(target.counts());
         match self.policy {
             MissingProbes::Error if target.wildcard => {
                 tell(&Notice::Missing(&target.name, &source));
@@ -267,6 +277,11 @@ impl Failures<'_> {
 }
 
 impl Attached {
+    /// Whether nothing is attached.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.watchpoints.is_empty()
+    }
+
     /// Ends the watchpoints at an address.
     pub fn unwatch(&mut self, address: u64) {
         self.watchpoints.retain(|(watched, _)| *watched != address);

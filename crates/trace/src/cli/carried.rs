@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::options::{self, Opt, Parsed};
 use super::request::{Action, Request};
-use super::{help, message, print, run, short_name};
+use super::{complain, help, print, run, short_name};
 use crate::aot::Bundle;
 
 /// Runs a script that this executable carries. `name` is what it was called by, `args` are the words after that.
@@ -13,7 +13,7 @@ pub fn main(script: Bundle, name: &OsStr, args: &[OsString]) -> ExitCode {
     let name = name.to_string_lossy();
     let done = options::parse(args).and_then(|parsed| run_carried(script, &name, parsed));
     done.unwrap_or_else(|problem| {
-        message(&format!("ERROR: {problem}\n"));
+        complain(&problem);
         ExitCode::FAILURE
     })
 }
@@ -48,6 +48,7 @@ fn run_carried(script: Bundle, name: &str, mut parsed: Parsed) -> Result<ExitCod
     // The script that is carried stands where that of a command line would.
     parsed.options.push((Opt::Eval, Some(OsString::new())));
     let mut request = Request::new(parsed)?;
+    request.check()?;
     if !matches!(request.action, Action::Run(_)) {
         return Err("there is nothing but a script to run here".into());
     }

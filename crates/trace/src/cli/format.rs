@@ -24,9 +24,10 @@ pub(super) fn format(script: &Script, request: &Request) -> Result<ExitCode, Str
     let formatted = formatter::format(text, &parsed.script);
     match &request.output {
         None => Ok(print(&formatted)),
-        Some(path) => replace(path, &formatted)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|error| format!("Failed to write '{}': {error}", path.to_string_lossy())),
+        Some(path) => replace(path, &formatted).map(|()| ExitCode::SUCCESS).map_err(|error| {
+            let reason = skep_kernel::Errno::from(error).meaning();
+            format!("failed to write '{}': {reason}", path.to_string_lossy())
+        }),
     }
 }
 

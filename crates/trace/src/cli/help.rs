@@ -28,7 +28,7 @@ pub(super) fn full(name: &str) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(out, "\n{title}:");
         for row in TABLE.iter().filter(|row| row.group == group) {
-            let _ = writeln!(out, "  {:<34} {}{}", spelling(row), row.help, availability(row));
+            let _ = writeln!(out, "  {:<34} {}", spelling(row), row.help);
         }
     }
     let _ = write!(
@@ -85,8 +85,4 @@ fn spelling(row: &Row) -> String {
         let _ = write!(text, " {argument}");
     }
     text
-}
-
-fn availability(row: &Row) -> &'static str {
-    if row.later.is_some() { " (not available yet)" } else { "" }
 }

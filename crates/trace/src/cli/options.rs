@@ -54,8 +54,6 @@ pub(super) struct Row {
     pub argument: Option<&'static str>,
     pub group: Group,
     pub help: &'static str,
-    /// Why it does not work yet.
-    pub later: Option<&'static str>,
 }
 
 /// Where the help shows an option.
@@ -83,7 +81,7 @@ impl Group {
 }
 
 const fn flag(opt: Opt, short: Option<char>, long: &'static str, group: Group, help: &'static str) -> Row {
-    Row { opt, short, long: Some(long), argument: None, group, help, later: None }
+    Row { opt, short, long: Some(long), argument: None, group, help }
 }
 
 const fn with(
@@ -94,11 +92,7 @@ const fn with(
     group: Group,
     help: &'static str,
 ) -> Row {
-    Row { opt, short, long, argument: Some(argument), group, help, later: None }
-}
-
-const fn later(row: Row, why: &'static str) -> Row {
-    Row { later: Some(why), ..row }
+    Row { opt, short, long, argument: Some(argument), group, help }
 }
 
 pub(super) const TABLE: &[Row] = &[
@@ -141,16 +135,13 @@ pub(super) const TABLE: &[Row] = &[
         Group::Process,
         "run a command once everything is attached, and end when it ends",
     ),
-    later(
-        with(
-            Opt::DwarfPid,
-            None,
-            Some("dwarf-pid"),
-            "PID",
-            Group::Process,
-            "also unwind this process with DWARF",
-        ),
-        "stacks are not available yet",
+    with(
+        Opt::DwarfPid,
+        None,
+        Some("dwarf-pid"),
+        "PID",
+        Group::Process,
+        "also unwind this process with DWARF",
     ),
     flag(
         Opt::UsdtFileActivation,
@@ -234,14 +225,8 @@ pub(super) const TABLE: &[Row] = &[
         Group::Developer,
         "do not run the script but write its programs to a BPF object",
     ),
-    later(
-        with(Opt::EmitLlvm, None, Some("emit-llvm"), "FILE", Group::Hidden, ""),
-        "skep compiles without LLVM; `-d ir` shows its intermediate form",
-    ),
-    later(
-        flag(Opt::VerifyLlvmIr, None, "verify-llvm-ir", Group::Hidden, ""),
-        "skep compiles without LLVM; it verifies its own intermediate form in debug builds",
-    ),
+    with(Opt::EmitLlvm, None, Some("emit-llvm"), "FILE", Group::Hidden, ""),
+    flag(Opt::VerifyLlvmIr, None, "verify-llvm-ir", Group::Hidden, ""),
     flag(Opt::Btf, Some('b'), "btf", Group::Hidden, ""),
     flag(Opt::Version, Some('V'), "version", Group::Developer, "show the version"),
     flag(Opt::Help, Some('h'), "help", Group::Developer, "show this help"),
@@ -308,20 +293,16 @@ fn long_option<'a>(
     let row = match TABLE.iter().find(|row| row.long == Some(&*name)) {
         Some(row) => row,
         None => {
-            let mut possible =
-                TABLE.iter().filter(|row| row.long.is_some_and(|long| long.starts_with(&*name)));
-            match (possible.next(), possible.next()) {
-                (Some(row), None) => row,
-                (None, _) => {
-                    return Err(format!("unrecognized option '--{}'", String::from_utf8_lossy(text)));
-                }
-                (Some(first), Some(second)) => {
-                    let all: String = [first, second]
-                        .into_iter()
-                        .chain(possible)
-                        .map(|row| format!(" '{}'", row.spelled()))
-                        .collect();
-                    return Err(format!("option '--{name}' is ambiguous; possibilities:{all}"));
+            let possible: Vec<&Row> =
+                TABLE.iter().filter(|row| row.long.is_some_and(|long| long.starts_with(&*name))).collect();
+            match *possible {
+                [row] => row,
+                [] => return Err(format!("unrecognized option '--{}'", String::from_utf8_lossy(text))),
+                _ => {
+                    let mut all: Vec<_> =
+                        possible.iter().map(|row| format!(" '{}'", row.spelled())).collect();
+                    all.sort();
+                    return Err(format!("option '--{name}' is ambiguous; possibilities:{}", all.concat()));
                 }
             }
         }
@@ -392,7 +373,7 @@ mod tests {
         assert_eq!(read(&["--pi=3"]).unwrap().options, [(Opt::Pid, Some("3".into()))]);
         assert_eq!(read(&["--cmd", "ls"]).unwrap().options, [(Opt::Command, Some("ls".into()))]);
         let ambiguous = read(&["--de"]).unwrap_err();
-        assert_eq!(ambiguous, "option '--de' is ambiguous; possibilities: '--debuginfo' '--debug'");
+        assert_eq!(ambiguous, "option '--de' is ambiguous; possibilities: '--debug' '--debuginfo'");
     }
 
     #[test]

@@ -9,10 +9,11 @@ use skep_kernel::features::Features;
 use skep_symbols::elf::DebugPath;
 use skep_ui::{FileId, SourceMap};
 
-use super::options::{Opt, Parsed, TABLE};
-use super::{format, info, list, run};
+use super::options::{Opt, Parsed};
+use super::{compiler_bench, format, info, list, message, run};
 use crate::session::Mode;
 use crate::sink::Buffering;
+use crate::world::unreadable_types;
 
 /// A checked command line.
 pub(super) struct Request {
@@ -59,6 +60,8 @@ pub(super) enum Action {
     ListScript(Script),
     /// A script is printed in its usual form.
     Format(Script),
+    /// The compiler is measured on a script.
+    MeasureCompiler(Script),
     Info,
 }
 
@@ -108,7 +111,7 @@ impl Stages {
                 }
                 _ => {
                     return Err(format!(
-                        "USAGE: invalid option for -d: {name}\nValid stages: {}",
+                        "USAGE: invalid option for -d: {name}\nHINT: The stages are {}",
                         Stages::NAMES
                     ));
                 }
@@ -169,7 +172,8 @@ impl Request {
             debug_path: DebugPath::default(),
             features: Features::new(),
         };
-        let (mut listing, mut info, mut formatting, mut program) = (false, false, false, None);
+        let (mut listing, mut info, mut program) = (false, false, None);
+        let mut mode: Option<Way> = None;
         let mut debug_paths = Vec::new();
         for (opt, value) in parsed.options {
             let value = value.unwrap_or_default();
@@ -178,7 +182,6 @@ impl Request {
                 Opt::Eval => program = Some(text()?),
                 Opt::List => listing = true,
                 Opt::Info => info = true,
-                Opt::Fmt => formatting = true,
                 Opt::Verbose => request.verbose = true,
                 Opt::Quiet => request.quiet = true,
                 Opt::NoWarnings => request.warnings = false,
@@ -210,34 +213,45 @@ impl Request {
                     return Err("USAGE: -kk has been deprecated. Use a single -k for runtime warnings for errors in map lookups and probe reads.".into());
                 }
                 Opt::RuntimeWarnings => request.runtime_warnings = true,
-                Opt::Test => request.mode = Mode::Test,
-                Opt::Bench => request.mode = Mode::Bench,
-                Opt::Mode => match text()?.as_str() {
-                    "test" => request.mode = Mode::Test,
-                    "bench" => request.mode = Mode::Bench,
-                    "codegen" | "compiler-bench" => request.compile_only = true,
-                    "format" => formatting = true,
-                    _ => {
-                        return Err(
-                            "USAGE: --mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'."
-                                .into(),
-                        );
-                    }
-                },
+                Opt::Test | Opt::Bench | Opt::Fmt if mode.is_some() => {
+                    return Err(format!("USAGE: {} conflicts with existing --mode", opt.spelled()));
+                }
+                Opt::Test => mode = Some(Way::Run(Mode::Test)),
+                Opt::Bench => mode = Some(Way::Run(Mode::Bench)),
+                Opt::Fmt => mode = Some(Way::Format),
+                Opt::Mode => mode = Some(Way::read(&text()?)?),
                 Opt::Pid => request.pid = Some(pid(&text()?)?),
                 Opt::Command => request.command = Some(words(&text()?)?),
                 Opt::Debug => request.stages = request.stages.merge(Stages::read(&text()?)?),
                 Opt::ProbeFilter => {
                     let regex = regex::Regex::new(&text()?);
-                    request.probe_filter = Some(regex.map_err(|error| format!("--probe-filter: {error}"))?);
+                    let problem = |error| invalid_filter(&value.to_string_lossy(), &error);
+                    request.probe_filter = Some(regex.map_err(problem)?);
                 }
                 Opt::TraceableFunctions => request.traceable_functions = Some(PathBuf::from(text()?)),
                 Opt::IncludeDir => request.include_dirs.push(value.into()),
                 Opt::IncludeFile => request.includes.push(text()?),
                 Opt::DebugInfo => debug_paths.push(text()?),
                 Opt::NoFeature => no_features(&text()?, &request.features)?,
+                Opt::EmitLlvm => {
+                    return Err("--emit-llvm: skep compiles without LLVM, so there is no LLVM IR to write.\n\
+                                HINT: --emit-elf FILE writes the programs as a BPF object; -d ir, -d codegen-opt and \
+                                -d bpf show what skep makes of a script"
+                        .into());
+                }
+                Opt::VerifyLlvmIr => {
+                    return Err(
+                        "--verify-llvm-ir: skep compiles without LLVM, so there is no LLVM IR to verify.\n\
+                                HINT: -d verifier shows what the kernel's verifier says of the programs"
+                            .into(),
+                    );
+                }
+                // Checked; only stacks by DWARF look further than the processes that are traced.
+                Opt::DwarfPid => {
+                    pid(&text()?)?;
+                }
+                // Others than these are understood and change nothing.
                 Opt::Btf | Opt::UsdtFileActivation | Opt::Help | Opt::Version => {}
-                later => return Err(not_yet(later)),
             }
         }
         if !debug_paths.is_empty() {
@@ -249,17 +263,17 @@ impl Request {
         if request.pid.is_some() && request.command.is_some() {
             return Err("USAGE: Cannot use both -c and -p.".into());
         }
-        // A command of no words is none.
-        request.command = request.command.filter(|command| !command.is_empty());
-
         let mut operands = parsed.operands.into_iter();
+        let mut rest = parsed.rest.into_iter();
+        // Without another, what stands behind the dashes begins with the script.
+        let mut operand = || operands.next().or_else(|| rest.next());
         request.action = if info {
             Action::Info
         } else if let Some(program) = program {
             let script = Script::new("stdin", program);
             if listing { Action::ListScript(script) } else { Action::Run(script) }
         } else {
-            match operands.next() {
+            match operand() {
                 Some(path) if !listing => Action::Run(Script::read(&path)?),
                 Some(path) if Path::new(&path).is_file() => Action::ListScript(Script::read(&path)?),
                 Some(pattern) => Action::List(text_of(&pattern)?),
@@ -267,10 +281,19 @@ impl Request {
                 None => return Err("USAGE: filename or -e 'program' required.".into()),
             }
         };
+        if matches!(request.action, Action::List(_))
+            && let Some(extra) = operands.next()
+        {
+            let extra = extra.to_string_lossy();
+            return Err(format!(
+                "USAGE: -l takes one search pattern, and '{extra}' is a second one\n\
+                 HINT: Separate several patterns by commas"
+            ));
+        }
         request.params = operands.map(|param| text_of(&param)).collect::<Result<_, _>>()?;
-        for param in parsed.rest {
+        for param in rest {
             let param = text_of(&param)?;
-            match param.strip_prefix("--").filter(|name| !name.is_empty()) {
+            match param.strip_prefix("--") {
                 Some(named) => request.named.push(match named.split_once('=') {
                     Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                     None => (named.to_owned(), None),
@@ -278,11 +301,22 @@ impl Request {
                 None => request.params.push(param),
             }
         }
-        if formatting {
-            request.action = match request.action {
-                Action::Run(script) => Action::Format(script),
-                other => other,
-            };
+        match mode {
+            None => {}
+            Some(Way::Run(mode)) => request.mode = mode,
+            Some(Way::CompileOnly) => request.compile_only = true,
+            Some(Way::MeasureCompiler) => {
+                request.action = match request.action {
+                    Action::Run(script) => Action::MeasureCompiler(script),
+                    other => other,
+                };
+            }
+            Some(Way::Format) => {
+                request.action = match request.action {
+                    Action::Run(script) | Action::ListScript(script) => Action::Format(script),
+                    other => other,
+                };
+            }
         }
         Ok(request)
     }
@@ -292,13 +326,39 @@ impl Request {
         if self.stages.log {
             log_to_stderr();
         }
+        if !matches!(self.action, Action::Info | Action::Format(_)) {
+            self.check()?;
+            if self.warnings
+                && let Some(path) = unreadable_types()
+            {
+                message(&format!("WARNING: BTF: failed to parse BTF from {}\n", path.display()));
+            }
+            if let Some(wrong) = run::wrong_environment() {
+                return Ok(wrong);
+            }
+        }
         match std::mem::replace(&mut self.action, Action::Info) {
             Action::Info => Ok(super::print(&info::report())),
             Action::List(pattern) => list::pattern(&pattern, &self),
             Action::ListScript(mut script) => list::script(&mut script, &self),
             Action::Format(script) => format::format(&script, &self),
+            Action::MeasureCompiler(script) => Ok(compiler_bench::measure(&script, &self)),
             Action::Run(script) => run::run(script, self),
         }
+    }
+}
+
+impl Request {
+    /// Whether what it names can be read.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(path) = &self.traceable_functions else { return Ok(()) };
+        std::fs::File::open(path).map(|_| ()).map_err(|error| {
+            let reason = skep_kernel::Errno::from(error).meaning();
+            format!(
+                "Failed to open kernel function info: Could not read functions from {}. ({reason})",
+                path.display()
+            )
+        })
     }
 }
 
@@ -340,16 +400,49 @@ fn text_of(value: &OsStr) -> Result<String, String> {
         .ok_or_else(|| format!("'{}' is not UTF-8 text", value.to_string_lossy()))
 }
 
-fn not_yet(opt: Opt) -> String {
-    TABLE.iter().find(|row| row.opt == opt).map_or_else(String::new, |row| {
-        format!("{} does not work yet: {}.", row.spelled(), row.later.unwrap_or("it is not implemented"))
-    })
+/// What `--mode` makes of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Run(Mode),
+    CompileOnly,
+    MeasureCompiler,
+    Format,
 }
 
+impl Way {
+    fn read(name: &str) -> Result<Way, String> {
+        match name {
+            "test" => Ok(Way::Run(Mode::Test)),
+            "bench" => Ok(Way::Run(Mode::Bench)),
+            "codegen" => Ok(Way::CompileOnly),
+            "compiler-bench" => Ok(Way::MeasureCompiler),
+            "format" => Ok(Way::Format),
+            _ => {
+                Err("USAGE: --mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'."
+                    .into())
+            }
+        }
+    }
+}
+
+/// What is wrong with a regular expression, on one line; where, on those after it.
+fn invalid_filter(filter: &str, error: &regex::Error) -> String {
+    let text = error.to_string();
+    let why = text.lines().last().unwrap_or_default();
+    let why = why.strip_prefix("error: ").unwrap_or(why);
+    format!("Invalid --probe-filter regex '{filter}': {why}")
+}
+
+/// A process id, in decimal or with `0x` in hexadecimal.
 fn pid(text: &str) -> Result<i32, String> {
-    let number: i64 = text.parse().map_err(|_| {
+    let digits = text.trim_start();
+    let number = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) => i64::from_str_radix(hex, 16),
+        None => digits.parse::<i64>(),
+    };
+    let number = number.map_err(|_| {
         let problem =
-            if text.starts_with(|c: char| c.is_ascii_digit()) { "trailing bytes" } else { "integer" };
+            if digits.starts_with(|c: char| c.is_ascii_digit()) { "trailing bytes" } else { "integer" };
         format!("Failed to parse pid: invalid {problem}: {text}")
     })?;
     if !(0..=MOST_PID).contains(&number) {
@@ -365,15 +458,11 @@ fn words(text: &str) -> Result<Vec<OsString>, String> {
         .ok_or_else(|| format!("-c: a quote is not closed, or the text ends with a backslash: {text}"))
 }
 
-/// Every feature that is probed can be named, and those that the original names.
+/// Every feature that is probed can be named, those that the original names among them.
 fn no_features(text: &str, features: &Features) -> Result<(), String> {
-    const ORIGINAL_ONLY: &str = "kprobe_session";
     for name in text.split(',') {
-        if !features.disable(name) && name != ORIGINAL_ONLY {
-            let known: Vec<_> = skep_kernel::features::Feature::all()
-                .map(|feature| feature.name())
-                .chain([ORIGINAL_ONLY])
-                .collect();
+        if !features.disable(name) {
+            let known: Vec<_> = skep_kernel::features::Feature::all().map(|feature| feature.name()).collect();
             return Err(format!(
                 "USAGE: --no-feature can only have values '{}'; {name:?} is none of them.",
                 known.join(",")
@@ -425,7 +514,28 @@ mod tests {
             problem(&["/does/not/exist"]),
             "failed to open file '/does/not/exist': No such file or directory"
         );
-        assert!(problem(&["--emit-llvm", "x"]).starts_with("--emit-llvm does not work yet: "));
+        assert!(problem(&["--emit-llvm", "x"]).starts_with("--emit-llvm: skep compiles without LLVM"));
+        assert!(problem(&["--verify-llvm-ir", "-e", "x"]).contains("-d verifier"));
+        assert_eq!(problem(&["--dwarf-pid", "x", "-e", "x"]), "Failed to parse pid: invalid integer: x");
+        assert_eq!(
+            problem(&["-e", "x", "--probe-filter", "("]),
+            "Invalid --probe-filter regex '(': unclosed group"
+        );
+        assert_eq!(
+            problem(&["-e", "x", "--mode", "x"]),
+            "USAGE: --mode can only be 'codegen', 'compiler-bench', 'bench', 'test' or 'format'."
+        );
+        assert_eq!(
+            problem(&["-e", "x", "--test", "--bench"]),
+            "USAGE: --bench conflicts with existing --mode"
+        );
+        assert_eq!(
+            problem(&["-e", "x", "--mode", "test", "--fmt"]),
+            "USAGE: --fmt conflicts with existing --mode"
+        );
+        assert!(
+            request(&["-e", "x", "--fmt", "--mode", "test"]).is_ok_and(|request| request.mode == Mode::Test)
+        );
         let unknown = problem(&["-e", "x", "--no-feature", "ringbuf,bogus"]);
         assert!(unknown.contains("\"bogus\"") && unknown.contains("attach_cookie,"), "{unknown}");
         assert!(request(&["-e", "x", "--no-feature", "kprobe_multi,kprobe_session,uprobe_multi"]).is_ok());
@@ -436,7 +546,24 @@ mod tests {
         let command = request(&["-e", "x", "-c", r#"/bin/echo "a  b" c\ d 'e"f'"#]).unwrap().command.unwrap();
         assert_eq!(command, ["/bin/echo", "a  b", "c d", "e\"f"]);
         assert!(problem(&["-e", "x", "-c", "echo 'a"]).starts_with("-c: a quote is not closed"));
-        assert!(request(&["-e", "x", "-c", ""]).unwrap().command.is_none());
+        // It is refused when it is looked for: it is no reason to trace everything.
+        assert!(request(&["-e", "x", "-c", ""]).unwrap().command.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_process_is_given_by_its_number() {
+        let pid = |text| request(&["-e", "x", "-p", text]).map(|request| request.pid.unwrap());
+        assert_eq!((pid("12"), pid("0x1f"), pid(" 3")), (Ok(12), Ok(31), Ok(3)));
+        assert_eq!(pid("0xg"), Err("Failed to parse pid: invalid trailing bytes: 0xg".into()));
+        assert_eq!(pid("-1"), Err("Pid out of range: -1".into()));
+        assert_eq!(pid(""), Err("Failed to parse pid: invalid integer: ".into()));
+    }
+
+    #[test]
+    fn the_script_may_stand_behind_the_dashes() {
+        let request = request(&["-l", "--", "self:*", "x"]).unwrap();
+        assert!(matches!(request.action, Action::List(pattern) if pattern == "self:*"));
+        assert_eq!(request.params, ["x"]);
     }
 
     #[test]

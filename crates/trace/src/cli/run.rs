@@ -13,7 +13,7 @@ use skep_lang::syntax::print;
 use skep_ui::SourceMap;
 
 use super::request::{Request, Script, Stages};
-use super::{colors, message, show};
+use super::{colors, complain, message, show};
 use crate::aot::{self, Bundle};
 use crate::compile::{Compiled, Stage, compile_observed};
 use crate::error::Error;
@@ -50,9 +50,10 @@ pub(super) fn run(mut script: Script, mut request: Request) -> Result<ExitCode, 
     };
     if let Some(path) = &request.emit_elf {
         let bytes = skep_compile::elf::object(&artifact).map_err(|error| error.to_string())?;
-        return std::fs::write(path, bytes)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|error| format!("failed to write '{}': {error}", path.display()));
+        return std::fs::write(path, bytes).map(|()| ExitCode::SUCCESS).map_err(|error| {
+            let reason = skep_kernel::Errno::from(error).meaning();
+            format!("failed to write '{}': {reason}", path.display())
+        });
     }
     if let Some(path) = &request.aot {
         let bundle = Bundle { artifact, sources: script.sources };
@@ -73,7 +74,7 @@ pub(super) fn start(
     world: &KernelWorld,
 ) -> Result<ExitCode, String> {
     if let Err(problem) = request.mode.narrow(&mut artifact) {
-        message(&format!("ERROR: {problem}\n"));
+        complain(&problem);
         return Ok(ExitCode::from(255));
     }
     if let Some(filter) = &request.probe_filter {
@@ -106,7 +107,12 @@ fn trace(
         tracefs: world.opened_tracefs(),
         debug_path: request.debug_path.clone(),
         answers,
-        notices: Some(Box::new(move |notice| tell(notice, verbose, warnings))),
+        notices: Some(Box::new(move |notice| {
+            if let Notice::Attached = notice {
+                notify("READY=1\nSTATUS=Processing events...");
+            }
+            tell(notice, verbose, warnings);
+        })),
         ..Options::default()
     };
     let mut session = Session::load(artifact, options)?;
@@ -126,6 +132,7 @@ fn trace(
         Mode::Test => session.run_tests(&mut *sink)?,
         Mode::Bench => session.run_benchmarks(&mut *sink)?,
     };
+    notify("STOPPING=1");
     // The status of a process has eight bits.
     Ok(ExitCode::from(outcome.exit_code as u8))
 }
@@ -135,7 +142,7 @@ fn sink(request: &Request, sources: &SourceMap) -> Result<Box<dyn Sink>, Error> 
     let file = match &request.output {
         Some(path) => File::create(path).map_err(|error| {
             let reason = skep_kernel::Errno::from(error).meaning();
-            Error::Usage(format!("failed to open file '{}': {reason}", path.to_string_lossy()))
+            Error::Usage(format!("Failed to open output file: \"{}\": {reason}", path.to_string_lossy()))
         })?,
         // Not through the standard library's own buffer, which would look for line ends again.
         None => File::from(io::stdout().as_fd().try_clone_to_owned()?),
@@ -150,9 +157,19 @@ fn sink(request: &Request, sources: &SourceMap) -> Result<Box<dyn Sink>, Error> 
             TextSink::new(output, messages, sources)
                 .escape_messages(io::stderr().is_terminal())
                 .quiet(request.quiet)
+                .colors(colors())
                 .warnings(request.warnings),
         )
     })
+}
+
+/// The service manager that started this, if one did, hears how far it is.
+fn notify(state: &str) {
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET")
+        && let Err(error) = skep_kernel::notify::notify(&socket, state)
+    {
+        tracing::debug!("the service manager cannot be told: {error}");
+    }
 }
 
 /// What is said about what goes on.
@@ -168,6 +185,7 @@ fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
             message(&format!("WARNING: Unable to attach probe: {probe}. Skipping. {error}\n"));
         }
         Notice::RunningBegin if verbose => message("Attaching 'begin' probe\n"),
+        Notice::RunningEnd if verbose => message("Attaching 'end' probe\n"),
         Notice::Served(probe, by) if verbose => {
             message(&format!("{probe} is served by {by}: this kernel has no kprobes\n"));
         }
@@ -182,15 +200,16 @@ fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
     }
 }
 
-/// Drops the probes that `--probe-filter` does not name; `BEGIN` and `END` always stay.
+/// Drops the probes that `--probe-filter` does not name; `BEGIN`, `END` and what runs for a signal always stay.
 fn keep_probes(artifact: &mut Artifact, filter: &regex::Regex) -> Result<(), String> {
-    let special = |target: &Target| matches!(target.attach, Attach::Begin | Attach::End);
+    let special = |target: &Target| matches!(target.attach, Attach::Begin | Attach::End | Attach::Signal);
     artifact.keep(|target| special(target) || filter.is_match(&target.name));
-    let mut kept = artifact.programs.iter().flat_map(|program| &program.targets);
-    if kept.any(|id| artifact.targets.get(id.0 as usize).is_some_and(|target| !special(target))) {
-        Ok(())
+    if artifact.programs.is_empty() {
+        Err(format!(
+            "No probes to attach\nHINT: no probe of the script has a name that --probe-filter {filter} matches"
+        ))
     } else {
-        Err(format!("--probe-filter {filter}: no probe of the script has such a name"))
+        Ok(())
     }
 }
 
@@ -231,6 +250,18 @@ fn program_help(script: &mut Script, request: &Request, world: &KernelWorld) -> 
     message(&text);
     ExitCode::FAILURE
 }
+
+/// Tells what is wrong with the settings of the environment: the exit status, if anything is.
+pub(super) fn wrong_environment() -> Option<ExitCode> {
+    let problems = skep_lang::check_settings(&environment());
+    problems.has_errors().then(|| {
+        show(&problems, &SourceMap::new(), true);
+        ExitCode::from(WRONG_ENVIRONMENT)
+    })
+}
+
+/// The exit status for a setting of the environment that cannot be.
+const WRONG_ENVIRONMENT: u8 = 2;
 
 /// Settings of the environment: `BPFTRACE_MAX_STRLEN` and the like.
 pub(super) fn environment() -> Vec<(String, String)> {

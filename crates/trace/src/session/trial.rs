@@ -95,6 +95,8 @@ impl Session {
             let passed = tests.len() - failed.len();
             self.state.send(sink, Event::Trial(Trial::End { passed, failed: &failed }))?;
         }
+        // They are left from running, not results.
+        self.state.artifact.config.print_maps_on_exit = false;
         let outcome = self.finish(sink, super::Ended::Complete)?;
         Ok(Outcome { exit_code: if failed.is_empty() { outcome.exit_code } else { 1 }, ..outcome })
     }

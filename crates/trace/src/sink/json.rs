@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -10,8 +9,8 @@ use skep_lang::hir::PrintTo;
 use skep_lang::ty::Agg;
 use skep_ui::{LineCol, SourceMap, Span};
 
-use super::output::{Buffering, Output};
-use super::text::TextSink;
+use super::captured::Captured;
+use super::output::Output;
 use super::text::strerror;
 use super::value::{Json, into_text, json_key};
 use super::{Event, Sink, Source, Trial, printf};
@@ -112,7 +111,7 @@ impl JsonSink {
 impl Sink for JsonSink {
     fn event(&mut self, event: Event<'_>) -> io::Result<()> {
         if let (Some(captured), false) = (&mut self.captured, matches!(event, Event::Trial(_))) {
-            return captured.sink.event(event);
+            return captured.event(event);
         }
         match event {
             Event::Trial(trial) => self.trial(trial)?,
@@ -195,40 +194,6 @@ struct Tested<'a> {
 struct Measured {
     average: u64,
     iters: u64,
-}
-
-/// The text form of what is said meanwhile, messages included.
-struct Captured {
-    sink: TextSink,
-    text: Shared,
-}
-
-impl Captured {
-    fn new(sources: SourceMap) -> Captured {
-        let text = Shared::default();
-        let out = Output::new(Box::new(text.clone()), Buffering::None, false);
-        Captured { sink: TextSink::new(out, Box::new(text.clone()), sources), text }
-    }
-
-    /// What was said since the last time.
-    fn take(&mut self) -> String {
-        // Nobody panics while holding it.
-        self.text.0.lock().map(|mut text| into_text(std::mem::take(&mut *text))).unwrap_or_default()
-    }
-}
-
-/// A buffer that two writers fill.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 struct Line<D> {

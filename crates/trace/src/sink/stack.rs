@@ -98,6 +98,8 @@ fn push_name(out: &mut Vec<u8>, address: u64, frame: &Frame, escape: bool) {
 pub(super) fn push_symbol(out: &mut Vec<u8>, symbol: Symbol<'_>, escape: bool) {
     match symbol.frame().and_then(|frame| frame.name) {
         Some(name) => push_foreign(out, name.as_bytes(), escape),
+        // As the original writes addresses, where zero has no prefix.
+        None if symbol.address() == 0 => out.push(b'0'),
         // Writing to a `Vec` cannot fail.
         None => drop(write!(out, "{:#x}", symbol.address())),
     }

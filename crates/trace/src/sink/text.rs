@@ -3,13 +3,15 @@
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use skep_lang::hir::PrintTo;
-use skep_ui::{Colors, Diagnostic, SourceMap, Span};
+use skep_lang::hir::{Format, PrintTo};
+use skep_ui::{Colors, Diagnostic, Severity, SourceMap, Span};
 
+use super::captured::Captured;
 use super::output::{Output, push_foreign};
 use super::value::{into_text, push_key, push_reduced, push_value};
-use super::{Event, Sink, Source, plural, printf};
+use super::{Event, Sink, Source, Trial, plural, printf};
 use crate::aggregate::Reduced;
+use crate::decode::Fields;
 use crate::maps::{EntryValue, MapView};
 
 /// Writes text: results to one place, messages to another.
@@ -20,13 +22,25 @@ pub struct TextSink {
     quiet: bool,
     warnings: bool,
     escape_messages: bool,
+    colors: Colors,
+    /// What is said during the tests is shown with those that failed.
+    captured: Option<Box<Captured>>,
 }
 
 impl TextSink {
     /// Results go to `out`, messages to `messages` (standard error). `sources` tells the places in messages.
     pub fn new(out: Output, messages: Box<dyn Write + Send>, sources: SourceMap) -> TextSink {
         let escape_messages = out.escapes();
-        TextSink { out, messages, sources, quiet: false, warnings: true, escape_messages }
+        TextSink {
+            out,
+            messages,
+            sources,
+            quiet: false,
+            warnings: true,
+            escape_messages,
+            colors: Colors::Never,
+            captured: None,
+        }
     }
 
     /// Leaves out how many probes were attached (`-q`).
@@ -43,6 +57,13 @@ impl TextSink {
         self
     }
 
+    /// Whether messages are coloured.
+    #[must_use]
+    pub fn colors(mut self, colors: Colors) -> TextSink {
+        self.colors = colors;
+        self
+    }
+
     /// Whether warnings are shown (`--no-warnings`).
     #[must_use]
     pub fn warnings(mut self, warnings: bool) -> TextSink {
@@ -56,6 +77,43 @@ impl TextSink {
         // Messages that nobody can read must not end the script.
         let _ = self.messages.write_all(text).and_then(|()| self.messages.flush());
         Ok(())
+    }
+
+    fn trial(&mut self, trial: &Trial<'_>) {
+        match trial {
+            Trial::Run { .. } => self.captured = Some(Box::new(Captured::new(self.sources.clone()))),
+            Trial::Result { passed, .. } => {
+                let said = self.captured.take().map(|mut captured| captured.take()).unwrap_or_default();
+                if !passed {
+                    self.out.buffer().extend_from_slice(said.as_bytes());
+                }
+            }
+            Trial::Begin { .. } | Trial::End { .. } | Trial::Benchmarks(_) => {}
+        }
+        self.out.buffer().extend_from_slice(trial.text().as_bytes());
+    }
+
+    /// `errorf` and `warnf`.
+    fn complaint(&mut self, to: PrintTo, format: &Format, args: Fields<'_>, span: Span) -> io::Result<()> {
+        let is_error = to == PrintTo::Error;
+        let mut text = place(&self.sources, span).into_bytes();
+        text.extend_from_slice(if is_error { b"ERROR: " } else { b"WARNING: " });
+        printf::format(&mut text, format, args, self.escape_messages);
+        if text.last() == Some(&b'\n') {
+            text.pop();
+        }
+        let severity = if is_error { Severity::Error } else { Severity::Warning };
+        let mut text = self.colors.paint(severity, &text);
+        text.push(b'\n');
+        // In a macro: where that was used, which goes on with where that was.
+        if let Some(call) = self.sources.expansions(span.file).next() {
+            let from = match is_error {
+                true => Diagnostic::error(call, "expanded from"),
+                false => Diagnostic::warning(call, "expanded from"),
+            };
+            text.extend_from_slice(from.render(&self.sources, self.colors).as_bytes());
+        }
+        self.message(&text)
     }
 
     fn map(&mut self, map: &MapView<'_>) {
@@ -90,6 +148,9 @@ impl TextSink {
 
 impl Sink for TextSink {
     fn event(&mut self, event: Event<'_>) -> io::Result<()> {
+        if let (Some(captured), false) = (&mut self.captured, matches!(event, Event::Trial(_))) {
+            return captured.event(event);
+        }
         match event {
             Event::Attached { probes } => {
                 if !self.quiet {
@@ -105,27 +166,12 @@ impl Sink for TextSink {
                     let mut text = Vec::new();
                     printf::format(&mut text, format, args, self.escape_messages);
                     let warning = Diagnostic::warning(span, into_text(text));
-                    self.message(warning.render(&self.sources, Colors::Never).as_bytes())?;
+                    self.message(warning.render(&self.sources, self.colors).as_bytes())?;
                 }
             }
             Event::Printf { to, format, args, span } => {
-                let severity = if to == PrintTo::Error { "ERROR" } else { "WARNING" };
                 if to == PrintTo::Error || self.warnings {
-                    let mut text = place(&self.sources, span).into_bytes();
-                    text.extend_from_slice(format!("{severity}: ").as_bytes());
-                    printf::format(&mut text, format, args, self.escape_messages);
-                    if text.last() != Some(&b'\n') {
-                        text.push(b'\n');
-                    }
-                    // In a macro: where that was used, which goes on with where that was.
-                    if let Some(call) = self.sources.expansions(span.file).next() {
-                        let from = match to {
-                            PrintTo::Error => Diagnostic::error(call, "expanded from"),
-                            _ => Diagnostic::warning(call, "expanded from"),
-                        };
-                        text.extend_from_slice(from.render(&self.sources, Colors::Never).as_bytes());
-                    }
-                    self.message(&text)?;
+                    self.complaint(to, format, args, span)?;
                 }
             }
             Event::Value(value) => {
@@ -148,11 +194,11 @@ impl Sink for TextSink {
                     self.out.buffer().push(b'\n');
                 }
             }
-            Event::Trial(trial) => self.out.buffer().extend_from_slice(trial.text().as_bytes()),
+            Event::Trial(trial) => self.trial(&trial),
             Event::Problem(text) => self.message(format!("ERROR: {text}\n").as_bytes())?,
             Event::HelperError { helper, code, span } => {
                 if self.warnings {
-                    let text = helper_error(&self.sources, helper, code, span);
+                    let text = helper_error(&self.sources, self.colors, helper, code, span);
                     self.message(text.as_bytes())?;
                 }
             }
@@ -195,10 +241,10 @@ fn place(sources: &SourceMap, span: Span) -> String {
     }
 }
 
-fn helper_error(sources: &SourceMap, helper: &str, code: i64, span: Span) -> String {
+fn helper_error(sources: &SourceMap, colors: Colors, helper: &str, code: i64, span: Span) -> String {
     let message = helper_message(helper, code);
     let diagnostic = Diagnostic::warning(span, message);
-    let rendered = diagnostic.render(sources, Colors::Never);
+    let rendered = diagnostic.render(sources, colors);
     let detail = format!("Additional Info - helper: {helper}, retcode: {code}\n");
     // The detail stands between the first line and the source.
     match rendered.split_once('\n') {

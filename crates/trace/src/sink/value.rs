@@ -140,6 +140,11 @@ pub(super) fn json_key(key: Value<'_>) -> String {
                 }
                 out.push(b'}');
             }
+            Value::Array(elems) => {
+                out.push(b'[');
+                list(out, elems.into_iter());
+                out.push(b']');
+            }
             // No spaces, not even those in front of a frame.
             Value::Stack(stack) => {
                 let mut text = Vec::new();

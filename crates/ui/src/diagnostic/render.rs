@@ -6,7 +6,7 @@ use crate::text;
 
 const RED: &str = "\x1b[31m";
 const YELLOW: &str = "\x1b[33m";
-const RESET: &str = "\x1b[0m";
+pub(super) const RESET: &str = "\x1b[0m";
 
 pub(super) fn diagnostic(d: &Diagnostic, sources: &SourceMap, colors: Colors) -> String {
     let mut out = Printer { out: String::new(), severity: d.severity, sources, colors };
@@ -27,6 +27,14 @@ pub(super) fn diagnostic(d: &Diagnostic, sources: &SourceMap, colors: Colors) ->
     out.out
 }
 
+/// What begins the colour of a severity.
+pub(super) fn color(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => RED,
+        Severity::Warning => YELLOW,
+    }
+}
+
 struct Printer<'a> {
     out: String,
     severity: Severity,
@@ -37,10 +45,11 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn message(&mut self, span: Option<Span>, message: &str) {
         let span = span.filter(|s| self.sources.has(s.file));
-        let (word, color) = match self.severity {
-            Severity::Error => ("ERROR", RED),
-            Severity::Warning => ("WARNING", YELLOW),
+        let word = match self.severity {
+            Severity::Error => "ERROR",
+            Severity::Warning => "WARNING",
         };
+        let color = color(self.severity);
         let place = span.map(|s| format!("{}: ", self.place(s))).unwrap_or_default();
         let line = format!("{place}{word}: {}", text::escape_lines(message.trim_end_matches('\n')));
         match self.colors {

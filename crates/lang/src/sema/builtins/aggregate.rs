@@ -236,6 +236,9 @@ fn lhist(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Aggregation> {
         format!("lhist() step must be >= 1 ({step} provided)")
     } else if min >= max {
         format!("lhist() min must be less than max (provided min {min} and max {max})")
+    } else if step > max - min {
+        let range = max - min;
+        format!("lhist() step is too large for the given range (provided step {step} for range {range})")
     } else {
         let buckets = (max - min + step - 1) / step;
         if buckets <= MAX_BUCKETS {

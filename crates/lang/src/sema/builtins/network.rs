@@ -95,7 +95,10 @@ fn pton(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
         Ok(IpAddr::V4(address)) => address.octets().to_vec(),
         Ok(IpAddr::V6(address)) => address.octets().to_vec(),
         Err(_) => {
-            return checker.error(call.span, format!("pton() expects a valid IPv4/IPv6 address, got {text}"));
+            return checker.error(
+                call.span,
+                format!("pton() expects an string argument of an IPv4/IPv6 address, got {text}"),
+            );
         }
     };
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);

@@ -93,7 +93,7 @@ fn nearest(world: &dyn World, parts: &[String]) -> Option<String> {
 fn list(world: &dyn World, detailed: bool, parts: &[&str]) -> Result<Vec<Listed>, WorldError> {
     let (category, event) = match parts {
         [category, event] => (*category, *event),
-        [any] if pattern::has_wildcard(any) || any.is_empty() => ("*", *any),
+        [any] => ("*", *any),
         _ => return Ok(Vec::new()),
     };
     let all = world.tracepoints()?;

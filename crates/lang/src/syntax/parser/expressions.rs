@@ -525,8 +525,11 @@ impl Parser<'_, '_> {
             _ => {
                 let span = self.cursor.span(token);
                 self.report(
-                    Diagnostic::error(span, format!("syntax: there is no parameter {text}"))
-                        .help("Parameters are counted from $1; $# is how many there are."),
+                    Diagnostic::error(
+                        span,
+                        format!("syntax: param {text} is out of integer range [1, {}]", u32::MAX),
+                    )
+                    .help("Parameters are counted from $1; $# is how many there are."),
                 );
                 None
             }
