@@ -52,6 +52,17 @@ fn a_parameter_longer_than_any_text_is_refused_where_it_is_one() {
 }
 
 #[test]
+fn nothing_is_said_of_probes_that_may_be_missing() {
+    let script = |policy| {
+        format!("config = {{ missing_probes = {policy} }} kprobe:no_such_function {{ }} begin {{ }}")
+    };
+    let (program, shown) = check(&script("ignore"), &Options::default(), &Fixture::default());
+    assert_eq!((program.map(|program| program.probes.len()), shown.as_str()), (Some(1), ""));
+    let (_, shown) = check(&script("warn"), &Options::default(), &Fixture::default());
+    assert!(shown.contains("WARNING: No matches for kprobe no_such_function. Skipping."), "{shown}");
+}
+
+#[test]
 fn the_filter_guards_what_processes_do() {
     let options = Options { pid_filter: true, has_command: true, ..Options::default() };
     let script =

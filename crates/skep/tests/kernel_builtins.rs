@@ -205,7 +205,7 @@ fn tests_and_benchmarks_of_a_script_are_run() {
         "[       OK ] good",
         "[ RUN      ] bad",
         "x",
-        "stdin:1:98-109: ERROR: y",
+        "stdin:1:94-105: ERROR: y",
         "[  FAILED  ] bad",
         "[==========] 2 tests ran.",
         "[  PASSED  ] 1 test.",
@@ -219,7 +219,7 @@ fn tests_and_benchmarks_of_a_script_are_run() {
     let run = trace(&["-q", "--test", "-f", "json", "-e", script]);
     let last = run.stdout.lines().nth(1).unwrap();
     assert!(last.starts_with(r#"{"type": "test_result", "data": {"bad": {"duration": "#), "{last}");
-    assert!(last.ends_with(r#", "passed": false, "output": "x\nstdin:1:98-109: ERROR: y\n"}}}"#), "{last}");
+    assert!(last.ends_with(r#", "passed": false, "output": "x\nstdin:1:94-105: ERROR: y\n"}}}"#), "{last}");
     let run = trace(&["-q", "--bench", "-e", "bench:a { @ = count(); }"]).success();
     assert!(run.stdout.starts_with("Benchmark                                Time(ns)       Iterations\n"));
     let refused = trace(&["-q", "-e", "test:a { }"]);

@@ -221,7 +221,9 @@ fn candidates<'a>(
                 diagnostics.push(diagnostic);
             }
             Ok(Expanded { matches, notes }) => {
-                diagnostics.extend(notes);
+                // Of what may be missing nothing is said.
+                let silent = matches.is_empty() && context.config.missing_probes == MissingProbes::Ignore;
+                diagnostics.extend(notes.into_iter().filter(|note| note.is_error() || !silent));
                 if matches.is_empty() {
                     match nothing_found(attach_point, context) {
                         Nothing::Said(complaint) => {
