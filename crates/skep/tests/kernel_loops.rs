@@ -111,7 +111,7 @@ fn variables_in_loops() {
 fn entries_of_maps() {
     need!(Root, Bpf, RingBuf, ForEachMapElem);
     all_print(
-        &[&[]],
+        BOTH,
         &[
             (
                 "begin { @m[16] = 32; for ($kv : @m) { print($kv); print($kv.1); } clear(@m); }",
@@ -150,7 +150,7 @@ fn entries_of_maps() {
 fn entries_of_aggregations() {
     need!(Root, Bpf, RingBuf, ForEachMapElem, LookupPerCpu);
     all_print(
-        &[&[]],
+        BOTH,
         &[
             (
                 "begin { @m[16, 17] = count(); @m[16, 17] = count(); for ($kv : @m) { print($kv); } clear(@m); }",

@@ -57,7 +57,8 @@ impl Lower<'_> {
         let object = self.func.object_in(Home::Common(number), "start", 8);
         let place = self.func.object_place(object);
         self.func.store(Width::W64, place, start);
-        let called = self.called_body(&[ValueTy::Int, ValueTy::Ptr], body, |lower, params| {
+        let followed = !self.program.abilities.bpf_loop;
+        let called = self.called_body(&[ValueTy::Int, ValueTy::Ptr], followed, body, |lower, params| {
             let object = lower.func.object_in(Home::Common(number), "start", 8);
             let place = lower.func.object_place(object);
             let start = lower.func.load(Width::W64, false, place);
@@ -66,7 +67,7 @@ impl Lower<'_> {
             lower.write_local(local, value);
             Ok(())
         })?;
-        if !self.program.abilities.bpf_loop {
+        if followed {
             return self.follow(&called, Some(count));
         }
         // The kernel takes the count for 32 bits.
@@ -94,7 +95,8 @@ impl Lower<'_> {
 
     /// `while (c) { }`
     pub(super) fn while_loop(&mut self, cond: &Expr, body: &Block) -> Result<(), Error> {
-        let called = self.called_body(&[ValueTy::Int, ValueTy::Ptr], body, |lower, _| {
+        let followed = !self.program.abilities.bpf_loop;
+        let called = self.called_body(&[ValueTy::Int, ValueTy::Ptr], followed, body, |lower, _| {
             let go_on = lower.func.new_block();
             let stop = lower.func.new_block();
             lower.branch_on(cond, go_on, stop)?;
@@ -104,7 +106,7 @@ impl Lower<'_> {
             lower.func.enter(go_on);
             Ok(())
         })?;
-        if !self.program.abilities.bpf_loop {
+        if followed {
             return self.follow(&called, None);
         }
         let count = self.func.int(MAX_ROUNDS);
@@ -130,7 +132,7 @@ impl Lower<'_> {
         body: &Block,
     ) -> Result<(), Error> {
         let params = [ValueTy::Ptr; 4];
-        let called = self.called_body(&params, body, |lower, params| {
+        let called = self.called_body(&params, false, body, |lower, params| {
             let at = (Place::aligned(params[1]), Place::aligned(params[2]));
             let outer = lower.entry.replace(at);
             lower.set_local(local, entry)?;
@@ -232,15 +234,16 @@ impl Lower<'_> {
 
     // Bodies that are functions.
 
-    /// Makes a function of a body; `before` is what each round begins with and gets the parameters.
+    /// Makes a function of a body; `before` is what each round begins with and gets the parameters. `followed` is whether
+    /// the program itself calls it rather than a helper.
     fn called_body(
         &mut self,
         params: &[ValueTy],
+        followed: bool,
         body: &Block,
         before: impl FnOnce(&mut Self, &[Value]) -> Result<(), Error>,
     ) -> Result<Called, Error> {
         let span = self.func.span();
-        let followed = !self.program.abilities.bpf_loop;
         let (callee, values) = FuncBuilder::new_body(span, params);
         let outer = Outer {
             func: std::mem::replace(&mut self.func, callee),
