@@ -163,8 +163,9 @@ impl Btf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Linkage;
     use crate::builder::BtfBuilder;
-    use crate::types::{Enumerator, Linkage};
+    use crate::types::Enumerator;
 
     /// The module's own function is meant, not that of the kernel.
     #[test]

@@ -171,6 +171,12 @@ pub enum MapRole {
     Lost,
     /// The processes that a stack or an address was taken of, so that user space is told of each once.
     Processes,
+    /// What the processes have mapped whose stacks are unwound ([`crate::unwind`]).
+    UnwindRanges,
+    /// Which rule is in force for which code: arrays in an array.
+    UnwindRows,
+    /// How to get from functions to their callers.
+    UnwindRules,
     /// What does not fit the stack of a program.
     Scratch,
     /// Constants.
@@ -188,6 +194,8 @@ pub enum Storage {
     Array,
     PerCpuArray,
     RingBuf,
+    LpmTrie,
+    ArrayOfMaps,
 }
 
 /// What a record of a ring buffer looks like.

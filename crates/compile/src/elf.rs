@@ -29,6 +29,9 @@ pub enum ElfError {
     /// A function refers to something that is not there.
     #[error("the compiled script is damaged: {0}")]
     Damaged(&'static str),
+    /// It takes stacks by tables, which only this program fills.
+    #[error("a script with dw_ustack cannot be written to an object: its tables are made while it runs")]
+    Unwinds,
 }
 
 impl From<object::write::Error> for ElfError {
@@ -40,8 +43,11 @@ impl From<object::write::Error> for ElfError {
 /// The bytes of the object.
 ///
 /// # Errors
-/// See [`ElfError`]; none is the script's fault.
+/// See [`ElfError`].
 pub fn object(artifact: &Artifact) -> Result<Vec<u8>, ElfError> {
+    if artifact.maps.iter().any(|map| map.role == MapRole::UnwindRanges) {
+        return Err(ElfError::Unwinds);
+    }
     let types = if artifact.btf.is_empty() { BtfBuilder::new().finish() } else { artifact.btf.clone() };
     let types = Btf::parse(types)?;
     let mut writer = Writer {
@@ -402,6 +408,8 @@ fn kernel_type(storage: Storage) -> u32 {
         Storage::PerCpuArray => 6,
         Storage::LruHash => 9,
         Storage::PerCpuLruHash => 10,
+        Storage::LpmTrie => 11,
+        Storage::ArrayOfMaps => 12,
         Storage::RingBuf => 27,
     }
 }

@@ -12,6 +12,7 @@ pub mod ir;
 mod lower;
 pub mod passes;
 pub mod session;
+pub mod unwind;
 
 pub use error::Error;
 pub use lower::lower;

@@ -4,6 +4,8 @@
 //! command. If this process ends first, the pipe closes and the child ends without having run anything. What stops
 //! it from becoming the command comes back through a second pipe that execve(2) closes.
 
+mod entry;
+
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::fs::File;
 use std::io::Read;

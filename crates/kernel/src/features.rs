@@ -60,6 +60,8 @@ pub enum Feature {
     LookupPerCpu,
     /// Keys of hash maps above 512 bytes (Linux 5.11).
     LongKeys,
+    /// The helper `bpf_task_pt_regs` (Linux 5.15).
+    TaskPtRegs,
 }
 
 /// One feature: its name for the user, what it is, and how to find out.
@@ -198,6 +200,12 @@ const TABLE: &[Row] = &[
         about: "keys of hash maps above 512 bytes",
         probe: || bpf::map_create(&MapSpec::new(MapType::HASH, "", 520, 4, 1)).is_ok(),
     },
+    Row {
+        feature: Feature::TaskPtRegs,
+        name: "task_pt_regs",
+        about: "the helper bpf_task_pt_regs",
+        probe: || helper_known(ProgType::TRACEPOINT, TASK_PT_REGS),
+    },
 ];
 
 const KTIME_GET_BOOT_NS: u32 = 125;
@@ -205,6 +213,7 @@ const GET_FUNC_IP: u32 = 173;
 const GET_ATTACH_COOKIE: u32 = 174;
 const FOR_EACH_MAP_ELEM: u32 = 164;
 const LOOP: u32 = 181;
+const TASK_PT_REGS: u32 = 175;
 const MAP_LOOKUP_PERCPU_ELEM: u32 = 195;
 
 impl Feature {

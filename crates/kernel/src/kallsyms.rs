@@ -113,8 +113,12 @@ fn find_in(reader: &mut impl BufRead, wanted: &Wanted) -> std::io::Result<Found>
             continue;
         };
         if symbol.address == 0 {
-            // Addresses are hidden from this reader.
-            break;
+            if symbol.is_function() {
+                // Addresses are hidden from this reader.
+                break;
+            }
+            // Before Linux 6.15 the variables of each CPU are counted from 0, and come first.
+            continue;
         }
         if !distances.is_empty() {
             if symbol.name == wanted.base {
@@ -194,6 +198,17 @@ mod tests {
     #[test]
     fn hidden_addresses_are_noticed() {
         assert!(!has_addresses("0000000000000000 T _stext\n"));
+        let wanted = Wanted { addresses: vec![0x20], ..Wanted::default() };
+        let hidden = "0000000000000000 T _stext\n0000000000000020 T after\n";
+        assert!(find_in(&mut hidden.as_bytes(), &wanted).unwrap().names.is_empty());
+    }
+
+    #[test]
+    fn variables_of_each_cpu_are_counted_from_zero() {
+        let wanted = Wanted { addresses: vec![0x20], ..Wanted::default() };
+        let text =
+            "0000000000000000 A __per_cpu_start\n0000000000000000 D cpu_data\n0000000000000020 T after\n";
+        assert_eq!(find_in(&mut text.as_bytes(), &wanted).unwrap().names[&0x20], "after");
     }
 
     proptest! {

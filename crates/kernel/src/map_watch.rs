@@ -63,15 +63,17 @@ pub struct MapWatch {
 }
 
 impl MapWatch {
-    /// Watches one process and all its children to come, or all processes.
+    /// Watches one process and all its children to come, or all processes. `at_once`: what happens makes the
+    /// descriptors readable as it happens rather than when there is much of it.
     ///
     /// # Errors
     ///
     /// As [`perf::open`].
-    pub fn new(pid: Option<i32>) -> Result<Self> {
+    pub fn new(pid: Option<i32>, at_once: bool) -> Result<Self> {
         let mut rings = Vec::new();
         for cpu in perf::online_cpus()? {
-            let band = SideBand { pid, cpu, wakeup_bytes: RING_BYTES as u32 / 2 };
+            let wakeup_bytes = if at_once { 1 } else { RING_BYTES as u32 / 2 };
+            let band = SideBand { pid, cpu, wakeup_bytes };
             match perf::open_side_band(band).and_then(Ring::new) {
                 Ok(ring) => rings.push(ring),
                 // The CPU went offline meanwhile.
@@ -82,7 +84,7 @@ impl MapWatch {
         Ok(Self { rings, pending: Vec::new() })
     }
 
-    /// What becomes readable before records get lost; records can be there long before.
+    /// What becomes readable before records get lost; unless all are wanted at once, records can be there long before.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.rings.iter().map(|ring| ring.event.as_fd())
     }

@@ -77,6 +77,26 @@ fn a_batched_walk_sees_every_entry_once() {
 }
 
 #[test]
+fn an_array_that_is_mapped_takes_many_values_at_once() {
+    if !may_use_bpf("an_array_that_is_mapped_takes_many_values_at_once") {
+        return;
+    }
+    let spec = MapSpec::new(MapType::ARRAY, "rows", 4, 8, 2000);
+    let map = bpf::map_create(&spec.flags(map_flags::MMAPABLE)).unwrap();
+    let values: Vec<u8> = (0..1500u64).flat_map(u64::to_le_bytes).collect();
+    map.write_values(500, &values).unwrap();
+    let value = |index: u32| map.lookup(&index.to_le_bytes()).unwrap().unwrap();
+    assert_eq!(
+        (value(499), value(501), value(1999)),
+        (vec![0; 8], vec![1, 0, 0, 0, 0, 0, 0, 0], 1499u64.to_le_bytes().to_vec())
+    );
+    map.write_values(2000, &[]).unwrap();
+    assert!(map.write_values(501, &values).is_err());
+    let plain = bpf::map_create(&spec).unwrap();
+    assert!(plain.write_values(0, &values).is_err());
+}
+
+#[test]
 fn a_frozen_map_refuses_with_a_hint() {
     if !may_use_bpf("a_frozen_map_refuses_with_a_hint") {
         return;

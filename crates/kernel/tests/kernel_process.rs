@@ -7,7 +7,7 @@ use std::time::Duration;
 use skep_kernel::child::{Child, Exit};
 use skep_kernel::poll::Poll;
 use skep_kernel::signals::{self, Signal, SignalFd};
-use skep_kernel::{Errno, proc};
+use skep_kernel::{Errno, maps, proc};
 
 fn command(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
@@ -54,6 +54,34 @@ fn statuses_and_signals_come_back() {
     assert_eq!(poll.wait(None).unwrap().collect::<Vec<_>>(), [5]);
     assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGTERM));
     child.kill(Signal::Terminate).unwrap();
+}
+
+/// It is looked at when it has become its program, and again when its libraries are there.
+#[test]
+fn a_command_can_be_looked_at_before_it_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("made");
+    let mut child = Child::spawn(&command(&["touch", file.to_str().unwrap()])).unwrap();
+    let pid = child.pid().unsigned_abs();
+    let mut seen = Vec::new();
+    child
+        .release_looking(|| {
+            assert!(!file.exists());
+            let mapped = maps::of(pid).unwrap();
+            let named = |name: &str| mapped.iter().any(|map| map.path.to_string_lossy().contains(name));
+            seen.push((named("touch") || named("coreutils") || named("busybox"), named("libc")));
+        })
+        .unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Status(0));
+    assert!(file.exists());
+    // A static program has no libraries to wait for.
+    assert!(matches!(seen[..], [(true, false), (true, _)]), "{seen:?}");
+
+    let mut child = Child::spawn(&command(&["sh", "-c", "kill -TERM $$"])).unwrap();
+    child.release_looking(|| ()).unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGTERM));
+    let mut child = Child::spawn(&command(&["/proc/version"])).unwrap();
+    assert!(child.release_looking(|| panic!("it never began")).is_err());
 }
 
 #[test]

@@ -228,6 +228,7 @@ impl Dumper<'_> {
             ExprKind::Probe => "probe".into(),
             ExprKind::Func => "func".into(),
             ExprKind::Stack => ty,
+            ExprKind::Unwound => format!("unwound:{ty}"),
             ExprKind::Context { offset } => format!("ctx[{offset}]:{ty}{}", self.space(expr.ty)),
             ExprKind::Registers { first, second: None } => format!("ctx[{first}]:{ty}"),
             ExprKind::Registers { first, second: Some(second) } => format!("ctx[{first}, {second}]:{ty}"),

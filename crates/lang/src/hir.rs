@@ -71,11 +71,23 @@ pub struct Program {
 pub struct Abilities {
     /// The helper `bpf_loop`. Without it loops are code that the kernel follows round by round.
     pub bpf_loop: bool,
+    /// How programs get at the registers of the process they run for.
+    pub user_registers: UserRegisters,
+}
+
+/// How a program that runs in the kernel finds the registers with which the process goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserRegisters {
+    /// The helper `bpf_task_pt_regs` knows.
+    Helper,
+    /// They are at the end of the thread's kernel stack, of which `struct task_struct` holds the address at this
+    /// offset.
+    OnKernelStack(u32),
 }
 
 impl Default for Abilities {
     fn default() -> Self {
-        Abilities { bpf_loop: true }
+        Abilities { bpf_loop: true, user_registers: UserRegisters::Helper }
     }
 }
 

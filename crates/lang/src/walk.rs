@@ -96,6 +96,7 @@ macro_rules! walkers {
                 | ExprKind::MapLen(_)
                 | ExprKind::EntryValue
                 | ExprKind::Stack
+                | ExprKind::Unwound
                 | ExprKind::Context { .. }
                 | ExprKind::Registers { .. }
                 | ExprKind::DataLoc { .. } => {}

@@ -215,6 +215,11 @@ pub trait World {
         true
     }
 
+    /// Whether programs can ask for the registers of a process (`bpf_task_pt_regs`, Linux 5.15).
+    fn has_task_pt_regs(&self) -> bool {
+        true
+    }
+
     /// Whether programs can go through a map (`bpf_for_each_map_elem`, Linux 5.13).
     fn has_for_each(&self) -> bool {
         true

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use skep_testing::need;
 use skep_testing::programs::{self, run};
-use support::trace;
+use support::{functions, trace};
 
 /// `main` calls `outer`, which calls `middle`, all through `inner`, which is inlined, and `middle` calls `syscall`.
 const CHAIN: &str = r#"
@@ -40,12 +40,6 @@ fn script(config: &str, body: &str) -> String {
 
 fn output(program: &Path, config: &str, body: &str) -> String {
     trace(&["-q", "-e", &script(config, body), "-c", program.to_str().unwrap()]).quiet_output()
-}
-
-/// The functions of a stack in the text form, without offsets.
-fn functions(stack: &str) -> Vec<&str> {
-    let frames = stack.lines().filter(|line| line.starts_with("        "));
-    frames.map(|line| line.trim_start().split(['+', '@']).next().unwrap()).collect()
 }
 
 /// The first three frames of the chain, whatever comes before `main` was called.

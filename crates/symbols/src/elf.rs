@@ -118,6 +118,15 @@ impl Elf {
         debug_file::find(self, debug)
     }
 
+    /// What the addresses of code are more than its offsets in the file, for code in a part of the file.
+    pub fn linked_at(&self, offsets: Range<u64>) -> Option<u64> {
+        let mut executable = self.segments.iter().filter(|segment| segment.executable);
+        let segment = executable.find(|segment| {
+            segment.offset < offsets.end && offsets.start < segment.offset.saturating_add(segment.size)
+        })?;
+        Some(segment.address.wrapping_sub(segment.offset))
+    }
+
     /// The code from an address on, at most `len` bytes, as far as the file holds it.
     pub fn code(&self, address: u64, len: u64) -> &[u8] {
         let Some((offset, left)) = self.loaded(address) else { return &[] };

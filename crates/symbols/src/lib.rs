@@ -4,7 +4,8 @@
 //! - symbols of programs and libraries: ELF tables, separate debug files, DWARF ([`elf`], [`dwarf`]);
 //! - which files are meant by a name, a wildcard or a process ([`find`]);
 //! - the mappings of processes, to name the addresses of their stacks, also when they are gone ([`Symbols`]);
-//! - USDT notes ([`usdt`]).
+//! - USDT notes ([`usdt`]);
+//! - how to get from functions to their callers ([`unwind`]).
 
 pub mod demangle;
 pub mod dwarf;
@@ -17,6 +18,7 @@ mod instructions;
 mod kernel;
 mod process;
 mod symbolize;
+pub mod unwind;
 pub mod usdt;
 
 pub use error::{Error, Result};

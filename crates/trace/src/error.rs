@@ -42,6 +42,9 @@ pub enum Error {
     /// What was asked for cannot be done.
     #[error("{0}")]
     Usage(String),
+    /// Stacks are to be unwound, and nobody says whose.
+    #[error("dw_ustack requires a target process. Use -p, -c, or --dwarf-pid to specify one.")]
+    NothingToUnwind,
     /// Results cannot be written.
     #[error("cannot write the results: {0}")]
     Output(#[from] io::Error),
@@ -76,7 +79,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Script(_) | Error::Usage(_) | Error::Output(_) | Error::Kernel { .. } => 1,
-            Error::Verifier(_) | Error::Attach { .. } => 255,
+            Error::Verifier(_) | Error::Attach { .. } | Error::NothingToUnwind => 255,
         }
     }
 }

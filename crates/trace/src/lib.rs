@@ -31,6 +31,7 @@ mod shown;
 pub mod sink;
 pub mod stack;
 mod symbols;
+mod unwind;
 mod user_space;
 mod world;
 

@@ -18,7 +18,7 @@ use skep_lang::hir::{ProbeKind, Runtime, TargetId};
 
 use crate::error::{Error, Result};
 use crate::plan::{self, Group, Way};
-use crate::refusal;
+use crate::{refusal, unwind};
 
 /// What the constants of a run are.
 #[derive(Clone, Debug, Default)]
@@ -210,6 +210,8 @@ fn create_map(spec: &MapSpec, grows: bool, btf: Option<&OwnedFd>) -> skep_kernel
         Storage::Array => MapType::ARRAY,
         Storage::PerCpuArray => MapType::PERCPU_ARRAY,
         Storage::RingBuf => MapType::RINGBUF,
+        Storage::LpmTrie => MapType::LPM_TRIE,
+        Storage::ArrayOfMaps => MapType::ARRAY_OF_MAPS,
     };
     let name = kernel_name(&spec.name);
     let entries = match (spec.max_entries, spec.role) {
@@ -217,9 +219,15 @@ fn create_map(spec: &MapSpec, grows: bool, btf: Option<&OwnedFd>) -> skep_kernel
         (entries, _) => entries.max(1),
     };
     let mut wanted = bpf::MapSpec::new(kind, &name, spec.key_size, spec.value_size.max(1), entries);
-    if grows {
+    // A trie is never made in advance.
+    if grows || spec.storage == Storage::LpmTrie {
         wanted = wanted.flags(map_flags::NO_PREALLOC);
     }
+    let inner = match spec.storage {
+        Storage::ArrayOfMaps => Some(unwind::bank(1)?),
+        _ => None,
+    };
+    wanted.inner_map = inner.as_ref().map(AsFd::as_fd);
     if spec.read_only {
         wanted = wanted.flags(map_flags::RDONLY_PROG);
     }

@@ -47,6 +47,7 @@ use crate::second_signal;
 use crate::shown;
 use crate::sink::{Event, Sink, Source, format_printf};
 use crate::symbols::Names;
+use crate::unwind::Unwind;
 
 /// What a run needs beside the script.
 #[derive(Default)]
@@ -55,6 +56,8 @@ pub struct Options {
     pub command: Option<Vec<OsString>>,
     /// The process that the script was narrowed to when it was compiled. The script ends with it.
     pub pid: Option<i32>,
+    /// Processes whose stacks can be unwound (`dw_ustack`), besides the command and the process above.
+    pub unwind: Vec<i32>,
     /// The script ends after this long.
     pub duration: Option<Duration>,
     /// Whether SIGINT, SIGTERM and SIGHUP end the script in order. They are taken from the calling thread and the
@@ -169,6 +172,10 @@ impl Session {
     /// [`Error::Kernel`] and [`Error::Verifier`] if the kernel refuses a map or a program; a command that does not
     /// exist; a process that is gone.
     pub fn load(artifact: Artifact, mut options: Options) -> Result<Session> {
+        let unwinds = Unwind::is_needed(&artifact);
+        if unwinds && options.pid.is_none() && options.command.is_none() && options.unwind.is_empty() {
+            return Err(Error::NothingToUnwind);
+        }
         let signals = if options.signals {
             let mut wanted = vec![Signal::Interrupt, Signal::Terminate, Signal::HangUp];
             if artifact.targets.iter().any(|target| target.attach == Attach::Signal) {
@@ -201,8 +208,18 @@ impl Session {
             loaded.maps.get(index)
         };
         let reader = Reader::new(ring(MapRole::Events), ring(MapRole::Control))?;
-        let scope = options.pid.or(child.as_ref().map(Child::pid));
-        let names = Names::new(&artifact, scope, options.debug_path.clone());
+        let command = child.as_ref().map(Child::pid);
+        let running: Vec<i32> = options.unwind.iter().copied().chain(options.pid).collect();
+        // The threads that a process has already are not in the scope of one, and nor is any other process.
+        let scope = match options.pid {
+            pid if !unwinds => pid.or(command),
+            _ if options.unwind.is_empty() => command,
+            _ => None,
+        };
+        let mut names = Names::new(&artifact, scope, options.debug_path.clone(), unwinds);
+        names.expect(&running);
+        let pids = running.into_iter().chain(command);
+        names.unwind(Unwind::new(&artifact, &loaded.maps, options.debug_path.clone(), pids)?);
         let host = Host::default();
         let state = State {
             artifact,
@@ -284,7 +301,13 @@ impl Session {
             let state = &mut self.state;
             self.reader.drain(|record, control| state.handle(record, control, sink))?;
             state.tell(sink.flush())?;
-            child.release().map_err(Error::kernel("cannot start the command"))?;
+            let pid = child.pid();
+            if state.names.unwinds() {
+                child.release_looking(|| state.names.look_at(pid))
+            } else {
+                child.release()
+            }
+            .map_err(Error::kernel("cannot start the command"))?;
         }
         let ended = self.read(sink, deadline)?;
         self.finish(sink, ended)

@@ -316,6 +316,10 @@ impl World for KernelWorld {
         self.features.has(Feature::BpfLoop)
     }
 
+    fn has_task_pt_regs(&self) -> bool {
+        self.features.has(Feature::TaskPtRegs)
+    }
+
     fn has_for_each(&self) -> bool {
         self.features.has(Feature::ForEachMapElem)
     }

@@ -119,20 +119,23 @@ fn map(line: &mut Line<'_>) -> Read<MapSpec> {
 
 impl MapRole {
     /// All of them; the types of the script's maps are not known.
-    const ALL: [MapRole; 8] = [
+    const ALL: [MapRole; 11] = [
         MapRole::User { key: Ty::VOID, value: Ty::VOID },
         MapRole::Events,
         MapRole::Control,
         MapRole::Exited,
         MapRole::Lost,
         MapRole::Processes,
+        MapRole::UnwindRanges,
+        MapRole::UnwindRows,
+        MapRole::UnwindRules,
         MapRole::Scratch,
         MapRole::Constants,
     ];
 }
 
 impl Storage {
-    const ALL: [Storage; 7] = [
+    const ALL: [Storage; 9] = [
         Storage::Hash,
         Storage::PerCpuHash,
         Storage::LruHash,
@@ -140,6 +143,8 @@ impl Storage {
         Storage::Array,
         Storage::PerCpuArray,
         Storage::RingBuf,
+        Storage::LpmTrie,
+        Storage::ArrayOfMaps,
     ];
 }
 

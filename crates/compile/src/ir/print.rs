@@ -87,6 +87,9 @@ impl MapRole {
             MapRole::Exited => "exited",
             MapRole::Lost => "lost",
             MapRole::Processes => "processes",
+            MapRole::UnwindRanges => "unwind_ranges",
+            MapRole::UnwindRows => "unwind_rows",
+            MapRole::UnwindRules => "unwind_rules",
             MapRole::Scratch => "scratch",
             MapRole::Constants => "constants",
         }
@@ -104,6 +107,8 @@ impl Storage {
             Storage::Array => "array",
             Storage::PerCpuArray => "percpu_array",
             Storage::RingBuf => "ringbuf",
+            Storage::LpmTrie => "lpm_trie",
+            Storage::ArrayOfMaps => "array_of_maps",
         }
     }
 }

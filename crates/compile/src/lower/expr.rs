@@ -142,6 +142,7 @@ impl Lower<'_> {
             | ExprKind::Str(_)
             | ExprKind::Comm
             | ExprKind::Stack
+            | ExprKind::Unwound
             | ExprKind::Tuple(_)
             | ExprKind::Registers { .. }
             | ExprKind::ReadStr { .. }

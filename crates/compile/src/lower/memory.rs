@@ -193,6 +193,7 @@ impl Lower<'_> {
                 self.copy_as(src, expr.ty, dst, ty);
             }
             ExprKind::Stack => self.write_stack(dst, ty),
+            ExprKind::Unwound => self.write_unwound(dst, ty)?,
             ExprKind::Bytes { value, length } => self.write_bytes(value, length, dst, size)?,
             ExprKind::Op { op, args } if op.is_written() => {
                 self.write_operation(*op, args, expr, dst, size)?
@@ -355,7 +356,7 @@ fn describe(kind: &ExprKind) -> &'static str {
         ExprKind::Str(_) => "literal",
         ExprKind::Comm => "comm",
         ExprKind::Tuple(_) => "tuple",
-        ExprKind::Stack => "stack",
+        ExprKind::Stack | ExprKind::Unwound => "stack",
         ExprKind::ReadStr { .. } | ExprKind::DataLoc { .. } => "text",
         ExprKind::ReadBuf { .. } | ExprKind::Bytes { .. } => "bytes",
         _ => "value",

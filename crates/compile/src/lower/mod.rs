@@ -20,6 +20,7 @@ mod memory;
 mod operation;
 mod shared;
 mod stack;
+mod unwind;
 mod walk;
 
 use rustc_hash::FxHashMap;

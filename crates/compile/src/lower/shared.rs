@@ -7,8 +7,10 @@ use skep_lang::ty::{Agg, Ty, TyKind, Types};
 use skep_ui::Span;
 
 use super::func::FuncBuilder;
+use super::unwind::{Start, Started, Unwinder};
 use crate::artifact::{EventLayout, MapRole, MapSpec, Storage};
 use crate::ir::{Func, FuncId, MapRef, Module, ValueTy};
+use crate::unwind;
 
 /// Maps, records and constants under construction. Maps of our own exist once
 /// a program needs them.
@@ -26,6 +28,9 @@ pub(super) struct Shared {
     subs: Vec<Func>,
     /// The function that does nothing for each entry of a map.
     passer_by: Option<FuncId>,
+    /// What unwinds stacks, and the functions by which that begins.
+    pub unwinder: Option<Unwinder>,
+    pub unwinder_starts: FxHashMap<Start, Started>,
     /// Numbers of memory that functions share, and of functions, that are taken.
     commons: u32,
     functions: u32,
@@ -46,6 +51,8 @@ impl Shared {
             functions_table: None,
             subs: Vec::new(),
             passer_by: None,
+            unwinder: None,
+            unwinder_starts: FxHashMap::default(),
             commons: 0,
             functions: 0,
         }
@@ -125,6 +132,22 @@ impl Shared {
         self.own_map(MapRole::Processes, "processes", Storage::LruHash, 8, MOST_PROCESSES)
     }
 
+    /// The tables by which stacks are unwound: see [`crate::unwind`].
+    pub fn unwind_ranges(&mut self) -> MapRef {
+        let size = unwind::Range::SIZE;
+        self.own_map(MapRole::UnwindRanges, "unwind_ranges", Storage::LpmTrie, size, unwind::RANGES)
+    }
+
+    pub fn unwind_rows(&mut self) -> MapRef {
+        // The kernel knows a map in a map by 32 bits.
+        self.own_map(MapRole::UnwindRows, "unwind_rows", Storage::ArrayOfMaps, 4, unwind::BANKS)
+    }
+
+    pub fn unwind_rules(&mut self) -> MapRef {
+        let size = unwind::Rule::SIZE;
+        self.own_map(MapRole::UnwindRules, "unwind_rules", Storage::Array, size, unwind::RULES)
+    }
+
     /// Zeroes: as many as any value of a map has bytes.
     pub fn zeroes(&mut self) -> (MapRef, u32) {
         (self.constants_map(), 0)
@@ -190,7 +213,11 @@ impl Shared {
                 name: name.into(),
                 role,
                 storage,
-                key_size: if storage == Storage::RingBuf { 0 } else { 4 },
+                key_size: match storage {
+                    Storage::RingBuf => 0,
+                    Storage::LpmTrie => unwind::RANGE_KEY,
+                    _ => 4,
+                },
                 value_size,
                 mark: None,
                 max_entries,

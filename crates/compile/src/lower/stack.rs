@@ -55,7 +55,7 @@ impl Lower<'_> {
         self.func.store(Width::W32, dst.at(4), pid);
     }
 
-    fn current_process(&mut self) -> Value {
+    pub(super) fn current_process(&mut self) -> Value {
         if self.program.in_pid_namespace {
             return self.namespace_id(false);
         }

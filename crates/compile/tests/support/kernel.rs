@@ -62,6 +62,8 @@ fn create(map: &MapSpec) -> bpf::Map {
         Storage::PerCpuLruHash => MapType::LRU_PERCPU_HASH,
         Storage::Array => MapType::ARRAY,
         Storage::PerCpuArray => MapType::PERCPU_ARRAY,
+        Storage::LpmTrie => MapType::LPM_TRIE,
+        Storage::ArrayOfMaps => MapType::ARRAY_OF_MAPS,
         Storage::RingBuf => {
             return bpf::map_create(&bpf::MapSpec::ring_buffer("ring", run::RING_BYTES))
                 .expect("the ring can be created");

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
 use super::attr::{self, Plain};
 use super::types::{Cmd, MapType};
 use super::{address, address_mut, gate, len32, name_field, owned, raw, refused};
@@ -235,6 +237,33 @@ impl Map {
         };
         // SAFETY: key and value have the sizes of this map, as checked above.
         unsafe { gate(Cmd::MAP_UPDATE_ELEM, &mut attr) }.map_err(|e| refused(Cmd::MAP_UPDATE_ELEM, e))?;
+        Ok(())
+    }
+
+    /// Writes values of an array one after the other, from the one with this index on. The array must be one that can
+    /// be mapped, with values of a multiple of 8 bytes; programs may see some of the values before the others.
+    ///
+    /// # Errors
+    ///
+    /// The array is too short, or cannot be mapped.
+    pub fn write_values(&self, first: u32, values: &[u8]) -> Result<()> {
+        let from = first as usize * self.value_len;
+        let end = from + values.len();
+        if end > self.max_entries as usize * self.value_len || !self.value_len.is_multiple_of(8) {
+            return Err(Error::Invalid("the values do not fit the array".into()));
+        }
+        if values.is_empty() {
+            return Ok(());
+        }
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, which replaces none.
+        let start = unsafe { mmap(std::ptr::null_mut(), end, prot, MapFlags::SHARED, &self.fd, 0) }
+            .map_err(|errno| Error::call("mmap", errno))?;
+        // SAFETY: the mapping holds `end` bytes, and nothing else in this process knows of it.
+        unsafe {
+            std::ptr::copy_nonoverlapping(values.as_ptr(), start.cast::<u8>().add(from), values.len());
+            let _ = munmap(start, end);
+        }
         Ok(())
     }
 

@@ -33,6 +33,8 @@ pub struct Config {
     pub missing_probes: MissingProbes,
     /// Whether `tseries` may be used.
     pub tseries: Unstable,
+    /// Whether `dw_ustack` may be used.
+    pub dw_ustack: Unstable,
     /// Whether `typeinfo` may be used.
     pub typeinfo: Unstable,
     /// How stacks are shown that do not say it themselves.
@@ -86,6 +88,7 @@ impl Default for Config {
             perf_rb_pages: 0,
             dummy_ts_map: None,
             tseries: Unstable::Warn,
+            dw_ustack: Unstable::Warn,
             runtime_warnings: false,
             max_cat_bytes: 10240,
             missing_probes: MissingProbes::Error,

@@ -269,6 +269,8 @@ pub enum ExprKind {
     /// `kstack`, `ustack`: the frames above this probe, as many and as the type says. No frames where there are
     /// none to be had.
     Stack,
+    /// `dw_ustack`: the same, by the tables that programs carry for exceptions instead of by frame pointers.
+    Unwound,
     /// `buf(t, n)`: the first bytes of a text or array, zeroes after its end.
     Bytes {
         /// A text or an array.

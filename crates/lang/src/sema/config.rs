@@ -118,7 +118,14 @@ const KEYS: &[Key] = &[
             set: |config, word| config.tseries = unstable(word),
         },
     },
-    Key { name: "unstable_dw_ustack", value: UNSTABLE },
+    Key {
+        name: "unstable_dw_ustack",
+        value: Value::Word {
+            words: UNSTABLE_WORDS,
+            listed: "unstable config",
+            set: |config, word| config.dw_ustack = unstable(word),
+        },
+    },
     Key {
         name: "unstable_typeinfo",
         value: Value::Word {

@@ -117,6 +117,10 @@ impl World for Old {
         false
     }
 
+    fn has_task_pt_regs(&self) -> bool {
+        false
+    }
+
     fn has_for_each(&self) -> bool {
         false
     }

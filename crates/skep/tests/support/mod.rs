@@ -69,6 +69,12 @@ pub fn prints(script: &str) -> String {
     trace(&["-q", "-e", script]).quiet_output()
 }
 
+/// The functions of a stack in the text form, without offsets.
+pub fn functions(stack: &str) -> Vec<&str> {
+    let frames = stack.lines().filter(|line| line.starts_with("        "));
+    frames.map(|line| line.trim_start().split(['+', '@']).next().unwrap()).collect()
+}
+
 /// A command for `-c`: perl with this program, which must hold no single quotes.
 pub fn perl(program: &str) -> String {
     assert!(!program.contains('\''), "{program}");

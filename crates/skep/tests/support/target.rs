@@ -47,9 +47,14 @@ impl Waiting {
         self.0.id().to_string()
     }
 
+    /// Lets it do its work.
+    pub fn release(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::USR1).unwrap();
+    }
+
     /// Lets it do its work and waits for its end.
     pub fn go(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::USR1).unwrap();
+        self.release();
         assert!(self.0.wait().unwrap().success());
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn report() -> String {
     let _ =
         writeln!(out, "  bfd: no\n  libdw (DWARF support): yes\n  libsystemd (systemd notify support): yes");
     let _ =
-        writeln!(out, "  blazesym (advanced symbolization): no\n  dwunwind (DWARF stack unwinding): no\n");
+        writeln!(out, "  blazesym (advanced symbolization): no\n  dwunwind (DWARF stack unwinding): yes\n");
     let helper = |name: &str| {
         skep_isa::helpers::helper_by_name(name)
             .is_some_and(|helper| helper_known(ProgType::TRACEPOINT, helper.id))

@@ -141,7 +141,7 @@ pub(super) const TABLE: &[Row] = &[
         Some("dwarf-pid"),
         "PID",
         Group::Process,
-        "also unwind this process with DWARF",
+        "let dw_ustack unwind the stacks of this process, too; may be repeated",
     ),
     flag(
         Opt::UsdtFileActivation,

@@ -43,6 +43,8 @@ pub(super) struct Request {
     pub output: Option<OsString>,
     pub buffering: Buffering,
     pub pid: Option<i32>,
+    /// `--dwarf-pid`
+    pub unwind: Vec<i32>,
     pub command: Option<Vec<OsString>>,
     pub stages: Stages,
     pub probe_filter: Option<regex::Regex>,
@@ -165,6 +167,7 @@ impl Request {
             output: None,
             buffering: Buffering::Line,
             pid: None,
+            unwind: Vec::new(),
             command: None,
             stages: Stages::default(),
             probe_filter: None,
@@ -221,6 +224,7 @@ impl Request {
                 Opt::Fmt => mode = Some(Way::Format),
                 Opt::Mode => mode = Some(Way::read(&text()?)?),
                 Opt::Pid => request.pid = Some(pid(&text()?)?),
+                Opt::DwarfPid => request.unwind.push(pid(&text()?)?),
                 Opt::Command => request.command = Some(words(&text()?)?),
                 Opt::Debug => request.stages = request.stages.merge(Stages::read(&text()?)?),
                 Opt::ProbeFilter => {
@@ -245,10 +249,6 @@ impl Request {
                                 HINT: -d verifier shows what the kernel's verifier says of the programs"
                             .into(),
                     );
-                }
-                // Checked; only stacks by DWARF look further than the processes that are traced.
-                Opt::DwarfPid => {
-                    pid(&text()?)?;
                 }
                 // Others than these are understood and change nothing.
                 Opt::Btf | Opt::UsdtFileActivation | Opt::Help | Opt::Version => {}

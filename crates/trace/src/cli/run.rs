@@ -101,6 +101,7 @@ fn trace(
     let options = Options {
         command: request.command.take(),
         pid: request.pid,
+        unwind: request.unwind.clone(),
         signals: true,
         verifier_log: if request.stages.verifier { 2 } else { 0 },
         features: std::mem::take(&mut request.features),

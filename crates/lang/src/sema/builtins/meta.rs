@@ -282,7 +282,7 @@ fn settings(config: &Config) -> Vec<(&'static str, Setting)> {
         ("unstable_import_statement", Word("error".into())),
         ("unstable_tseries", unstable(config.tseries)),
         ("unstable_typeinfo", unstable(config.typeinfo)),
-        ("unstable_dw_ustack", Word("warn".into())),
+        ("unstable_dw_ustack", unstable(config.dw_ustack)),
         ("missing_probes", Word(missing.into())),
         ("stack_mode", Word(config.stack_mode.name().into())),
         ("license", Word(config.license.clone())),

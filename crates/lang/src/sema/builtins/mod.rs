@@ -108,9 +108,6 @@ const TABLES: &[&[Builtin]] = &[
 /// The format and as many values as an event can carry.
 const MAX_PRINTF_ARGS: usize = 128;
 
-/// Builtins of the language that are still missing.
-pub const MISSING: &[&str] = &["dw_ustack"];
-
 /// The builtin of this name or alias.
 pub fn by_name(name: &str) -> Option<&'static Builtin> {
     // The original writes those parts of itself that are scripts with these names.
@@ -125,9 +122,9 @@ static BY_NAME: LazyLock<FxHashMap<&str, &Builtin>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Whether a builtin has this name, one that is still missing included.
+/// Whether a builtin has this name.
 pub fn is_name(name: &str) -> bool {
-    by_name(name).is_some() || numbered(name).is_some() || MISSING.contains(&name)
+    by_name(name).is_some() || numbered(name).is_some()
 }
 
 /// All names, for suggestions.
@@ -181,12 +178,10 @@ mod tests {
         for builtin in TABLES.iter().flat_map(|table| table.iter()) {
             for name in [builtin.name].iter().chain(builtin.aliases) {
                 assert!(seen.insert(*name), "{name} twice");
-                assert!(!MISSING.contains(name), "{name} is not missing");
             }
             assert!(builtin.args.min <= builtin.args.max);
             assert!(!builtin.doc.is_empty() && !builtin.doc.ends_with('.'), "{}", builtin.doc);
         }
-        assert!(MISSING.is_sorted());
     }
 
     /// The parser needs to know them to tell `(pid) - 1` from a cast, and has a list of its own because

@@ -14,15 +14,22 @@ pub(super) const TABLE: &[Builtin] = &[
         name: "kstack",
         aliases: &[],
         args: Arity::range(0, 2),
-        action: Action::Value(|checker, call| stack(checker, call, false)),
+        action: Action::Value(|checker, call| stack(checker, call, Walk::Kernel)),
         doc: "The kernel's stack: kstack(mode, most frames)",
     },
     Builtin {
         name: "ustack",
         aliases: &[],
         args: Arity::range(0, 2),
-        action: Action::Value(|checker, call| stack(checker, call, true)),
+        action: Action::Value(|checker, call| stack(checker, call, Walk::User)),
         doc: "The current process' stack: ustack(mode, most frames)",
+    },
+    Builtin {
+        name: "dw_ustack",
+        aliases: &[],
+        args: Arity::range(0, 2),
+        action: Action::Value(dw_ustack),
+        doc: "The current process' stack without frame pointers: dw_ustack(mode, most frames)",
     },
     Builtin {
         name: "ksym",
@@ -60,7 +67,26 @@ const DEFAULT_FRAMES: u32 = 127;
 /// How many frames can be asked for.
 const MOST_FRAMES: i128 = 1024;
 
-fn stack(checker: &mut Checker<'_>, call: &Call<'_>, user: bool) -> Expr {
+/// How a stack is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walk {
+    /// The kernel's own.
+    Kernel,
+    /// The process', by frame pointers.
+    User,
+    /// The process', by tables.
+    Unwind,
+}
+
+fn dw_ustack(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
+    if !checker.may_use("dw_ustack (DWARF stack unwinding)", checker.config.dw_ustack, call.span) {
+        return checker.broken(call.span);
+    }
+    checker.ask_for_user_registers();
+    stack(checker, call, Walk::Unwind)
+}
+
+fn stack(checker: &mut Checker<'_>, call: &Call<'_>, walk: Walk) -> Expr {
     let (mode, limit) = match call.args {
         [] => (None, None),
         [only] if is_word(only) => (Some(only), None),
@@ -68,26 +94,29 @@ fn stack(checker: &mut Checker<'_>, call: &Call<'_>, user: bool) -> Expr {
         [mode, limit, ..] => (Some(mode), Some(limit)),
     };
     let mode = match mode {
-        None => Some(configured(checker, user, call.span)),
-        Some(written) => written_mode(checker, call, written, user),
+        None => Some(configured(checker, walk, call.span)),
+        Some(written) => written_mode(checker, call, written, walk),
     };
     let frames = match limit {
         None => Some(DEFAULT_FRAMES),
         Some(limit) => written_limit(checker, call, limit),
     };
     let (Some(mode), Some(frames)) = (mode, frames) else { return checker.broken(call.span) };
+    let user = walk != Walk::Kernel;
     let ty = checker.types.intern(TyKind::Stack(Stack { user, mode, frames }));
-    node(ExprKind::Stack, ty, call.span)
+    let kind = if walk == Walk::Unwind { ExprKind::Unwound } else { ExprKind::Stack };
+    node(kind, ty, call.span)
 }
 
 fn is_word(expr: &ast::Expr) -> bool {
     matches!(expr.peel_parens().kind, ast::ExprKind::Ident(_))
 }
 
-/// The mode of the settings. Only files have build ids, and the kernel's frames are in none.
-fn configured(checker: &mut Checker<'_>, user: bool, span: Span) -> StackMode {
+/// The mode of the settings. Only files have build ids, and the kernel's frames are in none; and only the kernel finds
+/// them.
+fn configured(checker: &mut Checker<'_>, walk: Walk, span: Span) -> StackMode {
     let mode = checker.config.stack_mode;
-    if mode == StackMode::BuildId && !user {
+    if mode == StackMode::BuildId && walk != Walk::User {
         checker
             .diagnostics
             .warning(span, "'build_id' stack mode can only be used for ustack. Falling back to 'raw' mode.");
@@ -101,14 +130,14 @@ fn written_mode(
     checker: &mut Checker<'_>,
     call: &Call<'_>,
     written: &ast::Expr,
-    user: bool,
+    walk: Walk,
 ) -> Option<StackMode> {
     let ast::ExprKind::Ident(name) = &written.peel_parens().kind else {
         checker.diagnostics.error(call.span, "Expected stack mode as first argument");
         return None;
     };
     match StackMode::ALL.into_iter().find(|mode| mode.name() == name) {
-        Some(StackMode::BuildId) if !user => {
+        Some(StackMode::BuildId) if walk != Walk::User => {
             checker.diagnostics.error(call.span, "'build_id' stack mode can only be used for ustack");
             None
         }

@@ -152,10 +152,6 @@ impl Checker<'_> {
         if bare && let Some(constant) = self.header_constant(name, span) {
             return constant;
         }
-        if builtins::MISSING.contains(&name) {
-            let parens = if bare { "" } else { "()" };
-            return self.unsupported(span, &format!("{name}{parens} is"));
-        }
         let kind = if bare { "identifier" } else { "function" };
         let mut diagnostic = Diagnostic::error(span, format!("Unknown {kind}: '{name}'"));
         let own: Vec<&str> =

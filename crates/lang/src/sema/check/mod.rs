@@ -238,19 +238,43 @@ impl<'a> Checker<'a> {
 
     /// Whether a feature that may still change is allowed, with what there is to say about that.
     pub fn may_use(&mut self, feature: &str, setting: Unstable, span: Span) -> bool {
+        // It may be followed by what it is.
+        let key = format!("unstable_{}", feature.split(' ').next().unwrap_or(feature));
         match setting {
             Unstable::Enable => {}
-            Unstable::Warn => self.diagnostics.push(Diagnostic::warning_without_place(format!(
-                "Script is using an unstable feature: {feature}. To prevent this warning you must explicitly enable it in the config e.g. unstable_{feature}=enable"
-            ))),
+            Unstable::Warn => {
+                let warning = Diagnostic::warning_without_place(format!(
+                    "Script is using an unstable feature: {feature}. To prevent this warning you must explicitly enable it in the config e.g. {key}=enable"
+                ));
+                // Once is enough.
+                if !self.diagnostics.iter().any(|known| known.message == warning.message) {
+                    self.diagnostics.push(warning);
+                }
+            }
             Unstable::Error => self.diagnostics.error(
                 span,
                 format!(
-                    "{feature} feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_{feature}=enable"
+                    "{feature} feature is not enabled by default. To enable this unstable feature, set the config flag to enable. {key}=enable"
                 ),
             ),
         }
         setting != Unstable::Error
+    }
+
+    /// The code that unwinds stacks depends on the kernel, which a portable script takes for a new one.
+    pub fn ask_for_user_registers(&mut self) {
+        if self.options.portable || self.world.has_task_pt_regs() {
+            return;
+        }
+        let task = self.named_ctype(Some(ast::TypeTag::Struct), "task_struct");
+        let stack = task.and_then(|task| {
+            let task = self.defined(task);
+            self.types.field(task, "stack").map(|field| field.offset)
+        });
+        // Without any types the helper is what is left to be refused.
+        if let Some(offset) = stack {
+            self.abilities.user_registers = hir::UserRegisters::OnKernelStack(offset);
+        }
     }
 
     /// Reports an error and gives the expression that stands for it.

@@ -48,7 +48,7 @@ const BUILTIN_TYPES: [&str; 33] = [
 ///
 /// The grammar cannot tell a parenthesised value from a cast without knowing names. Types of the
 /// kernel are many and these are few, so this list is the exception and a type the rule.
-const BUILTIN_VALUES: [&str; 23] = [
+const BUILTIN_VALUES: [&str; 24] = [
     "cgroup",
     "comm",
     "config",
@@ -56,6 +56,7 @@ const BUILTIN_VALUES: [&str; 23] = [
     "cpu",
     "curtask",
     "default_str_length",
+    "dw_ustack",
     "elapsed",
     "func",
     "gid",
