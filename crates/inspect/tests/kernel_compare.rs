@@ -90,6 +90,11 @@ const KNOWN: &[Known] = &[
         reason: "the original takes a number that is no byte, and uses its lower part",
     },
     Known {
+        words: &["map", "lookup", "m_inode"],
+        form: Form::Everything,
+        reason: "the key is a descriptor of the process that asks, which differ",
+    },
+    Known {
         words: &["perf", "show", "foo"],
         form: Form::Everything,
         reason: "the original does not look at further words",
