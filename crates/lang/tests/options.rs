@@ -107,7 +107,10 @@ fn wrong_settings_of_the_environment_have_no_place() {
     let config = vec![("BPFTRACE_MAX_STRLEN".to_owned(), "many".to_owned())];
     let (program, shown) = check("begin { }", &Options { config, ..Options::default() }, &Fixture::default());
     assert!(program.is_none());
-    assert_eq!(shown, "ERROR: BPFTRACE_MAX_STRLEN: expecting a number, got many\n");
+    assert_eq!(
+        shown,
+        "ERROR: max_strlen: expecting a number, got many\nHINT: It comes from BPFTRACE_MAX_STRLEN in the environment.\n"
+    );
 }
 
 #[test]
