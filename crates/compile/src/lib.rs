@@ -15,5 +15,5 @@ pub mod session;
 pub mod unwind;
 
 pub use error::Error;
-pub use lower::lower;
+pub use lower::{lower, lower_in_parts};
 pub use passes::optimise;

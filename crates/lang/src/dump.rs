@@ -99,6 +99,10 @@ impl Dumper<'_> {
                     writeln!(self.out, "block")?;
                     self.block(inner, within, depth + 1)?;
                 }
+                StmtKind::Part(inner) => {
+                    writeln!(self.out, "part")?;
+                    self.block(inner, within, depth + 1)?;
+                }
                 StmtKind::ForRange { local, start, end, body } => {
                     let (start, end) = (self.expr(start, within), self.expr(end, within));
                     writeln!(self.out, "for {} in {start}..{end}", local_name(within, *local))?;

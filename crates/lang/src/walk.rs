@@ -6,23 +6,29 @@
 use crate::hir::{Block, Expr, ExprKind, Stmt, StmtKind};
 
 macro_rules! walkers {
-    ($block:ident, $stmt:ident, $expr:ident, $children:ident $(, $mut:ident)?) => {
+    ($block:ident, $within:ident, $stmt:ident, $expr:ident, $children:ident $(, $mut:ident)?) => {
         /// Calls `visit` for each expression of a block, those of blocks within it included.
         pub fn $block(block: &$($mut)? Block, visit: &mut dyn FnMut(&$($mut)? Expr)) {
             for stmt in &$($mut)? block.stmts {
-                $stmt(stmt, &mut |expr| $expr(expr, visit));
-                match &$($mut)? stmt.kind {
-                    StmtKind::If { then, otherwise, .. } => {
-                        $block(then, visit);
-                        $block(otherwise, visit);
-                    }
-                    StmtKind::Block(inner)
-                    | StmtKind::ForRange { body: inner, .. }
-                    | StmtKind::ForMap { body: inner, .. }
-                    | StmtKind::While { body: inner, .. }
-                    | StmtKind::Unroll { body: inner, .. } => $block(inner, visit),
-                    _ => {}
+                $within(stmt, visit);
+            }
+        }
+
+        /// Calls `visit` for each expression of a statement, those of its blocks included.
+        pub fn $within(stmt: &$($mut)? Stmt, visit: &mut dyn FnMut(&$($mut)? Expr)) {
+            $stmt(stmt, &mut |expr| $expr(expr, visit));
+            match &$($mut)? stmt.kind {
+                StmtKind::If { then, otherwise, .. } => {
+                    $block(then, visit);
+                    $block(otherwise, visit);
                 }
+                StmtKind::Block(inner)
+                | StmtKind::Part(inner)
+                | StmtKind::ForRange { body: inner, .. }
+                | StmtKind::ForMap { body: inner, .. }
+                | StmtKind::While { body: inner, .. }
+                | StmtKind::Unroll { body: inner, .. } => $block(inner, visit),
+                _ => {}
             }
         }
 
@@ -59,6 +65,7 @@ macro_rules! walkers {
                     }
                 }
                 StmtKind::Block(_)
+                | StmtKind::Part(_)
                 | StmtKind::Unroll { .. }
                 | StmtKind::Break
                 | StmtKind::Continue
@@ -168,8 +175,8 @@ macro_rules! walkers {
     };
 }
 
-walkers!(in_block, in_stmt, in_expr, children);
-walkers!(in_block_mut, in_stmt_mut, in_expr_mut, children_mut, mut);
+walkers!(in_block, within_stmt, in_stmt, in_expr, children);
+walkers!(in_block_mut, within_stmt_mut, in_stmt_mut, in_expr_mut, children_mut, mut);
 
 /// Whether evaluating it twice differs from evaluating it once.
 pub fn differs_when_repeated(expr: &Expr) -> bool {

@@ -355,3 +355,78 @@ fn texts_in_keys_are_cut_where_the_kernel_wants_short_keys() {
     assert_eq!(run.stdout, format!("\n\n@[{}]: 1\n@t[{}, 5]: 1\n", &name[..511], &name[..503]));
     assert!(run.stderr.contains("Texts in the keys of @t are cut to 503 bytes"), "{}", run.stderr);
 }
+
+#[test]
+fn conditions_that_are_known_and_booleans() {
+    need!(Root, Bpf, RingBuf);
+    all_print(&[
+        (
+            &[],
+            r#"BEGIN { print(1 ? 1 : "a"); print(0 ? 1 : "a"); $x = if 1 { 2 } else { "b" }; print($x);
+                 if ("a") { print("t"); } if ("") { print("f"); } print("a" ? 1 : 2); print(sizeof(1 ? 1 : 300)); }"#,
+            "1\na\n2\nt\n1\n1\n\n\n",
+        ),
+        (
+            &[],
+            "BEGIN { $a = true; $b = false; print($a & $b); print($a | $b); print($a ^ $b); print($a - $b); \
+             print($a * $b); print($a + 1); $a += $b; print($a); }",
+            "false\ntrue\ntrue\ntrue\nfalse\n2\ntrue\n\n\n",
+        ),
+        (&[], "BEGIN { _ = print(1); _ = 1 ? print(2) : print(3); }", "1\n2\n\n\n"),
+        (
+            &[],
+            r#"BEGIN { print(comptime (1, "a")); print(comptime if 1 { 2 } else { 3 }); }"#,
+            "(1, a)\n2\n\n\n",
+        ),
+    ]);
+}
+
+#[test]
+fn lengths_addresses_and_types_by_name() {
+    need!(Root, Bpf, RingBuf, Btf);
+    all_print(&[
+        (
+            &[],
+            r#"BEGIN { $s = "hello"; $n = 3; print(str($s, $n)); $n = 0; print(str($s, $n)); $n = 100;
+                 print(str("abc", $n)); }"#,
+            "he\n\nabc\n\n\n",
+        ),
+        (
+            &[],
+            "BEGIN { print((uint8 *)-1); print((uint64 *)-300); $x = -1; print((uint8 *)$x); \
+             print((void *)(int64)-1); print((int8 *)5); }",
+            "0xff\n0xfed4\n0xff\n0xffffffffffffffff\n0x5\n\n\n",
+        ),
+        (
+            &[],
+            "BEGIN { print(offsetof(list_head, prev)); print(offsetof(typeof(*curtask), pid) > 0); \
+             print(((task_struct *)curtask).pid == tid); }",
+            "8\ntrue\ntrue\n\n\n",
+        ),
+        (
+            &[],
+            "BEGIN { print(sizeof(timestamp)); print(sizeof(username_t)); print(sizeof(macaddr_t)); \
+             print(sizeof(count_t)); let $t : timestamp = strftime(\"%Y\", 0); print(sizeof($t)); }",
+            "16\n8\n6\n8\n16\n\n\n",
+        ),
+        (
+            &["5ms", "2s"],
+            "BEGIN { print($1 + 1); print($2); print(str($1)); }",
+            "5000001\n2000000000\n5ms\n\n\n",
+        ),
+        (
+            &[],
+            "struct room { char kinds[PIDTYPE_MAX]; }; typedef struct { int a; } one_t; \
+             static const int N = 5; BEGIN { print((sizeof(struct room), sizeof(one_t), N)); }",
+            "(4, 4, 5)\n\n\n",
+        ),
+    ]);
+}
+
+#[test]
+fn divisions_by_a_literal_zero() {
+    need!(Root, Bpf, RingBuf);
+    let run = trace(&["-q", "-e", "BEGIN { $a = 7; print($a / 0); print($a % 0); $a /= 0; print($a); }"]);
+    assert_eq!(run.stdout, "1\n1\n1\n\n\n");
+    assert_eq!(run.stderr.matches("Divide or modulo by 0 detected").count(), 3, "{}", run.stderr);
+}

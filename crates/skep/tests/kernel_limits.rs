@@ -60,3 +60,32 @@ fn long_texts() {
         assert_eq!(printed(&script).trim(), "skep skep 4", "{capacity}");
     }
 }
+
+/// Two texts of 64 KiB have more words than there can be branches.
+#[test]
+fn long_texts_compare() {
+    need!(Root, Bpf, RingBuf, Btf);
+    let script = r#"config = { max_strlen = 65536 }
+        begin { $s = str((uint8 *)&curtask->comm); $t = str((uint8 *)&curtask->comm); print(($s == $t, 1)); }"#;
+    assert_eq!(printed(script).trim(), "(true, 1)");
+}
+
+/// More branches on one way than the kernel's verifier keeps notes of, with an end in one of them.
+#[test]
+fn thousands_of_branches() {
+    need!(Root, Bpf, RingBuf);
+    let (count, mut sum) = (4_500, 0);
+    let mut lines = String::new();
+    for at in 0..count {
+        let known = at % 7 == 1;
+        sum += if known { at } else { 1 };
+        // Writing to a text cannot fail.
+        let _ = writeln!(lines, "  if (@m[{}] > 3) {{ $s += {at}; }} else {{ $s += 1; }}", at % 7);
+    }
+    let script = format!(
+        "begin {{ $s = 0; @m[1] = 5;\n{lines}print($s); if (@m[1] == 5) {{ exit(4); }} print(\"not this\"); }}"
+    );
+    let script = file(&script);
+    let run = trace(&["-q", "--no-warnings", path(&script)]);
+    assert_eq!((run.stdout.trim(), run.status.code()), (format!("{sum}\n\n\n@m[1]: 5").as_str(), Some(4)));
+}

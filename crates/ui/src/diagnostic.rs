@@ -61,13 +61,23 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// What is wrong.
     pub message: String,
-    /// Further lines that explain, each with the place it speaks of. A note without a place is
-    /// printed like a hint.
-    pub notes: Vec<(Option<Span>, String)>,
+    /// Further lines that explain.
+    pub notes: Vec<Note>,
     /// What to write instead.
     pub help: Option<String>,
     /// Where the code was expanded from, innermost first: macro calls and imports.
     pub expanded_from: Vec<Span>,
+}
+
+/// A further line of a [`Diagnostic`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The place it speaks of.
+    pub span: Option<Span>,
+    /// What it says.
+    pub text: String,
+    /// Whether it is called a hint, rather than an error or a warning as the message itself.
+    pub hint: bool,
 }
 
 impl Diagnostic {
@@ -98,14 +108,21 @@ impl Diagnostic {
     /// Adds a further line about another place.
     #[must_use]
     pub fn note(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.notes.push((Some(span), text.into()));
+        self.notes.push(Note { span: Some(span), text: text.into(), hint: false });
         self
     }
 
     /// Adds a further line about no place.
     #[must_use]
     pub fn remark(mut self, text: impl Into<String>) -> Diagnostic {
-        self.notes.push((None, text.into()));
+        self.notes.push(Note { span: None, text: text.into(), hint: true });
+        self
+    }
+
+    /// Points to another place that helps to see what is meant.
+    #[must_use]
+    pub fn see(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.notes.push(Note { span: Some(span), text: text.into(), hint: true });
         self
     }
 
@@ -149,6 +166,15 @@ impl Diagnostics {
     /// Takes one in.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.list.push(diagnostic);
+    }
+
+    /// Forgets the warnings that were taken in since there were so many diagnostics.
+    pub fn drop_warnings(&mut self, since: usize) {
+        let mut at = 0;
+        self.list.retain(|diagnostic| {
+            at += 1;
+            at <= since || diagnostic.is_error()
+        });
     }
 
     /// Reports an error at a place.

@@ -12,5 +12,5 @@ pub mod svg;
 pub mod table;
 pub mod text;
 
-pub use diagnostic::{Colors, Diagnostic, Diagnostics, Severity, suggest};
+pub use diagnostic::{Colors, Diagnostic, Diagnostics, Note, Severity, suggest};
 pub use span::{FileId, LineCol, SourceMap, Span};

@@ -66,6 +66,9 @@ pub fn resolve(code: &mut Code, jumps: &[Jump]) -> Result<(), TooFar> {
 /// Jumps on towards what is far away, in front of an instruction.
 struct Landing {
     at: usize,
+    /// Whether the usual way comes by: not behind a jump that is always taken, where the kernel would complain about the
+    /// jump past the landing as one that nothing reaches.
+    passed: bool,
     targets: Vec<usize>,
     slots: FxHashMap<usize, usize>,
 }
@@ -84,10 +87,16 @@ fn landings(insns: &[Insn], jumps: &[Jump]) -> Vec<Landing> {
             while at < insns.len() && (insns[at - 1].is_ld_imm64() || skips(at - 1)) {
                 at += 1;
             }
-            Landing { at, targets: Vec::new(), slots: FxHashMap::default() }
+            let passed = insns.get(at - 1).is_some_and(|before| !leaves(before));
+            Landing { at, passed, targets: Vec::new(), slots: FxHashMap::default() }
         })
         .filter(|landing| landing.at < insns.len())
         .collect()
+}
+
+/// Whether the instruction behind this one is never the next.
+fn leaves(insn: &Insn) -> bool {
+    insn.code == opcode::JMP | opcode::JA || insn.code == opcode::JMP | opcode::EXIT
 }
 
 /// The landing that a way leads over next; `None` if it needs none.
@@ -119,8 +128,9 @@ fn route(landings: &mut [Landing], jump: Jump) {
 
 /// Where instructions are once the landings are in place.
 struct Moved {
-    /// Of each landing: in front of which instruction it is, and how many are in it and those before it.
-    landings: Vec<(usize, usize)>,
+    /// Of each landing: in front of which instruction it is, how many are in it and those before it, and whether its
+    /// first one leads past it.
+    landings: Vec<(usize, usize, bool)>,
 }
 
 impl Moved {
@@ -128,20 +138,20 @@ impl Moved {
         let mut sum = 0;
         let sums = landings.iter().map(|landing| {
             sum += landing.size();
-            (landing.at, sum)
+            (landing.at, sum, landing.passed)
         });
         Moved { landings: sums.collect() }
     }
 
     fn index(&self, old: usize) -> usize {
-        let before = self.landings.partition_point(|(at, _)| *at <= old);
+        let before = self.landings.partition_point(|(at, ..)| *at <= old);
         old + before.checked_sub(1).map_or(0, |last| self.landings[last].1)
     }
 
     /// Where the jump for a target of a landing is.
     fn slot(&self, number: usize, slot: usize) -> usize {
         let before = number.checked_sub(1).map_or(0, |last| self.landings[last].1);
-        self.landings[number].0 + before + 1 + slot
+        self.landings[number].0 + before + usize::from(self.landings[number].2) + slot
     }
 
     /// Where a jump to a target leads first.
@@ -156,7 +166,7 @@ impl Moved {
 impl Landing {
     /// How many instructions it has.
     fn size(&self) -> usize {
-        if self.targets.is_empty() { 0 } else { self.targets.len() + 1 }
+        if self.targets.is_empty() { 0 } else { self.targets.len() + usize::from(self.passed) }
     }
 }
 
@@ -166,7 +176,8 @@ fn insert(code: &mut Code, landings: &[Landing], map: &Moved) {
     for (at, (insn, span)) in insns.into_iter().zip(spans).enumerate() {
         if let Some(landing) = coming.next_if(|landing| landing.at == at) {
             let past = i16::try_from(landing.targets.len()).unwrap_or(i16::MAX);
-            let jumps = (0..landing.size()).map(|number| Insn::ja(if number == 0 { past } else { 0 }));
+            let jumps = (0..landing.size())
+                .map(|number| Insn::ja(if number == 0 && landing.passed { past } else { 0 }));
             code.insns.extend(jumps);
             code.spans.extend(std::iter::repeat_n(span, landing.size()));
         }
@@ -263,6 +274,31 @@ mod tests {
         assert_eq!(code.insns[first..first + 2], pair);
         assert_eq!(code.insns[12_000].imm, 12_000);
         assert_eq!(arrives(&code, 0), 40_000);
+    }
+
+    #[test]
+    fn behind_a_jump_nothing_leads_past_a_landing() {
+        let jumps =
+            [Jump { at: 0, to: 40_000 }, Jump { at: 11_999, to: 12_001 }, Jump { at: 23_999, to: 24_001 }];
+        let mut code = code(40_001, &jumps);
+        resolve(&mut code, &jumps).unwrap();
+        assert_eq!(arrives(&code, 0), 40_000);
+        for jump in &jumps[1..] {
+            let at = code.insns.iter().position(|insn| insn.imm == jump.at as i32 - 1).unwrap() + 1;
+            assert_eq!(arrives(&code, at), jump.to as i32);
+        }
+        // Every instruction is where some other one leads.
+        let mut reached = vec![false; code.insns.len()];
+        reached[0] = true;
+        for (at, insn) in code.insns.iter().enumerate() {
+            let jumps = insn.class() == opcode::JMP;
+            let next = if jumps { (at as i64 + 1 + i64::from(insn.off)) as usize } else { at + 1 };
+            if let Some(next) = reached.get_mut(next) {
+                *next = true;
+            }
+        }
+        // What stands behind the three jumps never was.
+        assert_eq!(reached.iter().filter(|reached| !**reached).count(), 3);
     }
 
     #[test]

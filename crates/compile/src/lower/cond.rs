@@ -6,7 +6,7 @@ use skep_lang::ty::{Ty, TyKind};
 use super::Lower;
 use super::func::Place;
 use crate::error::Error;
-use crate::ir::{BlockId, CmpOp, Value, ValueTy, Width};
+use crate::ir::{BinOp, BlockId, CmpOp, Value, ValueTy, Width};
 
 impl Lower<'_> {
     /// Goes on in one of two blocks by a `bool`.
@@ -149,13 +149,32 @@ impl Lower<'_> {
                 // common part is and the longer one ends there.
                 let (left_size, right_size) = (self.types.size(left_ty), self.types.size(right_ty));
                 let common = left_size.min(right_size);
+                let together = if common > LONG { TOGETHER } else { 1 };
                 let mut at = 0;
                 while at < common {
-                    let width = chunk(left.at(at), common - at).min(chunk(right.at(at), common - at));
-                    let one = self.func.load(width, false, left.at(at));
-                    let other = self.func.load(width, false, right.at(at));
-                    self.require(CmpOp::Eq, one, other, differ);
-                    at += width.bytes();
+                    let mut unlike = None;
+                    for _ in 0..together {
+                        if at >= common {
+                            break;
+                        }
+                        let width = chunk(left.at(at), common - at).min(chunk(right.at(at), common - at));
+                        let one = self.func.load(width, false, left.at(at));
+                        let other = self.func.load(width, false, right.at(at));
+                        at += width.bytes();
+                        if together == 1 {
+                            self.require(CmpOp::Eq, one, other, differ);
+                            continue;
+                        }
+                        let bits = self.func.bin(BinOp::Xor, one, other);
+                        unlike = Some(match unlike {
+                            Some(known) => self.func.bin(BinOp::Or, known, bits),
+                            None => bits,
+                        });
+                    }
+                    if let Some(bits) = unlike {
+                        let zero = self.func.int(0);
+                        self.require(CmpOp::Eq, bits, zero, differ);
+                    }
                 }
                 if left_size != right_size {
                     let longer = if left_size > right_size { left } else { right };
@@ -174,6 +193,12 @@ impl Lower<'_> {
         self.func.enter(next);
     }
 }
+
+/// Of values with more bytes in common, many words are compared with one branch: the kernel follows 8,192 at most.
+const LONG: u32 = 2_048;
+
+/// So many.
+const TOGETHER: u32 = 32;
 
 /// The widest access at a place that alignment and length permit.
 pub(super) fn chunk(place: Place, len: u32) -> Width {

@@ -180,7 +180,7 @@ impl Lower<'_> {
     fn binary(&mut self, op: BinaryOp, ty: Ty, lhs: &Expr, rhs: &Expr) -> Result<Value, Error> {
         let (width, _) = self.access(ty);
         let bits = i64::from(width.bytes()) * 8;
-        let known = matches!(rhs.kind, ExprKind::Int(_));
+        let known = matches!(rhs.kind, ExprKind::Int(by) if by != 0);
         let lhs = self.scalar(lhs)?;
         let mut rhs = self.scalar(rhs)?;
         if matches!(op, BinaryOp::Div | BinaryOp::Mod) && !known {

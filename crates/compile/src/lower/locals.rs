@@ -121,6 +121,7 @@ impl Walk {
                 walk.assigns(*local);
             }),
             StmtKind::While { cond, body } => self.loop_body(body, true, |walk| walk.expr(cond)),
+            StmtKind::Part(body) => self.loop_body(body, true, |_| {}),
             StmtKind::Unroll { body, .. } => self.loop_body(body, false, |_| {}),
             StmtKind::If { cond, then, otherwise } => {
                 self.expr(cond);

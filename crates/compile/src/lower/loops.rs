@@ -234,6 +234,17 @@ impl Lower<'_> {
 
     // Bodies that are functions.
 
+    /// Statements that are a function of their own.
+    pub(super) fn called_part(&mut self, body: &Block) -> Result<(), Error> {
+        let called = self.called_body(&[ValueTy::Int, ValueTy::Ptr], true, body, |_, _| Ok(()))?;
+        let data = called.uses_ctx.then(|| self.loop_data(&called));
+        let first = self.func.int(0);
+        let args: Vec<Value> = [first].into_iter().chain(data).collect();
+        self.func.call_func(called.func, &args);
+        self.leave_if_body_did(&called);
+        Ok(())
+    }
+
     /// Makes a function of a body; `before` is what each round begins with and gets the parameters. `followed` is whether
     /// the program itself calls it rather than a helper.
     fn called_body(

@@ -404,7 +404,7 @@ pub(super) fn has_effects(expr: &Expr) -> bool {
             | ExprKind::Block { .. } => true,
             ExprKind::Op { op, .. } => op.has_effects(),
             ExprKind::Binary { op: BinaryOp::Div | BinaryOp::Mod, rhs, .. } => {
-                !matches!(rhs.kind, ExprKind::Int(_))
+                !matches!(rhs.kind, ExprKind::Int(by) if by != 0)
             }
             _ => false,
         };

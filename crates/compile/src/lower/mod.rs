@@ -2,7 +2,7 @@
 //!
 //! `expr` computes what fits a register, `access` reads behind pointers, `cond` decides ways, `memory` reads and
 //! writes what does not fit a register, `map` and `aggregate` keep state, `event`
-//! sends records to user space, `loops` and `calls` make functions. All of them extend [`Lower`], which holds what
+//! sends records to user space, `loops`, `parts` and `calls` make functions. All of them extend [`Lower`], which holds what
 //! one function needs.
 
 mod access;
@@ -18,6 +18,7 @@ mod loops;
 mod map;
 mod memory;
 mod operation;
+mod parts;
 mod shared;
 mod stack;
 mod unwind;
@@ -37,6 +38,14 @@ use crate::ir::{BinOp, Module, ObjectId, Width};
 /// Lowers a whole program. It fails only on what the language accepts and the
 /// compiler cannot do yet.
 pub fn lower(program: &hir::Program) -> Result<Module, Error> {
+    lower_in_parts(program, parts::LONG)
+}
+
+/// As [`lower`], with another idea of how long a clause can be before it is divided into functions: what it may weigh,
+/// which is about the number of its branches.
+pub fn lower_in_parts(program: &hir::Program, long: usize) -> Result<Module, Error> {
+    let program = parts::divided(program, long);
+    let program = program.as_ref();
     let mut shared = Shared::new(program);
     let mut funcs = Vec::new();
     for (index, probe) in program.probes.iter().enumerate() {
@@ -175,6 +184,7 @@ impl<'a> Lower<'a> {
                 Ok(())
             }
             StmtKind::Block(block) => self.block(block),
+            StmtKind::Part(block) => self.called_part(block),
             StmtKind::ForRange { local, start, end, body } => self.for_range(*local, start, end, body),
             StmtKind::ForMap { map, local, entry, body } => self.for_map(*map, *local, entry, body),
             StmtKind::While { cond, body } => self.while_loop(cond, body),

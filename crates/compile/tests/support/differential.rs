@@ -4,7 +4,7 @@ use skep_btf::ext::FuncInfo;
 use skep_compile::artifact::MapSpec;
 use skep_compile::backend::{self, Code};
 use skep_compile::ir::Func;
-use skep_compile::{lower, optimise};
+use skep_compile::{lower, lower_in_parts, optimise};
 use skep_lang::sema::testing::{Fixture, Old};
 use skep_lang::world::World;
 use skep_lang::{Options, compile_front};
@@ -52,7 +52,9 @@ pub fn compile(script: &str, kernel: Kernel) -> Option<Stages> {
         }
         return None;
     };
-    let mut module = lower(program).unwrap_or_else(|error| panic!("{error}\n{script}"));
+    // Every other one in parts, as a very long one would be.
+    let lowered = if script.len().is_multiple_of(2) { lower_in_parts(program, 60) } else { lower(program) };
+    let mut module = lowered.unwrap_or_else(|error| panic!("{error}\n{script}"));
     let [lowered] = &module.funcs[..] else { panic!("one program for one clause") };
     let lowered = (lowered.clone(), module.subs.clone());
     optimise(&mut module);

@@ -3,6 +3,8 @@
 //! All that can name or build a type is understood; functions, variables and whatever else stands in a
 //! header is passed over up to its end.
 
+use std::cell::RefCell;
+
 use rustc_hash::FxHashMap;
 
 use super::kernel::Kernel;
@@ -222,7 +224,13 @@ impl<'a> Reader<'a, '_> {
             }
             self.at += 1;
         }
-        number::evaluate(self.tokens.get(start..self.at)?, self.declared)
+        self.number(start)
+    }
+
+    /// The value of the tokens since `start`, in which values of the kernel's enums have their names, too.
+    fn number(&mut self, start: usize) -> Option<i128> {
+        let tokens = self.tokens.get(start..self.at)?;
+        number::evaluate(tokens, &WithKernel { declared: self.declared, kernel: RefCell::new(self.kernel) })
     }
 
     fn pragma_pack(&mut self) {
@@ -366,7 +374,11 @@ impl<'a> Reader<'a, '_> {
             _ => true,
         };
         let known = self.declared.tags.get(&(tag, name.clone())).copied().filter(|_| !name.is_empty());
-        // One that is defined again is another type from here on.
+        // One that is defined again is another type from here on: a header may have had it. Of what the script itself
+        // wrote it is a mistake.
+        if known.is_some_and(|id| complete(self.declared.types.get(id))) {
+            self.problems.push(format!("redefinition of '{name}'"));
+        }
         let known = known.filter(|id| !complete(self.declared.types.get(*id)));
         let id = known.unwrap_or_else(|| self.declared.types.add(incomplete(tag, &name)));
         if !name.is_empty() {
@@ -414,9 +426,7 @@ impl<'a> Reader<'a, '_> {
                     }
                     self.at += 1;
                 }
-                let tokens = self.tokens.get(start..self.at).unwrap_or_default();
-                next = number::evaluate(tokens, self.declared)
-                    .ok_or_else(|| format!("the value of {name} is not a constant"))?;
+                next = self.number(start).ok_or_else(|| format!("the value of {name} is not a constant"))?;
             }
             self.declared.constants.insert(name.clone(), (next, Some(id)));
             values.push((name, next));
@@ -440,6 +450,9 @@ impl<'a> Reader<'a, '_> {
             if self.eat_word("__skep_pragma_pack") {
                 self.pragma_pack();
                 continue;
+            }
+            if matches!(self.word(), "typedef" | "static" | "extern") {
+                return Err("type name does not allow storage class to be specified".into());
             }
             if matches!(self.word(), "_Static_assert" | "static_assert") {
                 self.skip();
@@ -515,7 +528,7 @@ impl<'a> Reader<'a, '_> {
             }
             self.at += 1;
         }
-        let value = number::evaluate(self.tokens.get(start..self.at).unwrap_or_default(), self.declared);
+        let value = self.number(start);
         value
             .and_then(|value| u32::try_from(value).ok())
             .filter(|bits| *bits <= 128)
@@ -621,7 +634,7 @@ impl<'a> Reader<'a, '_> {
             }
             self.at += 1;
         }
-        let length = number::evaluate(self.tokens.get(start..self.at).unwrap_or_default(), self.declared);
+        let length = self.number(start);
         self.expect("]")?;
         length
             .and_then(|length| u32::try_from(length).ok())
@@ -780,6 +793,22 @@ fn base_name(words: &[&str]) -> Option<&'static str> {
         0 => pick("int", "unsigned int"),
         1 => pick("long", "long unsigned int"),
         _ => pick("long long", "long long unsigned int"),
+    }
+}
+
+/// What is declared, and behind it the kernel's enums.
+struct WithKernel<'a, 'k> {
+    declared: &'a Declared,
+    kernel: RefCell<&'a mut Kernel<'k>>,
+}
+
+impl Names for WithKernel<'_, '_> {
+    fn value(&self, name: &str) -> Option<i128> {
+        self.declared.value(name).or_else(|| self.kernel.borrow_mut().enumerator(name))
+    }
+
+    fn type_size(&self, tokens: &[Token]) -> Option<(u64, usize)> {
+        self.declared.type_size(tokens)
     }
 }
 

@@ -42,6 +42,12 @@ impl<'a> Kernel<'a> {
         Some(self.copy(&btf, types, id, 0))
     }
 
+    /// The value of this name of one of the kernel's enums.
+    pub fn enumerator(&mut self, name: &str) -> Option<i128> {
+        let btf = self.btf.get_or_insert_with(|| self.world.kernel_btf().ok()).as_ref()?;
+        btf.find_enumerator(name).map(|(_, value)| value)
+    }
+
     fn copy(&mut self, btf: &Btf, types: &mut Types, id: TypeId, depth: u32) -> Id {
         if let Some(known) = self.made.get(&id) {
             return *known;

@@ -98,6 +98,8 @@ pub enum StmtKind {
         /// What is done.
         body: Block,
     },
+    /// Statements that the compiler makes a function of its own, because a clause has so many. Only it makes these.
+    Part(Block),
     /// Leave the loop.
     Break,
     /// On with the next round of the loop.

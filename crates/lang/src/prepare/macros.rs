@@ -6,7 +6,8 @@ use skep_ui::{Diagnostic, Diagnostics, SourceMap, Span};
 use crate::sema::builtins;
 use crate::stdlib;
 use crate::syntax;
-use crate::syntax::ast::{Expr, ExprKind, ItemKind, MacroDef, MacroParam, NodeIds, Script};
+use crate::syntax::ast::{Expr, ExprKind, ItemKind, MacroDef, MacroParam, NodeIds, Script, Stmt, StmtKind};
+use crate::syntax::visit::{self, Visitor};
 
 /// A macro.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ impl Registry {
             if let Some(known) = same_name.into_iter().find(|known| !known.stdlib) {
                 let message = format!("Function {name} has the name of a macro");
                 diagnostics.push(
-                    Diagnostic::error(def.name.span, message).note(head(&known.def), "This is the macro."),
+                    Diagnostic::error(def.name.span, message).see(head(&known.def), "This is the macro."),
                 );
             }
             registry.functions.insert(name.clone());
@@ -129,6 +130,14 @@ impl Registry {
             diagnostics.push(complaint);
             return;
         }
+        let mut returns = Returns(None);
+        returns.visit_block(&new.def.body);
+        if let Some(place) = returns.0 {
+            diagnostics.push(
+                Diagnostic::error(place, "'return' statement is not allowed in a macro")
+                    .help("The value of a macro is its last expression, written without ';'."),
+            );
+        }
         let same_name = self.by_name.entry(new.def.name.name.clone()).or_default();
         let as_args = |def: &MacroDef| -> Vec<bool> {
             def.params.iter().map(|param| matches!(param, MacroParam::Expr(_))).collect()
@@ -152,6 +161,18 @@ impl Registry {
         }
         same_name.push(MacroId(self.macros.len()));
         self.macros.push(new);
+    }
+}
+
+/// Finds the first `return`.
+struct Returns(Option<Span>);
+
+impl Visitor for Returns {
+    fn visit_stmt(&mut self, stmt: &Stmt) {
+        if let StmtKind::Return(_) = stmt.kind {
+            self.0.get_or_insert(stmt.span);
+        }
+        visit::walk_stmt(self, stmt);
     }
 }
 

@@ -66,12 +66,18 @@ pub fn spelled(types: &mut Types, world: &dyn World, ctype: &str, space: Space) 
 
 impl Checker<'_> {
     /// The type of this name: of `struct NAME` and its like, or without a keyword of a typedef or an
-    /// integer of C. Pointers in it are addresses of the probe's own memory. `None` if there is none;
+    /// integer of C, else of a struct. Pointers in it are addresses of the probe's own memory. `None` if there is none;
     /// that the kernel cannot be asked is remembered in [`Checker::untold`].
     pub fn named_ctype(&mut self, tag: Option<TypeTag>, name: &str) -> Option<Ty> {
         let space = self.default_space();
-        let kinds = kinds(tag);
-        self.in_sources(|types, source| types.named(source, kinds, name, space))
+        let named = |types: &mut Types, source, kinds| types.named(source, kinds, name, space);
+        match self.in_sources(|types, source| named(types, source, kinds(tag))) {
+            // A struct may go without its keyword where no other type has the name.
+            None if tag.is_none() => {
+                self.in_sources(|types, source| named(types, source, &[Kind::Struct, Kind::Union]))
+            }
+            found => found,
+        }
     }
 
     /// The value of this name of some enum, and the enum.

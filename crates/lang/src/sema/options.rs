@@ -1,5 +1,7 @@
 //! What the caller of the compiler decides, as opposed to the script and the kernel.
 
+use crate::syntax::ast::TimeUnit;
+
 /// How a script is to be analysed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -62,16 +64,30 @@ impl Options {
             Some(rest) => (true, rest),
             None => (false, text),
         };
+        let (digits, unit) = duration(digits);
         let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
             Some(hex) => plain_digits(hex, 16),
             None if digits.len() > 1 && digits.starts_with('0') => plain_digits(digits, 8),
             None => plain_digits(digits, 10),
         };
+        let value = value.and_then(|value| value.checked_mul(unit));
         match value {
             _ if text.is_empty() => Param::Missing,
             Some(value) if !negative || value <= 1 << 63 => Param::Number { value, negative },
             _ => Param::Text(text),
         }
+    }
+}
+
+/// A number without the unit of time behind it, and that many nanoseconds; 1 without a unit.
+fn duration(text: &str) -> (&str, u64) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    match text.split_at(end) {
+        (digits, unit) if !digits.is_empty() => match TimeUnit::named(unit) {
+            Some(unit) => (digits, unit.nanoseconds()),
+            None => (text, 1),
+        },
+        _ => (text, 1),
     }
 }
 
@@ -86,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_parameter_is_a_number_when_it_reads_as_one() {
-        let params = ["5", "-5", "0x1f", "010", "abc", "+5", "", "-", "99999999999999999999"];
+        let params =
+            ["5", "-5", "0x1f", "010", "abc", "+5", "", "-", "99999999999999999999", "5ms", "-1s", "5x"];
         let options = Options { params: params.map(String::from).into(), ..Options::default() };
         let number = |value, negative| Param::Number { value, negative };
         assert_eq!(options.param(1), number(5, false));
@@ -98,7 +115,10 @@ mod tests {
         assert_eq!(options.param(7), Param::Missing);
         assert_eq!(options.param(8), Param::Text("-"));
         assert_eq!(options.param(9), Param::Text("99999999999999999999"));
-        assert_eq!(options.param(10), Param::Missing);
+        assert_eq!(options.param(10), number(5_000_000, false));
+        assert_eq!(options.param(11), number(1_000_000_000, true));
+        assert_eq!(options.param(12), Param::Text("5x"));
+        assert_eq!(options.param(13), Param::Missing);
         assert_eq!(options.param(0), Param::Missing);
     }
 }

@@ -11,15 +11,18 @@ use super::ast::{IntLit, IntSuffix, TimeUnit};
 pub fn integer(text: &str, span: Span) -> Result<IntLit, Diagnostic> {
     let wrong = |message: String| Diagnostic::error(span, format!("syntax: {message}"));
     number(text).map_err(|error| match error {
-        NumberError::NoDigits => wrong(format!("'{text}' has no digits")),
+        NumberError::NoDigits => {
+            wrong("invalid integer: ".to_owned()).help(format!("'{text}' has no digits."))
+        }
         NumberError::TrailingUnderscore => wrong("trailing underscore in integer literal".to_owned()),
-        NumberError::NotOctal => wrong(format!("'{text}' is no octal number"))
+        NumberError::NotOctal => wrong(format!("invalid trailing bytes: {text}"))
             .help("A leading 0 makes a number octal. Leave it out for a decimal number."),
         NumberError::Overflow(limit) => wrong(format!("overflow error, maximum value is {limit}: {text}")),
         NumberError::Coefficient => {
             wrong(format!("coefficient part of scientific literal must be 1-9: {text}"))
         }
-        NumberError::Exponent => wrong(format!("invalid exponent: {text}")),
+        NumberError::Exponent => wrong(format!("invalid trailing bytes: {text}"))
+            .help("After 'e' stands how many zeroes there are."),
         NumberError::Suffix(rest) => wrong(format!("invalid integer suffix '{rest}'"))
             .help("Suffixes are u, l, ul, ll, ull, and the durations ns, us, ms, s, m, h, d."),
     })
@@ -110,16 +113,11 @@ pub fn number(text: &str) -> Result<IntLit, NumberError> {
 }
 
 fn suffix(text: &str) -> Result<Option<IntSuffix>, ()> {
-    use TimeUnit::*;
+    if let Some(unit) = TimeUnit::named(text) {
+        return Ok(Some(IntSuffix::Time(unit)));
+    }
     Ok(Some(match text {
         "" => return Ok(None),
-        "ns" => IntSuffix::Time(Nanoseconds),
-        "us" => IntSuffix::Time(Microseconds),
-        "ms" => IntSuffix::Time(Milliseconds),
-        "s" => IntSuffix::Time(Seconds),
-        "m" => IntSuffix::Time(Minutes),
-        "h" => IntSuffix::Time(Hours),
-        "d" => IntSuffix::Time(Days),
         _ => match text.to_ascii_lowercase().as_str() {
             "u" => IntSuffix::U,
             "l" => IntSuffix::L,
@@ -243,11 +241,11 @@ mod tests {
             ("1e99999999999", "maximum value"),
             ("10e3", "must be 1-9"),
             ("0e3", "must be 1-9"),
-            ("1e", "invalid exponent"),
+            ("1e", "invalid trailing bytes"),
             ("1_", "trailing underscore"),
             ("0x1_", "trailing underscore"),
-            ("0x", "no digits"),
-            ("089", "no octal number"),
+            ("0x", "invalid integer: "),
+            ("089", "invalid trailing bytes"),
             ("5q", "invalid integer suffix 'q'"),
             ("0b11", "invalid integer suffix 'b11'"),
         ] {

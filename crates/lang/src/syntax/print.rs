@@ -308,6 +308,7 @@ fn c_definition(c: &CDefinition) -> String {
             format!("define {}{params} {}", name.name, quote(body.node.as_bytes()))
         }
         CKind::Directive(word) => format!("directive {} {}", word.name, quote(c.text.node.as_bytes())),
+        CKind::Declaration => format!("declaration {}", quote(c.text.node.as_bytes())),
         CKind::Type { tag, name, body, attributes } => {
             let mut line = format!("c-{}", tag.keyword());
             name.iter().for_each(|name| line.push_str(&format!(" {}", name.name)));

@@ -11,10 +11,11 @@ pub(super) const RESET: &str = "\x1b[0m";
 pub(super) fn diagnostic(d: &Diagnostic, sources: &SourceMap, colors: Colors) -> String {
     let mut out = Printer { out: String::new(), severity: d.severity, sources, colors };
     out.message(d.span, &d.message);
-    for (span, text) in &d.notes {
-        match span {
-            Some(span) => out.message(Some(*span), text),
-            None => out.hint(text),
+    for note in &d.notes {
+        match note.span {
+            Some(span) if note.hint => out.aside(span, &note.text),
+            Some(span) => out.message(Some(span), &note.text),
+            None => out.hint(&note.text),
         }
     }
     if let Some(help) = &d.help {
@@ -57,6 +58,14 @@ impl Printer<'_> {
             Colors::Never => self.out.push_str(&format!("{line}\n")),
         }
         if let Some(span) = span {
+            self.source(span);
+        }
+    }
+
+    fn aside(&mut self, span: Span, text: &str) {
+        if self.sources.has(span.file) {
+            self.out.push_str(&format!("{}: ", self.place(span)));
+            self.hint(text);
             self.source(span);
         }
     }

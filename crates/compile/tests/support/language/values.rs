@@ -51,7 +51,7 @@ impl Maker<'_> {
     }
 
     fn leaf(&mut self) -> String {
-        match self.choose(22) {
+        match self.choose(26) {
             0..=2 => self.number(),
             3 if !self.counters.is_empty() => {
                 let at = self.choose(self.counters.len());
@@ -81,6 +81,9 @@ impl Maker<'_> {
             ),
             18 => format!("(int64)strstr({}, \"bc\")", self.string()),
             19 => format!("(int64)memcmp($s, {}, 3)", self.string()),
+            20 => format!("(1 ? $i{} : \"not this\")", self.choose(LOCALS)),
+            21 => format!("($i{} {} 0)", self.choose(LOCALS), ["/", "%"][self.choose(2)]),
+            22 => format!("(int64)((int8 *)$i{})", self.choose(LOCALS)),
             _ => self.call(false).unwrap_or_else(|| "1".into()),
         }
     }
@@ -102,6 +105,12 @@ impl Maker<'_> {
                 )
             }
             7 if depth > 0 => format!("(!{})", self.cond(depth - 1)),
+            8 if depth > 0 => format!(
+                "({} {} {})",
+                self.cond(depth - 1),
+                ["&", "|", "^", "+", "-"][self.choose(5)],
+                self.cond(depth - 1)
+            ),
             9 => format!("strcontains({}, {})", self.string(), TEXTS[self.choose(3)]),
             10 => format!("($a {} {})", ["==", "!="][self.choose(2)], self.bytes()),
             11 => format!("($q {} {})", ["==", "!="][self.choose(2)], self.nested()),
@@ -120,7 +129,8 @@ impl Maker<'_> {
     }
 
     pub(super) fn string(&mut self) -> String {
-        match self.choose(7) {
+        match self.choose(8) {
+            7 => format!("str($s, $i{} & 7)", self.choose(LOCALS)),
             6 => self.call(true).unwrap_or_else(|| "$s".into()),
             0 => "$s".into(),
             1 => "$t.2".into(),

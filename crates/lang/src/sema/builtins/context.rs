@@ -215,6 +215,10 @@ fn namespace(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<Expr> {
     match &which.peel_parens().kind {
         ast::ExprKind::Ident(name) if name == "init" => None,
         ast::ExprKind::Ident(name) if name == "curr_ns" => Some(namespace_id(call.name == "tid", call.span)),
+        ast::ExprKind::Ident(name) => {
+            let message = format!("Invalid PID namespace mode: {name} (expects: curr_ns or init)");
+            Some(checker.error(which.span, message))
+        }
         _ => Some(
             checker
                 .error(call.span, format!("{}() only supports curr_ns and init as the argument", call.name)),
@@ -249,7 +253,11 @@ fn nsecs(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let name = match &clock.peel_parens().kind {
         ast::ExprKind::Ident(name) => name.as_str(),
         _ => {
-            return checker.error(call.span, "nsecs() only supports the name of a clock as the argument");
+            let given = checker.expr(clock);
+            let sort = checker.sort(given.ty);
+            let message = format!("nsecs() only supports timestamp_mode arguments ({sort} provided)");
+            let help = "Name the clock without quotes: boot, monotonic, tai or sw_tai";
+            return checker.error_with_help(call.span, &message, help);
         }
     };
     match name {

@@ -129,8 +129,11 @@ fn shortened(checker: &mut Checker<'_>, text: Expr, length: &Length, call: &Call
     let limit = match length {
         Length::Default => return Expr { span: call.span, ..text },
         Length::Constant(limit) => *limit,
-        Length::Dynamic(_) => {
-            return checker.unsupported(call.span, "Cutting a text to a length that is not constant is");
+        Length::Dynamic(length) => {
+            let ty = crate::sema::infer::settle(&mut checker.types, text.ty);
+            let pointer = Box::new(checker.address(text, call.span));
+            let length = Some(Box::new(length.clone()));
+            return node(ExprKind::ReadStr { pointer, length }, ty, call.span);
         }
     };
     if let ExprKind::Str(text) = text.kind {

@@ -161,13 +161,7 @@ impl Checker<'_> {
             TyKind::Tuple(_) => {
                 return match constant.and_then(|index| u64::try_from(index).ok()) {
                     Some(index) => self.element_of(base, index, span),
-                    None => {
-                        let given = self.type_name(index.ty);
-                        self.error(
-                            span,
-                            format!("The tuple index operator [] only accepts literal integer indices. Got: {given}"),
-                        )
-                    }
+                    None => self.error(span, "Array-style access for tuples only valid for integer literals"),
                 };
             }
             TyKind::Array { .. } | TyKind::Ptr { .. } | TyKind::Str(_) => {}

@@ -368,7 +368,7 @@ impl Checker<'_> {
                     let by = Box::new(self.step(down, old, span));
                     return node(ExprKind::LocalAdd { local: id, by, old: old_value }, old, span);
                 }
-                if !self.is_number(old) {
+                if !self.is_number(old) || old == Ty::BOOL {
                     let message = format!(
                         "Type mismatch for ${}: trying to assign value of type '{}' when variable already has a type '{}'",
                         var.name,

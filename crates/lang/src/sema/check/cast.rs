@@ -51,6 +51,7 @@ impl Checker<'_> {
         };
         match (self.types.kind(from), self.types.kind(to)) {
             (from_kind, to_kind) if number(from_kind) && number(to_kind) => {
+                let to_kind_is_pointer = matches!(to_kind, TyKind::Ptr { .. });
                 let needed =
                     matches!(to_kind, TyKind::Enum(_)) || matches!(inner.kind, ExprKind::AggValue { .. });
                 if from == to && !needed {
@@ -75,6 +76,14 @@ impl Checker<'_> {
                     let ty = self.types.ptr(to, Space::Context);
                     return Expr { span: header, ..self.force(inner, ty) };
                 }
+                // The bits of a number become the address, without its sign: `(int8 *)-1` is 0xff.
+                let inner = match (self.types.as_int(from), to_kind_is_pointer) {
+                    (Some((bits, true)), true) => {
+                        let unsigned = self.types.int(bits, false);
+                        self.force(inner, unsigned)
+                    }
+                    _ => inner,
+                };
                 // Messages about a cast value point to the cast. What was cast is no literal any more: it
                 // has the type that was written, and is computed with in that type.
                 match inner.kind {

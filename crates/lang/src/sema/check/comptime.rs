@@ -75,5 +75,9 @@ impl Checker<'_> {
 
 /// Whether a value is a constant.
 fn is_literal(value: &Expr) -> bool {
-    matches!(value.kind, ExprKind::Int(_) | ExprKind::Str(_))
+    match &value.kind {
+        ExprKind::Int(_) | ExprKind::Str(_) => true,
+        ExprKind::Tuple(parts) => parts.iter().all(is_literal),
+        _ => false,
+    }
 }

@@ -192,6 +192,10 @@ impl Checker<'_> {
             TyKind::Bool | TyKind::Error => expr,
             TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Ptr { .. } => self.force(expr, Ty::BOOL),
             _ => {
+                // Of a text only a literal is one: it holds if there is something in it.
+                if let ExprKind::Str(text) = &expr.kind {
+                    return self.boolean(!text.is_empty(), expr.span);
+                }
                 let sort = self.sort(expr.ty);
                 self.error(whole, format!("Invalid condition: {sort}"))
             }
@@ -207,7 +211,11 @@ impl Checker<'_> {
             return self.error(void.span, "Value 'void' cannot be part of a tuple");
         }
         if parts.is_empty() {
-            return self.unsupported(span, "Empty tuples are");
+            return self.error_with_help(
+                span,
+                "A tuple of nothing is no value",
+                "Write (x,) for a tuple of one",
+            );
         }
         let ty = self.types.tuple(parts.iter().map(|part| part.ty).collect::<Vec<_>>());
         node(ExprKind::Tuple(parts), ty, span)

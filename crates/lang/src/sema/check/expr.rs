@@ -99,7 +99,10 @@ impl Checker<'_> {
             ast::ExprKind::Sizeof(of) => self.size_of(of, span),
             ast::ExprKind::Record(fields) => self.record_of(fields, span),
             ast::ExprKind::Offsetof { of, path } => self.offset_of(of, path, span),
-            ast::ExprKind::Typeof(_) => self.unsupported(span, "typeof() as an argument is"),
+            ast::ExprKind::Typeof(_) => self.error(
+                span,
+                "When used as a call argument, `typeof` builtin only valid for macro calls that are expecting a type parameter",
+            ),
             ast::ExprKind::Typeinfo(of) => self.type_info(of, span),
             ast::ExprKind::Comptime(inner) => self.comptime(inner, span),
             ast::ExprKind::Error => self.broken(span),
@@ -245,6 +248,11 @@ impl Checker<'_> {
 
     /// One of two values.
     fn choice(&mut self, cond: Expr, then: Expr, otherwise: Expr, span: Span) -> Expr {
+        // What is decided already need not agree with what is not taken.
+        if let (ExprKind::Int(holds), false) = (&cond.kind, then.ty == Ty::ERROR || otherwise.ty == Ty::ERROR)
+        {
+            return if *holds != 0 { then } else { otherwise };
+        }
         let Some(joined) = infer::join(&mut self.types, then.ty, otherwise.ty) else {
             let message = format!(
                 "Branches must return the same type or compatible types: have '{}' and '{}'",
@@ -254,7 +262,8 @@ impl Checker<'_> {
             return self.error(span, message);
         };
         if joined == Ty::VOID {
-            return self.unsupported(span, "A choice between two actions in this place is");
+            // As with one action: whoever wanted a value complains.
+            return node(ExprKind::Int(0), Ty::VOID, span);
         }
         let (Some(then), Some(otherwise)) = (self.convert(then, joined), self.convert(otherwise, joined))
         else {

@@ -80,7 +80,7 @@ impl<'a> Checker<'a> {
     fn parameter(&mut self, param: &ast::FnParam) -> Param {
         if let Some((first, _)) = self.first_declaration(&param.var.name) {
             let message = format!("Parameter ${} was already declared.", param.var.name);
-            let diagnostic = Diagnostic::error(param.span, message).note(first, "This is the first one.");
+            let diagnostic = Diagnostic::error(param.span, message).see(first, "This is the first one.");
             self.diagnostics.push(diagnostic);
         }
         let local = self.declare(param.id, &param.var, Declared::Parameter, param.span);
@@ -195,7 +195,7 @@ impl<'a> Checker<'a> {
             };
             let diagnostic =
                 Diagnostic::error(span, format!("{name}() requires {count} ({} provided)", args.len()))
-                    .note(def.header, "This is the definition.");
+                    .see(def.header, "This is the definition.");
             self.diagnostics.push(diagnostic);
             return self.broken(span);
         }
@@ -257,8 +257,7 @@ impl<'a> Checker<'a> {
                 "Type mismatch for ${}: a value of type '{given}' was given for one of type '{wanted}'",
                 param.var.name
             );
-            self.diagnostics
-                .push(Diagnostic::error(span, message).note(param.span, "This is the parameter."));
+            self.diagnostics.push(Diagnostic::error(span, message).see(param.span, "This is the parameter."));
         }
         converted
     }

@@ -153,7 +153,12 @@ impl Checker<'_> {
 
     /// Warns about a comparison of pointers to different things.
     fn warn_distinct_pointers(&mut self, a: Ty, b: Ty, lhs: &Expr, rhs: &Expr, span: Span) {
-        let same = infer::join(&mut self.types, lhs.ty, rhs.ty).is_some();
+        let (whole_a, whole_b) = (infer::settle(&mut self.types, a), infer::settle(&mut self.types, b));
+        let numbers = self.types.as_int(whole_a).is_some() && self.types.as_int(whole_b).is_some();
+        let same = match numbers {
+            true => self.types.as_int(whole_a) == self.types.as_int(whole_b),
+            false => infer::join(&mut self.types, lhs.ty, rhs.ty).is_some(),
+        };
         if same || a == Ty::VOID || b == Ty::VOID {
             return;
         }
@@ -214,10 +219,14 @@ impl Checker<'_> {
             (a, b) if a == b => return self.not_for(op, &lhs, &rhs, span),
             _ => return self.mismatch(op, &lhs, &rhs, span),
         }
+        // Of two booleans the result is one again: whether the number is not zero.
+        let booleans = lhs.ty == Ty::BOOL && rhs.ty == Ty::BOOL;
         let result = self.arithmetic_type(op, lhs.ty, rhs.ty);
         let lhs = self.convert_number(lhs, result);
         let rhs = self.convert_number(rhs, result);
-        node(ExprKind::Binary { op: hir_op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, result, span)
+        let computed =
+            node(ExprKind::Binary { op: hir_op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, result, span);
+        if booleans { self.force(computed, Ty::BOOL) } else { computed }
     }
 
     /// A pointer, so many elements further on or back.
@@ -293,6 +302,7 @@ impl Checker<'_> {
             };
             return match folded {
                 Some(folded) => folded,
+                None if op == UnaryOp::Neg => self.error(span, "negative value will underflow"),
                 None => self.error(span, "unable to fold literals due to overflow or underflow"),
             };
         }

@@ -92,6 +92,8 @@ impl<'a> Checker<'a> {
                 self.let_statement(statement.id, var, ty.as_ref(), init.as_ref(), span)
             }
             ast::StmtKind::Assign { target, op, value } => self.assignment(target, *op, value),
+            // What has no value is done all the same.
+            ast::StmtKind::Discard(expr) if acts(expr) => self.expr_statement(expr, span),
             ast::StmtKind::Discard(expr) => {
                 let value = self.value(expr);
                 self.kept_for_effects(value, span)

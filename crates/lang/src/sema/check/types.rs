@@ -6,7 +6,7 @@ use super::Checker;
 use crate::hir::Attach;
 use crate::sema::builtins;
 use crate::syntax::ast::{ExprKind, TypeExpr, TypeExprKind, TypeOrExpr};
-use crate::ty::{Space, Ty, TyKind};
+use crate::ty::{Agg, Shown, Space, Ty, TyKind};
 
 /// A written type.
 pub enum Written {
@@ -21,12 +21,9 @@ impl Checker<'_> {
     pub fn written_type(&mut self, expr: &TypeExpr) -> Option<Written> {
         let ty = match &expr.kind {
             TypeExprKind::Name(name) if name == "string" => return Some(Written::AnyString),
-            TypeExprKind::Name(name) => match named(name) {
+            TypeExprKind::Name(name) => match named(name).or_else(|| self.named_by_language(name)) {
                 Some(ty) => ty,
-                None if KNOWN.contains(&name.as_str()) => {
-                    self.unsupported(expr.span, &format!("The type {name} is"));
-                    return None;
-                }
+                None if WITHOUT_NAME.contains(&name.as_str()) => return self.unknown_type(name, expr.span),
                 None => match self.named_ctype(None, name) {
                     Some(ty) => ty,
                     None => return self.unknown_type(name, expr.span),
@@ -44,6 +41,9 @@ impl Checker<'_> {
                         self.types.str(len)
                     }
                     TypeExprKind::Name(name) if name == "buffer" => self.types.intern(TyKind::Buf(len)),
+                    TypeExprKind::Name(name) if name == "inet" => {
+                        self.types.intern(TyKind::Shown(Shown::Address))
+                    }
                     _ => {
                         let elem = self.exact_type(elem)?;
                         self.types.intern(TyKind::Array { elem, len })
@@ -79,6 +79,32 @@ impl Checker<'_> {
         None
     }
 
+    /// The types of what user space makes a text of, and of aggregations.
+    fn named_by_language(&mut self, name: &str) -> Option<Ty> {
+        let (signed, plain) = match name.strip_prefix('u') {
+            Some(rest) if rest.ends_with("_t") => (false, rest),
+            _ => (true, name),
+        };
+        let kind = match plain {
+            "count_t" if signed => TyKind::Agg(Agg::Count),
+            "sum_t" => TyKind::Agg(Agg::Sum { signed }),
+            "min_t" => TyKind::Agg(Agg::Min { signed }),
+            "max_t" => TyKind::Agg(Agg::Max { signed }),
+            "avg_t" => TyKind::Agg(Agg::Avg { signed }),
+            "stats_t" => TyKind::Agg(Agg::Stats { signed }),
+            _ => match name {
+                "buffer" => TyKind::Buf(0),
+                "inet" => TyKind::Shown(Shown::Address),
+                "username_t" => TyKind::Shown(Shown::User),
+                "timestamp" => TyKind::Shown(Shown::Time),
+                "macaddr_t" => TyKind::Shown(Shown::Mac),
+                "cgroup_path_t" => TyKind::Shown(Shown::CgroupPath),
+                _ => return None,
+            },
+        };
+        Some(self.types.intern(kind))
+    }
+
     pub fn exact_type(&mut self, expr: &TypeExpr) -> Option<Ty> {
         match self.written_type(expr)? {
             Written::Exactly(ty) => Some(ty),
@@ -99,13 +125,19 @@ impl Checker<'_> {
             },
             // The parser cannot know all names of types.
             TypeOrExpr::Expr(expr) => {
+                if let ExprKind::Typeof(inner) = &expr.peel_parens().kind {
+                    return self.type_of(inner);
+                }
                 if let ExprKind::Ident(name) = &expr.peel_parens().kind
                     && !builtins::is_name(name)
                     && let Some(ty) = named(name).or_else(|| self.named_ctype(None, name))
                 {
                     return Some(ty);
                 }
+                let before = self.diagnostics.len();
                 let ty = self.expr(expr).ty;
+                // It is not evaluated, so there is nothing to warn about.
+                self.diagnostics.drop_warnings(before);
                 (ty != Ty::ERROR).then(|| crate::sema::infer::settle(&mut self.types, ty))
             }
         }
@@ -122,6 +154,7 @@ impl Checker<'_> {
     }
 }
 
+/// Integers and their like, by the names that C and the language have for them.
 fn named(name: &str) -> Option<Ty> {
     Some(match name {
         "bool" => Ty::BOOL,
@@ -140,32 +173,6 @@ fn named(name: &str) -> Option<Ty> {
     })
 }
 
-/// Types of the language that are still missing.
-const KNOWN: &[&str] = &[
-    "buffer",
-    "inet",
-    "username_t",
-    "timestamp",
-    "macaddr_t",
-    "cgroup_path_t",
-    "ksym_t",
-    "usym_t",
-    "kstack",
-    "ustack",
-    "kstack_t",
-    "ustack_t",
-    "count_t",
-    "sum_t",
-    "usum_t",
-    "min_t",
-    "umin_t",
-    "max_t",
-    "umax_t",
-    "avg_t",
-    "uavg_t",
-    "stats_t",
-    "ustats_t",
-    "hist_t",
-    "lhist_t",
-    "tseries_t",
-];
+/// Types of the language that only values have: no script can name them.
+const WITHOUT_NAME: &[&str] =
+    &["ksym_t", "usym_t", "kstack", "ustack", "kstack_t", "ustack_t", "hist_t", "lhist_t", "tseries_t"];

@@ -202,6 +202,20 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
+    /// The unit of this name.
+    pub fn named(name: &str) -> Option<TimeUnit> {
+        Some(match name {
+            "ns" => TimeUnit::Nanoseconds,
+            "us" => TimeUnit::Microseconds,
+            "ms" => TimeUnit::Milliseconds,
+            "s" => TimeUnit::Seconds,
+            "m" => TimeUnit::Minutes,
+            "h" => TimeUnit::Hours,
+            "d" => TimeUnit::Days,
+            _ => return None,
+        })
+    }
+
     /// How many nanoseconds one is.
     pub fn nanoseconds(self) -> u64 {
         match self {

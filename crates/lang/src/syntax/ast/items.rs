@@ -209,6 +209,8 @@ pub enum CKind {
         /// The word after `#`; empty if there is none.
         Ident,
     ),
+    /// `typedef …;` or `static const …;`
+    Declaration,
     /// `struct`, `union` or `enum` with a body.
     Type {
         /// Which of the three.

@@ -107,6 +107,33 @@ impl Parser<'_, '_> {
         CDefinition { kind: CKind::Type { tag, name, body, attributes }, text: Spanned::new(text, span) }
     }
 
+    /// `typedef unsigned int id_t;`, `static const int N = 5;`: all of it through the semicolon.
+    pub(super) fn c_declaration(&mut self) -> CDefinition {
+        let start = self.start();
+        loop {
+            match self.kind() {
+                TokenKind::LBrace => self.skip_balanced(TokenKind::LBrace, TokenKind::RBrace, "'}'"),
+                TokenKind::Semi => {
+                    self.bump();
+                    break;
+                }
+                TokenKind::Eof | TokenKind::RBrace => {
+                    self.expect(TokenKind::Semi, "';'");
+                    break;
+                }
+                _ => {
+                    self.bump();
+                }
+            }
+            if self.lost {
+                break;
+            }
+        }
+        let span = self.since(start);
+        let text = self.cursor.slice(span.start, span.end).to_owned();
+        CDefinition { kind: CKind::Declaration, text: Spanned::new(text, span) }
+    }
+
     /// `__attribute__((…))`
     fn attribute(&mut self) -> Spanned<String> {
         let start = self.start();

@@ -299,7 +299,7 @@ impl Parser<'_, '_> {
         // On one line the partner is in plain sight.
         if self.cursor.line_ends_between(open.start, token.start) {
             diagnostic =
-                diagnostic.note(open_span, format!("This '{}' is not closed.", self.cursor.text(open)));
+                diagnostic.see(open_span, format!("This '{}' is not closed.", self.cursor.text(open)));
         }
         if token.kind == TokenKind::Eq {
             diagnostic = diagnostic.help("To compare, write '=='.");
@@ -399,8 +399,8 @@ impl Parser<'_, '_> {
             self.expect(TokenKind::Eq, "'='");
             let value = self.expression();
             if let Some(&first) = seen.get(&name.name) {
-                let message = format!("syntax: the record already has a field '{}'", name.name);
-                self.report(Diagnostic::error(name.span, message).note(first, "It stands here."));
+                let message = format!("syntax: Named argument list already contains name: {}", name.name);
+                self.report(Diagnostic::error(name.span, message).see(first, "It stands here."));
             } else {
                 seen.insert(name.name.clone(), name.span);
             }
@@ -527,7 +527,7 @@ impl Parser<'_, '_> {
                 self.report(
                     Diagnostic::error(
                         span,
-                        format!("syntax: param {text} is out of integer range [1, {}]", u32::MAX),
+                        format!("syntax: param {text} is out of integer range [1, {}]", i64::MAX),
                     )
                     .help("Parameters are counted from $1; $# is how many there are."),
                 );

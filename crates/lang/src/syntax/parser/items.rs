@@ -88,14 +88,7 @@ impl Parser<'_, '_> {
             "macro" => self.macro_def(),
             "fn" => self.function(),
             "let" => self.map_decl(),
-            "typedef" => {
-                let token = self.peek();
-                self.fail(
-                    Diagnostic::error(self.cursor.span(token), "syntax: there is no typedef in scripts")
-                        .help("Name the type itself: 'struct name { … };'."),
-                );
-                ItemKind::Error
-            }
+            "typedef" | "static" | "const" => ItemKind::C(self.c_declaration()),
             _ => self.probe(),
         }
     }
@@ -116,7 +109,7 @@ impl Parser<'_, '_> {
             let keyword = Span::new(span.file, span.start, span.start + "config".len() as u32);
             if let Some(first) = config {
                 let diagnostic = Diagnostic::error(keyword, "syntax: duplicate config block")
-                    .note(*first, "The first one stands here.")
+                    .see(*first, "The first one stands here.")
                     .help("Put all settings into one block.");
                 self.report(diagnostic);
             }
@@ -194,7 +187,7 @@ impl Parser<'_, '_> {
         self.cursor.at_column_one(token)
             && matches!(
                 self.word(),
-                "config" | "import" | "macro" | "fn" | "let" | "struct" | "union" | "enum"
+                "config" | "import" | "macro" | "fn" | "let" | "struct" | "union" | "enum" | "typedef"
             )
     }
 
@@ -281,8 +274,11 @@ impl Parser<'_, '_> {
             let token = self.peek();
             let span = start.to(self.cursor.span(token));
             self.fail(
-                Diagnostic::error(span, "syntax: outside of probes, 'let' declares maps only")
-                    .help("Write 'let @name = hash(100);'."),
+                Diagnostic::error(
+                    span,
+                    "syntax: root-level let statements need to be map declarations, e.g. let @a = hash(2);",
+                )
+                .help("Write 'let @name = hash(100);'."),
             );
             return ItemKind::Error;
         }

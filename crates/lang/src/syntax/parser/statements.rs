@@ -44,7 +44,7 @@ impl Parser<'_, '_> {
         let token = self.peek();
         let mut diagnostic = Diagnostic::error(self.cursor.span(token), "syntax: expected '}'");
         if self.cursor.line_ends_between(open.start, token.start) {
-            diagnostic = diagnostic.note(self.cursor.span(open), "The block that begins here is not closed.");
+            diagnostic = diagnostic.see(self.cursor.span(open), "The block that begins here is not closed.");
         }
         // The blocks around this one are not closed either, but one message is enough.
         self.fail(diagnostic);
@@ -154,7 +154,7 @@ impl Parser<'_, '_> {
         let problem = match &target.kind {
             ExprKind::Var(_) | ExprKind::Map(_) | ExprKind::MapAccess { .. } | ExprKind::Error => None,
             ExprKind::Field { .. } | ExprKind::TupleField { .. } => Some((
-                "syntax: fields of tuples, records and structs cannot be assigned to",
+                "syntax: Tuples and records are immutable once created. Consider creating a new value and assigning it instead.",
                 "Build a new tuple or record and assign that.",
             )),
             _ => Some((

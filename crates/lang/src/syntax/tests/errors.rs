@@ -85,7 +85,7 @@ const WRONG: &[&str] = &[
     "BEGIN { a b c; }",
     "BEGIN { f(1)(2); }",
     "BEGIN { #include <x> }",
-    "typedef int foo; BEGIN { }",
+    "typedef int foo BEGIN { }",
     "BEGIN { case 1: }",
     "BEGIN { !; }",
     "BEGIN { $x === 1; }",

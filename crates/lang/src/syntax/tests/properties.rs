@@ -36,7 +36,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!(checker.problem, None);
     for diagnostic in &parse.diagnostics {
         for span in
-            diagnostic.span.iter().chain(diagnostic.notes.iter().filter_map(|(span, _)| span.as_ref()))
+            diagnostic.span.iter().chain(diagnostic.notes.iter().filter_map(|note| note.span.as_ref()))
         {
             prop_assert!(text.get(span.range()).is_some(), "{:?} in {:?}", span, diagnostic);
         }
