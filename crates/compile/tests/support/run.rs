@@ -91,6 +91,7 @@ fn definition(map: &MapSpec) -> MapDef {
         Storage::Hash | Storage::LruHash => MapKind::Hash,
         Storage::PerCpuHash | Storage::PerCpuLruHash => MapKind::PercpuHash,
         Storage::RingBuf => return MapDef::ring(RING_BYTES),
+        Storage::LpmTrie | Storage::ArrayOfMaps => panic!("the interpreter has no maps of this kind"),
     };
     MapDef::new(kind, map.key_size as usize, map.value_size as usize, map.max_entries)
 }
