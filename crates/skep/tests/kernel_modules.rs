@@ -67,3 +67,20 @@ fn programs_of_others() {
     traced.end().success();
     assert!(!objects::ids("prog").contains(id));
 }
+
+/// Programs that share their types are called after their own function each.
+#[test]
+fn programs_of_others_are_listed() {
+    need!(Root, Bpf, Btf, RingBuf, Tracefs);
+    let clause = "tracepoint:syscalls:sys_enter_getppid { @++ }";
+    let traced = Running::attached(&["-q", "-e", &[clause; 2].join(" ")]);
+    let held = Objects::of(traced.pid());
+    let listed = trace(&["-l", "fentry:bpf:tracepoint_syscalls_sys_enter_getpp*"]).quiet_output();
+    for (id, number) in held.programs.iter().zip(1..) {
+        let line = format!("fentry:bpf:{id}:tracepoint_syscalls_sys_enter_getppid_{number}\n");
+        assert!(listed.contains(&line), "{listed}");
+    }
+    assert_eq!(held.programs.len(), 2);
+    traced.signal(Signal::INT);
+    traced.end().success();
+}

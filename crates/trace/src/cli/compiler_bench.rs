@@ -62,7 +62,8 @@ fn row(name: &str, samples: &[Duration]) -> String {
     let count = samples.len().max(1) as f64;
     let mean = total.as_secs_f64() / count;
     let square = |sample: &Duration| (sample.as_secs_f64() - mean).powi(2);
-    let deviation = (samples.iter().map(square).sum::<f64>() / count).sqrt();
+    // A sum of nothing is -0, which would be printed so.
+    let deviation = (samples.iter().map(square).fold(0.0, |sum, square| sum + square) / count).sqrt();
     let (unit, scale) = match mean {
         ..1e-6 => ("ns", 1e9),
         ..1e-3 => ("μs", 1e6),

@@ -30,7 +30,8 @@ pub(super) fn report() -> String {
     };
     let yes_no = |row: &(&str, bool)| (row.0.to_owned(), if row.1 { "yes" } else { "no" }.to_owned());
     let helpers = [
-        ("dpath", helper("d_path")),
+        // It is for programs at functions only.
+        ("dpath", has(Feature::Fentry)),
         ("get_tai_ns", helper("ktime_get_tai_ns")),
         ("get_func_ip", has(Feature::GetFuncIp)),
         ("lookup_percpu_elem", helper("map_lookup_percpu_elem")),

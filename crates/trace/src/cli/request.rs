@@ -243,15 +243,8 @@ impl Request {
                                 -d bpf show what skep makes of a script"
                         .into());
                 }
-                Opt::VerifyLlvmIr => {
-                    return Err(
-                        "--verify-llvm-ir: skep compiles without LLVM, so there is no LLVM IR to verify.\n\
-                                HINT: -d verifier shows what the kernel's verifier says of the programs"
-                            .into(),
-                    );
-                }
-                // Others than these are understood and change nothing.
-                Opt::Btf | Opt::UsdtFileActivation | Opt::Help | Opt::Version => {}
+                // Others than these are understood and change nothing: our own form is verified anyway.
+                Opt::Btf | Opt::VerifyLlvmIr | Opt::UsdtFileActivation | Opt::Help | Opt::Version => {}
             }
         }
         if !debug_paths.is_empty() {
@@ -515,7 +508,6 @@ mod tests {
             "failed to open file '/does/not/exist': No such file or directory"
         );
         assert!(problem(&["--emit-llvm", "x"]).starts_with("--emit-llvm: skep compiles without LLVM"));
-        assert!(problem(&["--verify-llvm-ir", "-e", "x"]).contains("-d verifier"));
         assert_eq!(problem(&["--dwarf-pid", "x", "-e", "x"]), "Failed to parse pid: invalid integer: x");
         assert_eq!(
             problem(&["-e", "x", "--probe-filter", "("]),

@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use skep_btf::{Btf, Type};
+use skep_btf::{Btf, Type, TypeId};
 use skep_kernel::Result;
-use skep_kernel::bpf::{self, NAME_LEN, ObjectKind};
+use skep_kernel::bpf::{self, ObjectKind};
 
 /// Id and name of every program with types, in the order of ids.
 pub(super) fn named() -> Result<Vec<(u32, String)>> {
@@ -22,12 +22,10 @@ fn name_of(id: u32) -> Option<String> {
     let info = bpf::prog_info(fd.as_fd()).ok()?;
     let types = bpf::get_fd_by_id(ObjectKind::Btf, info.btf_id, 0).ok()?;
     let btf = Btf::parse(bpf::btf_info(types.as_fd()).ok()?.data).ok()?;
-    // The kernel's own name for it is cut short.
-    let cut = info.name.len() + 1 >= NAME_LEN;
-    btf.types().find_map(|(_, ty)| match ty {
-        Type::Func { name, .. } if name == info.name || cut && name.starts_with(&info.name) => {
-            Some(name.to_owned())
-        }
+    // The first record is about the program's own function: four bytes of where it begins, four of its type.
+    let function = info.extra.func_info.get(4..8)?.try_into().ok().map(u32::from_ne_bytes)?;
+    match btf.get(TypeId(function))? {
+        Type::Func { name, .. } => Some(name.to_owned()),
         _ => None,
-    })
+    }
 }
