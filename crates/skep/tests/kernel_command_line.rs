@@ -79,19 +79,6 @@ fn how_many_are_attached_is_told_before_the_word_that_others_wait_for() {
 }
 
 #[test]
-fn how_many_are_attached_is_told_before_the_word_that_others_wait_for() {
-    need!(Root, Bpf, RingBuf);
-    let mut command =
-        support::call(std::path::Path::new("sh"), &["-c", "exec \"$0\" trace -e 'BEGIN { }' 2>&1"]);
-    command.arg(support::binary()).env("__BPFTRACE_NOTIFY_PROBES_ATTACHED", "1");
-    let output = command.output().unwrap();
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        "Attached 1 probe\n__BPFTRACE_NOTIFY_PROBES_ATTACHED\n\n\n"
-    );
-}
-
-#[test]
 fn what_is_held_back_comes_when_nothing_else_does() {
     need!(Root, Bpf, RingBuf);
     // The script would run for ever; what it printed must be read before its end.
