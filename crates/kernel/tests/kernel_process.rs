@@ -80,7 +80,9 @@ fn a_command_can_be_looked_at_before_it_begins() {
     let mut child = Child::spawn(&command(&["sh", "-c", "kill -TERM $$"])).unwrap();
     child.release_looking(|| ()).unwrap();
     assert_eq!(child.wait().unwrap(), Exit::Signal(libc::SIGTERM));
-    let mut child = Child::spawn(&command(&["/proc/version"])).unwrap();
+    std::fs::write(&file, "#!/nonexistent/interpreter\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut child = Child::spawn(&command(&[file.to_str().unwrap()])).unwrap();
     assert!(child.release_looking(|| panic!("it never began")).is_err());
 }
 

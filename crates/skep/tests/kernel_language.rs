@@ -318,7 +318,7 @@ fn settings_come_from_the_script_and_the_environment() {
     assert!(run.stderr.contains("Map full; can't update element."), "{}", run.stderr);
 
     let bad = with(&[("BPFTRACE_MAX_STRLEN", "many")], &["-e", "BEGIN { }"]);
-    assert_eq!(bad.code(), 1);
+    assert_eq!(bad.code(), 2);
     assert!(bad.stderr.contains("expecting a number, got many"), "{}", bad.stderr);
 }
 

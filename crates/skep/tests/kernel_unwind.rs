@@ -266,7 +266,12 @@ fn messages() {
     assert!(run.stderr.contains("'build_id' stack mode can only be used for ustack\n"), "{run:?}");
     let run = trace(&["-q", "-e", "begin { }", "--dwarf-pid", "x"]);
     assert!(run.stderr.contains("Failed to parse pid: invalid integer: x\n"), "{run:?}");
-    // What cannot be executed fails as ever.
-    let run = trace(&["-e", "begin { print(len(dw_ustack)); }", "-c", "/proc/version"]);
-    assert!(run.stderr.contains("the command of -c cannot be executed"), "{run:?}");
+    // What turns out late not to be executable fails as ever.
+    let place = tempfile::tempdir().unwrap();
+    let command = place.path().join("command");
+    std::fs::write(&command, "#!/nonexistent/interpreter\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&command, mode).unwrap();
+    let run = trace(&["-e", "begin { print(len(dw_ustack)); }", "-c", command.to_str().unwrap()]);
+    assert!(run.code() == 1 && run.stderr.contains("ENOENT"), "{run:?}");
 }
