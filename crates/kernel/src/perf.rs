@@ -379,10 +379,14 @@ pub struct Attachment {
 
 /// Attaches `prog` to `event` and enables it: by a link with `cookie`, or by ioctl if there is no cookie.
 pub fn attach(event: OwnedFd, prog: BorrowedFd<'_>, cookie: Option<u64>) -> Result<Attachment> {
+    let crowded = |error: Error| match error.errno() {
+        Some(Errno(libc::E2BIG)) => error.with_hint("the kernel runs 64 programs at one place at most"),
+        _ => error,
+    };
     let link = match cookie {
-        Some(cookie) => Some(bpf::link_create_perf_event(prog, event.as_fd(), cookie)?),
+        Some(cookie) => Some(bpf::link_create_perf_event(prog, event.as_fd(), cookie).map_err(crowded)?),
         None => {
-            set_bpf(event.as_fd(), prog)?;
+            set_bpf(event.as_fd(), prog).map_err(crowded)?;
             None
         }
     };

@@ -430,3 +430,11 @@ fn divisions_by_a_literal_zero() {
     assert_eq!(run.stdout, "1\n1\n1\n\n\n");
     assert_eq!(run.stderr.matches("Divide or modulo by 0 detected").count(), 3, "{}", run.stderr);
 }
+
+/// What is thrown away on purpose is done all the same, and nothing is said about it.
+#[test]
+fn values_are_thrown_away_on_purpose() {
+    need!(Root, Bpf, RingBuf);
+    let script = "BEGIN { _ = { print(1); 1 }; _ = print(2); _ = 5; _ = { print(3) }; }";
+    assert_eq!(trace(&["-q", "-e", script]).quiet_output(), "1\n2\n3\n\n\n");
+}

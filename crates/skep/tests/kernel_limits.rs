@@ -89,3 +89,15 @@ fn thousands_of_branches() {
     let run = trace(&["-q", "--no-warnings", path(&script)]);
     assert_eq!((run.stdout.trim(), run.status.code()), (format!("{sum}\n\n\n@m[1]: 5").as_str(), Some(4)));
 }
+
+/// The kernel's own limit of programs at a tracepoint is told as what it is.
+#[test]
+fn more_programs_at_a_tracepoint_than_the_kernel_runs() {
+    need!(Root, Bpf, RingBuf, Tracefs);
+    let clause = "tracepoint:syscalls:sys_enter_getpriority /pid == cpid/ { @++ } ";
+    let run = trace(&["--dry-run", "-e", &clause.repeat(66), "-c", "true"]);
+    assert!(
+        run.code() != 0 && run.stderr.contains("the kernel runs 64 programs at one place at most"),
+        "{run:?}"
+    );
+}

@@ -93,7 +93,9 @@ impl<'a> Checker<'a> {
             }
             ast::StmtKind::Assign { target, op, value } => self.assignment(target, *op, value),
             // What has no value is done all the same.
-            ast::StmtKind::Discard(expr) if acts(expr) => self.expr_statement(expr, span),
+            ast::StmtKind::Discard(expr) if acts(expr) && !has_tail_value(expr) => {
+                self.expr_statement(expr, span)
+            }
             ast::StmtKind::Discard(expr) => {
                 let value = self.value(expr);
                 self.kept_for_effects(value, span)
@@ -231,6 +233,14 @@ fn ends(stmts: &[Stmt]) -> bool {
 fn guarded(cond: Expr, body: hir::Block, span: Span) -> hir::Block {
     let kind = StmtKind::If { cond, then: body, otherwise: hir::Block::default() };
     hir::Block { stmts: vec![stmt(kind, span)] }
+}
+
+/// Whether an expression is a block that ends in a value.
+fn has_tail_value(expr: &ast::Expr) -> bool {
+    match &expr.peel_parens().kind {
+        ast::ExprKind::Block(block) => block.tail.as_deref().is_some_and(|tail| !acts(tail)),
+        _ => false,
+    }
 }
 
 /// Whether an expression is written for what it does.
