@@ -204,7 +204,7 @@ fn graphviz_draws_the_graphs() {
 
 #[test]
 fn what_is_compared_is_of_most_types() {
-    need!(Root, Bpf);
+    need!(Root, Bpf, SignedEnums);
     let world = World::new();
     // Arenas came with Linux 6.9; from then on nearly all can be made.
     if !world.names("m_").contains(&"m_arena".to_owned()) {
@@ -224,7 +224,7 @@ fn what_is_compared_is_of_most_types() {
 
 #[test]
 fn machine_code_is_understood_and_calls_have_names() {
-    need!(Root, Bpf);
+    need!(Root, Bpf, SignedEnums);
     let world = World::new();
     let mut seen = 0;
     for name in world.names("p_") {
@@ -245,7 +245,7 @@ fn machine_code_is_understood_and_calls_have_names() {
 
 #[test]
 fn iterators_are_links_that_run_when_they_are_read() {
-    need!(Root, Bpf, Iter);
+    need!(Root, Bpf, SignedEnums, Iter);
     let world = World::new();
     let listed = skep(&["-j", "iter", "show"]);
     let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();

@@ -291,7 +291,7 @@ fn cachestat_sees_hits_and_misses() {
          unlink '/tmp/cachestat-test';",
     );
     let running = Running::start(skep(&["cachestat", "-v", "--json", "60"]));
-    running.wait_for_message("mark_buffer_dirty");
+    running.wait_for_message("all probes are attached");
     worker.act();
     running.signal(Signal::INT);
     let run = running.end().success();

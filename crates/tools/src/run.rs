@@ -174,6 +174,7 @@ fn tell(notice: &Notice<'_>) {
         Notice::Attaching(probe) => eprintln!("probe: {probe}"),
         Notice::Served(probe, by) => eprintln!("probe: {probe} is served by {by}"),
         Notice::Missing(probe, why) => eprintln!("probe: {probe} is left out: {why}"),
+        Notice::Attached => eprintln!("all probes are attached"),
         _ => {}
     }
 }
