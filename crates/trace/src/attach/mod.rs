@@ -142,14 +142,13 @@ pub(crate) fn run(artifact: &Artifact, loaded: &Loaded, which: &Attach) -> Resul
 }
 
 /// The programs in the order in which they are attached. At a function, the kernel runs first what was attached last:
-/// there the order of the script is turned round.
+/// there the order of the script is turned round. For kretprobes it does so twice, at the call and at the return.
 fn in_order<'a>(artifact: &'a Artifact, loaded: &'a Loaded) -> impl Iterator<Item = &'a LoadedProgram> {
     let is_at_function = |program: &&LoadedProgram| {
-        targets_of(artifact, program).any(|(_, target)| {
-            matches!(
-                target.attach,
-                Attach::Kprobe(_) | Attach::Fentry(_) | Attach::Uprobe(_) | Attach::Usdt(_)
-            )
+        targets_of(artifact, program).any(|(_, target)| match &target.attach {
+            Attach::Kprobe(kprobe) => !kprobe.on_return,
+            Attach::Fentry(_) | Attach::Uprobe(_) | Attach::Usdt(_) => true,
+            _ => false,
         })
     };
     let (functions, other): (Vec<_>, Vec<_>) = loaded.programs.iter().partition(is_at_function);
