@@ -166,9 +166,9 @@ fn clauses_about_a_function_keep_their_order() {
         let printed = about_workload(&["--no-feature", without], &(clause("a") + &clause("b")));
         assert_eq!(printed.trim_end(), "ababab", "{function} without {without}");
     }
-    let clause =
-        |text| format!("kretprobe:vfs_read /pid == cpid && retval == 7/ {{ printf(\"{text}\"); }}\n");
-    assert_eq!(about_workload(&[], &(clause("a") + &clause("b"))).trim_end(), "ababab");
+    // Where many wait in a function, old kernels leave out some returns: nobody waits in this one.
+    let clause = |text| format!("kretprobe:__x64_sys_umask /pid == cpid/ {{ printf(\"{text}\"); }}\n");
+    assert_eq!(about_workload(&[], &(clause("a") + &clause("b"))).trim_end(), "ababababab");
 }
 
 /// Without kprobes fentry serves them, and without that the tracepoint to use is named.
