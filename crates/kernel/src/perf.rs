@@ -312,13 +312,13 @@ unsafe fn open_attr(attr: &Attr, scope: Scope) -> Result<OwnedFd> {
         )
     };
     if ret < 0 {
-        return Err(refused(Errno::last()));
+        return Err(refused(attr, Errno::last()));
     }
     // SAFETY: a new descriptor that nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(ret as i32) })
 }
 
-fn refused(errno: Errno) -> Error {
+fn refused(attr: &Attr, errno: Errno) -> Error {
     let error = Error::call("perf_event_open", errno);
     match errno.0 {
         libc::EPERM | libc::EACCES => error.with_hint(
@@ -328,9 +328,13 @@ fn refused(errno: Errno) -> Error {
             "this machine has no such event; a virtual one may not pass on its processor's counters",
         ),
         libc::ENODEV => error.with_hint("the CPU is offline"),
-        libc::EINVAL => {
+        libc::EINVAL if attr.kind == TYPE_BREAKPOINT => {
+            error.with_hint("the address must be a multiple of the length, and in memory that may be watched")
+        }
+        libc::EINVAL if attr.flags & FLAG_FREQ != 0 => {
             error.with_hint("the frequency may be above /proc/sys/kernel/perf_event_max_sample_rate")
         }
+        libc::ENOSPC => error.with_hint("the processor watches a few places only, and all are taken"),
         libc::EMFILE => error.with_hint("too many open files; raise the limit with `ulimit -n`"),
         _ => error,
     }
@@ -392,6 +396,18 @@ pub fn attach(event: OwnedFd, prog: BorrowedFd<'_>, cookie: Option<u64>) -> Resu
     };
     enable(event.as_fd())?;
     Ok(Attachment { link, event })
+}
+
+/// The same by a link wherever the kernel has one, as that can be asked for more: [`bpf::link_missed`].
+pub fn attach_by_link(event: OwnedFd, prog: BorrowedFd<'_>) -> Result<Attachment> {
+    match bpf::link_create_perf_event(prog, event.as_fd(), 0) {
+        Ok(link) => {
+            enable(event.as_fd())?;
+            Ok(Attachment { link: Some(link), event })
+        }
+        // Whatever else is wrong, it is told by the older way, too.
+        Err(_) => attach(event, prog, None),
+    }
 }
 
 fn ioctl(name: &str, fd: BorrowedFd<'_>, request: libc::Ioctl, arg: i32) -> Result<()> {

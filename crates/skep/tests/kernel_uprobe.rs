@@ -264,6 +264,25 @@ fn structs_of_the_program() {
     assert_eq!(around(&program, script, &[]), "7 seven abc\n7\n\n\n");
 }
 
+/// What is no pointer, or not followed, is a number.
+#[test]
+fn returned_pointers() {
+    need!(Root, Bpf, RingBuf, Uprobe, Gcc);
+    let source = "\
+struct item { int number; struct item *next; } items[2] = { { 7, items + 1 }, { -9, 0 } };
+struct item *take(int n) { return &items[n]; }
+int count(void) { return -1; }
+int main(void) { return take(0)->number + count() == 0; }
+";
+    let program = programs::c("returns", source, &["-g", "-O0"]);
+    let script = "uretprobe:{}:take { print((retval->next->number, (*retval).number, retval[1].number)); }
+        uretprobe:{}:take { print(retval > 0); }
+        uretprobe:{}:count { print(retval); }";
+    assert_eq!(around(&program, script, &[]), "(-9, 7, -9)\ntrue\n4294967295\n\n\n");
+    let refusal = refused(&program, "uretprobe:{}:count { print(retval->number); }");
+    assert!(refusal.contains("ERROR: "), "{refusal}");
+}
+
 #[test]
 fn variables_of_the_program() {
     need!(Root, Bpf, RingBuf, Uprobe, Gcc);

@@ -25,6 +25,8 @@ pub enum Need {
     KprobeMulti,
     /// The same with one program for call and return.
     KprobeSession,
+    /// A kernel that tells how many runs of such probes it left out.
+    MissedRuns,
     /// Probes on functions of programs.
     Uprobe,
     /// Many places of a program with one link.
@@ -107,6 +109,13 @@ impl Need {
             Need::KprobeMulti => refused("a link to many functions", kprobe_multi(KPROBE_MULTI_ATTACH)),
             Need::KprobeSession => {
                 refused("a link to calls and returns", kprobe_multi(KPROBE_SESSION_ATTACH))
+            }
+            Need::MissedRuns => {
+                // Links say so since they say what event they are for, and this is a constant of that.
+                let types = std::fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+                let name = b"BPF_PERF_EVENT_KRETPROBE";
+                let told = types.windows(name.len()).any(|bytes| bytes == name);
+                (!told).then(|| "the kernel does not count the runs that it leaves out".to_owned())
             }
             Need::Uprobe => missing("/sys/bus/event_source/devices/uprobe"),
             Need::UprobeMulti => refused("a link to many places", uprobe_multi(UPROBE_MULTI_ATTACH)),

@@ -18,6 +18,7 @@ mod error;
 mod files;
 pub mod host;
 mod load;
+mod lost;
 pub mod maps;
 mod pace;
 mod pcap;

@@ -11,7 +11,7 @@ pub use trial::Mode;
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use skep_compile::artifact::{Action, Artifact, MapRole};
 use skep_compile::ir::MapRef;
 use skep_isa::helpers::helper_by_id;
-use skep_kernel::bpf::{self, Map};
+use skep_kernel::bpf::Map;
 use skep_kernel::child::{Child, Exit};
 use skep_kernel::clock::Clock;
 use skep_kernel::features::Features;
@@ -38,6 +38,7 @@ use crate::decode::{Fields, Schema, Value};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::load::{self, Loaded, RuntimeValues};
+use crate::lost::Lost;
 use crate::maps::UserMap;
 use crate::pace::{NAP, Pace};
 use crate::pcap::Captures;
@@ -162,6 +163,8 @@ struct State {
     captures: Captures,
     /// Addresses whose watchpoints are to end.
     unwatched: Vec<u64>,
+    /// What was lost, as far as it was counted when everything was taken away.
+    lost: Lost,
 }
 
 impl Session {
@@ -233,6 +236,7 @@ impl Session {
             names,
             captures: Captures::default(),
             unwatched: Vec::new(),
+            lost: Lost::default(),
         };
         Ok(Session { state, reader, attached: None, child, process, signals, options })
     }
@@ -452,6 +456,7 @@ impl Session {
     fn take_down(&mut self, sink: &mut dyn Sink, ended: Ended) -> Result<Outcome> {
         self.end_command()?;
         if let Some(attached) = self.attached.take() {
+            attached.count_missed(&mut self.state.lost);
             attached.detach();
         }
         self.state.interrupted |= matches!(ended, Ended::Signal(_));
@@ -673,34 +678,12 @@ impl State {
 
     /// Tells of records that found no room and of runs that the kernel left out.
     fn report_lost(&mut self, sink: &mut dyn Sink) -> Result<()> {
-        let lost = self.lost_records()?;
-        let mut probes: Vec<(String, u64)> = Vec::new();
-        for program in &self.loaded.programs {
-            // Several programs of one kind may stand for one of the artifact; its slot is theirs together.
-            let missed = bpf::prog_info(program.fd.as_fd()).map_or(0, |info| info.recursion_misses);
-            add(&mut probes, self.name_of(program.index), missed);
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.add_programs(&self.artifact, &self.loaded)?;
+        match lost.total() {
+            0 => Ok(()),
+            total => self.send(sink, Event::Lost { total, probes: lost.probes() }),
         }
-        for (index, program) in self.artifact.programs.iter().enumerate() {
-            let count = lost.get(program.lost_slot as usize).copied().unwrap_or(0);
-            add(&mut probes, self.name_of(index), count);
-        }
-        let total = probes.iter().map(|(_, count)| count).sum();
-        if total == 0 { Ok(()) } else { self.send(sink, Event::Lost { total, probes: &probes }) }
-    }
-
-    /// For each slot of the map of lost records, the sum over the CPUs.
-    fn lost_records(&self) -> Result<Vec<u64>> {
-        let index = self.artifact.maps.iter().position(|spec| spec.role == MapRole::Lost);
-        let Some(map) = index.and_then(|index| self.loaded.maps.get(index)) else { return Ok(Vec::new()) };
-        (0..map.max_entries())
-            .map(|slot| {
-                let cpus = map
-                    .lookup(&slot.to_le_bytes())
-                    .map_err(Error::kernel("cannot read how many records were lost"))?
-                    .unwrap_or_default();
-                Ok(cpus.as_chunks::<8>().0.iter().map(|cpu| u64::from_le_bytes(*cpu)).sum())
-            })
-            .collect()
     }
 
     /// How many probes there are. The call and the return of a kernel function that are one link count once.
@@ -715,21 +698,6 @@ impl State {
     fn targets(&self) -> impl Iterator<Item = &Target> {
         let ids = self.artifact.programs.iter().flat_map(|program| &program.targets);
         ids.filter_map(|id| self.artifact.targets.get(id.0 as usize))
-    }
-
-    /// What a program is attached to, in short.
-    fn name_of(&self, index: usize) -> String {
-        let Some(program) = self.artifact.programs.get(index) else { return String::new() };
-        let mut names = program
-            .targets
-            .iter()
-            .filter_map(|id| self.artifact.targets.get(id.0 as usize))
-            .map(|target| target.name.as_str());
-        match (names.next(), names.count()) {
-            (Some(name), 0) => name.to_owned(),
-            (Some(name), more) => format!("{name} and {more} more"),
-            (None, _) => program.name.clone(),
-        }
     }
 
     fn send(&mut self, sink: &mut dyn Sink, event: Event<'_>) -> Result<()> {
@@ -781,16 +749,6 @@ fn no_command(command: &[OsString], error: skep_kernel::Error) -> Error {
 fn user_map<'a>(artifact: &'a Artifact, maps: &'a [Map], map: MapRef) -> Option<UserMap<'a>> {
     let index = map.0 as usize;
     UserMap::new(artifact.maps.get(index)?, maps.get(index)?)
-}
-
-fn add(probes: &mut Vec<(String, u64)>, name: String, count: u64) {
-    if count == 0 {
-        return;
-    }
-    match probes.iter_mut().find(|(known, _)| *known == name) {
-        Some((_, sum)) => *sum += count,
-        None => probes.push((name, count)),
-    }
 }
 
 /// The texts of an array with what stands between them.

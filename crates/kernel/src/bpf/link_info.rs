@@ -241,6 +241,28 @@ pub fn link_info(fd: BorrowedFd<'_>) -> Result<LinkInfo> {
     Ok(LinkInfo { kind, id: info.id, prog_id: info.prog_id, details })
 }
 
+/// Runs that the kernel left out of a link to functions of its own: it had no room to note that a call is to be looked
+/// at when it returns, or was in a probe already. 0 for other links, and where the kernel does not tell (before
+/// Linux 6.7).
+pub fn link_missed(fd: BorrowedFd<'_>) -> Result<u64> {
+    let mut info = attr::RawLinkInfo::zeroed();
+    // SAFETY: a zeroed structure asks for no names.
+    unsafe { fill(raw(fd), &mut info) }?;
+    Ok(match LinkType(info.kind) {
+        LinkType::KPROBE_MULTI => info.rest[2],
+        LinkType::PERF_EVENT if matches!(low(info.rest[0]), KPROBE | KRETPROBE) => info.rest[4],
+        _ => 0,
+    })
+}
+
+// `enum bpf_perf_event_type`.
+const UPROBE: u32 = 1;
+const URETPROBE: u32 = 2;
+const KPROBE: u32 = 3;
+const KRETPROBE: u32 = 4;
+const TRACEPOINT: u32 = 5;
+const EVENT: u32 = 6;
+
 fn kprobe_multi(fd: BorrowedFd<'_>, first: &attr::RawLinkInfo) -> Result<LinkDetails> {
     let count = low(first.rest[1]) as usize;
     let (mut addresses, mut cookies) = (vec![0u64; count], vec![0u64; count]);
@@ -285,12 +307,6 @@ fn uprobe_multi(fd: BorrowedFd<'_>, first: &attr::RawLinkInfo) -> Result<LinkDet
 }
 
 fn perf_event(fd: BorrowedFd<'_>, info: &attr::RawLinkInfo) -> Result<PerfEventLink> {
-    const UPROBE: u32 = 1;
-    const URETPROBE: u32 = 2;
-    const KPROBE: u32 = 3;
-    const KRETPROBE: u32 = 4;
-    const TRACEPOINT: u32 = 5;
-    const EVENT: u32 = 6;
     let words = info.rest;
     // Word 0 is the kind; the union behind it begins with a name and its length except for plain events.
     let kind = low(words[0]);

@@ -24,7 +24,7 @@ pub use link::{
     link_create_netfilter, link_create_perf_event, link_create_tracing, link_create_uprobe_multi,
     link_detach, raw_tracepoint_open,
 };
-pub use link_info::{KprobePlace, LinkDetails, LinkInfo, PerfEventLink, UprobePlace, link_info};
+pub use link_info::{KprobePlace, LinkDetails, LinkInfo, PerfEventLink, UprobePlace, link_info, link_missed};
 pub use map::{BatchPage, Map, MapBtf, MapSpec, UpdateFlag, map_create, map_flags};
 pub use object::{
     IdIter, ObjectKind, enable_run_time_stats, get_fd_by_id, ids, next_id, obj_get, obj_get_readonly, obj_pin,

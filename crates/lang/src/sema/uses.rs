@@ -8,7 +8,7 @@ use skep_ui::Span;
 use super::builtins;
 use super::options::{Options, Param};
 use crate::hir::Target;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind, FunctionDef, Probe, TypeExpr};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, FunctionDef, Probe, TypeExpr, UnaryOp};
 use crate::syntax::visit::{self, Visitor};
 
 /// See the module.
@@ -24,6 +24,8 @@ pub struct Uses {
     pub args: Option<Span>,
     /// The first `retval`.
     pub retval: Option<Span>,
+    /// Whether some `retval` is followed as a pointer: `retval->field`, `*retval`, `retval[0]`.
+    pub follows_retval: bool,
     /// The texts that the names of the probe are compared with.
     pub names: Vec<(Name, String)>,
     /// The names of the probe that functions take for texts.
@@ -97,6 +99,15 @@ pub fn is_name(expr: &Expr, name: &str) -> bool {
     }
 }
 
+/// What an expression takes for a pointer, or a struct.
+fn followed(expr: &Expr) -> Option<&Expr> {
+    match &expr.kind {
+        ExprKind::Field { base, .. } | ExprKind::Index { base, .. } => Some(base),
+        ExprKind::Unary { op: UnaryOp::Deref, operand, .. } => Some(operand),
+        _ => None,
+    }
+}
+
 /// The text of an expression that is a constant text.
 pub fn constant_text(expr: &Expr, options: &Options) -> Option<String> {
     match &expr.peel_parens().kind {
@@ -138,6 +149,7 @@ impl Visitor for Collector<'_> {
     }
 
     fn visit_expr(&mut self, expr: &Expr) {
+        self.uses.follows_retval |= followed(expr).is_some_and(|pointer| is_name(pointer, "retval"));
         match &expr.kind {
             ExprKind::Field { base, field, .. } if is_name(base, "args") => {
                 self.uses.args.get_or_insert(base.span);

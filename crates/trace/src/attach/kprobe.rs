@@ -35,22 +35,24 @@ pub(super) fn open(kprobe: &Kprobe, features: &Features) -> skep_kernel::Result<
 }
 
 /// Attaches a program to many functions at once. The kernel takes all of a link's functions or none, so a list with
-/// some that it does not take is halved until they are found; `failed` hears of them.
+/// some that it does not take is halved until they are found; `failed` hears of them. `name` stands for all of them in
+/// messages.
 pub(super) fn many<'t>(
     program: &LoadedProgram,
+    name: &str,
     targets: &[(u64, &'t Target)],
     links: &mut Vec<Link>,
     failed: &mut dyn FnMut(&'t Target, skep_kernel::Error) -> Result<()>,
 ) -> Result<()> {
     match link(program, targets) {
-        Ok(fd) => links.push(Link::Bpf(fd)),
+        Ok(fd) => links.push(Link::Functions(fd, name.to_owned())),
         Err(error) => match targets {
             [] => {}
             [(_, only)] => failed(only, error)?,
             several => {
                 let (front, back) = several.split_at(several.len() / 2);
-                many(program, front, links, failed)?;
-                many(program, back, links, failed)?;
+                many(program, name, front, links, failed)?;
+                many(program, name, back, links, failed)?;
             }
         },
     }

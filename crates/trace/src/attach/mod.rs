@@ -8,7 +8,7 @@ mod events;
 mod kprobe;
 mod uprobe;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -23,6 +23,7 @@ use skep_lang::hir::{Attach, MissingProbes, Target};
 
 use crate::error::{Error, Result};
 use crate::load::{Loaded, LoadedProgram};
+use crate::lost::{self, Lost};
 use crate::plan::Way;
 use crate::session::Notice;
 
@@ -47,6 +48,21 @@ enum Link {
     Perf(#[expect(dead_code, reason = "it is kept, not looked at")] Attachment),
     /// A link.
     Bpf(#[expect(dead_code, reason = "it is kept, not looked at")] OwnedFd),
+    /// Functions of the kernel by one link. The name is the one for messages.
+    Functions(OwnedFd, String),
+    /// A place in the kernel's code, of this name.
+    Place(Attachment, String),
+}
+
+impl Link {
+    /// What the kernel can be asked how many runs it left out, and what they were runs of.
+    fn counts(&self) -> Option<(BorrowedFd<'_>, &str)> {
+        match self {
+            Link::Functions(link, name) => Some((link.as_fd(), name)),
+            Link::Place(Attachment { link: Some(link), .. }, name) => Some((link.as_fd(), name)),
+            Link::Place(..) | Link::Perf(_) | Link::Bpf(_) => None,
+        }
+    }
 }
 
 /// What attaching needs beside the programs.
@@ -106,7 +122,9 @@ pub(crate) fn attach(
                 })?;
             }
             Way::KprobeMulti | Way::KprobeSession => {
-                kprobe::many(program, &targets, &mut attached.links, &mut |target, source| {
+                let name = artifact.programs.get(program.index);
+                let name = name.map_or_else(String::new, |of| lost::in_short(of, &artifact.targets));
+                kprobe::many(program, &name, &targets, &mut attached.links, &mut |target, source| {
                     failures.add(target, source, tell)
                 })?;
             }
@@ -204,7 +222,15 @@ impl Attached {
                 self.links.push(Link::Bpf(link));
                 return Ok(());
             }
-            Attach::Kprobe(kprobe) => vec![kprobe::open(kprobe, surroundings.features)?],
+            Attach::Kprobe(kprobe) => {
+                let event = kprobe::open(kprobe, surroundings.features)?;
+                let attachment = match cookie {
+                    Some(cookie) => perf::attach(event, fd, Some(cookie))?,
+                    None => perf::attach_by_link(event, fd)?,
+                };
+                self.links.push(Link::Place(attachment, target.name.clone()));
+                return Ok(());
+            }
             Attach::Uprobe(_) | Attach::Usdt(_) => {
                 let at = uprobe::place(&target.attach);
                 at.map(|at| perf::open_uprobe(&at, surroundings.process)).transpose()?.into_iter().collect()
@@ -284,6 +310,13 @@ impl Attached {
     /// Ends the watchpoints at an address.
     pub fn unwatch(&mut self, address: u64) {
         self.watchpoints.retain(|(watched, _)| *watched != address);
+    }
+
+    /// Counts the runs that the kernel left out.
+    pub fn count_missed(&self, lost: &mut Lost) {
+        for (link, name) in self.links.iter().filter_map(Link::counts) {
+            lost.add(name, bpf::link_missed(link).unwrap_or(0));
+        }
     }
 
     /// Takes everything away. Closing one tracepoint waits for all CPUs, some 70 ms, so they are closed side by

@@ -14,20 +14,22 @@ pub(super) fn of_file(path: &Path) -> Result<Functions, WorldError> {
     let text = std::fs::read(path).map_err(|error| {
         WorldError(format!("Could not read the functions in {}: {error}", path.display()))
     })?;
-    Ok(of_list(&String::from_utf8_lossy(&text), &[]))
+    Ok(of_list(&String::from_utf8_lossy(&text)))
 }
 
 /// Those that the kernel lists, without those that it keeps kprobes off.
 pub(super) fn of_tracefs(tracefs: &TraceFs) -> skep_kernel::Result<Functions> {
-    Ok(of_list(&tracefs.read("available_filter_functions")?, &blacklist()))
+    let all = of_list(&tracefs.read("available_filter_functions")?);
+    Ok(all.without(blacklist().iter().map(String::as_str)))
 }
 
 /// Those that the kernel's symbols tell.
 pub(super) fn of_symbols() -> skep_kernel::Result<Functions> {
-    Ok(of_kallsyms(&kallsyms::read()?, &blacklist()))
+    let all = of_kallsyms(&kallsyms::read()?);
+    Ok(all.without(blacklist().iter().map(String::as_str)))
 }
 
-/// The functions that the kernel keeps kprobes off, sorted, as far as it tells.
+/// The functions that the kernel keeps kprobes off, as far as it tells.
 fn blacklist() -> Vec<String> {
     debugfs::kprobe_blacklist()
         .inspect_err(|error| tracing::debug!("where kprobes are not allowed is not known: {error}"))
@@ -50,20 +52,15 @@ pub(super) fn has_types(btf: &Btf, name: &str) -> bool {
     btf.find_own(Kind::Func, name).is_some()
 }
 
-fn of_list(text: &str, blacklist: &[String]) -> Functions {
+fn of_list(text: &str) -> Functions {
     Functions::collect(text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let name = words.next()?;
         let module =
             words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']')).unwrap_or(KERNEL);
-        let real =
-            !name.starts_with("__ftrace_invalid_address__") && is_wanted(name) && !is_in(blacklist, name);
+        let real = !name.starts_with("__ftrace_invalid_address__") && is_wanted(name);
         real.then_some((module, name))
     }))
-}
-
-fn is_in(sorted: &[String], name: &str) -> bool {
-    sorted.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
 }
 
 /// Code that the kernel does not let anybody probe, between the symbols that mark its ends: what runs before the
@@ -76,7 +73,7 @@ const OFF_LIMITS: [(&str, &str); 5] = [
     ("_sinittext", "_einittext"),
 ];
 
-fn of_kallsyms(text: &str, blacklist: &[String]) -> Functions {
+fn of_kallsyms(text: &str) -> Functions {
     let mut ranges = [(0u64, 0u64); OFF_LIMITS.len()];
     for symbol in kallsyms::symbols(text).filter(|symbol| symbol.module.is_none()) {
         for ((start, end), range) in OFF_LIMITS.iter().zip(&mut ranges) {
@@ -94,7 +91,6 @@ fn of_kallsyms(text: &str, blacklist: &[String]) -> Functions {
             && allowed(symbol.address)
             && is_entry(symbol.name)
             && is_wanted(symbol.name)
-            && !is_in(blacklist, symbol.name)
             // Programs and trampolines that only look like modules.
             && module != "bpf"
             && !module.starts_with("__builtin_");
@@ -125,10 +121,7 @@ mod tests {
 
     #[test]
     fn the_kernels_list() {
-        let functions = of_list(
-            "vfs_read\ndo_int3\next4_init [ext4]\n__ftrace_invalid_address___16\n\n",
-            &["do_int3".into()],
-        );
+        let functions = of_list("vfs_read\next4_init [ext4]\n__ftrace_invalid_address___16\n\n");
         assert_eq!(functions.iter().collect::<Vec<_>>(), [("ext4", "ext4_init"), (KERNEL, "vfs_read")]);
     }
 
@@ -138,8 +131,7 @@ mod tests {
             "0000000000000100 T vfs_read\n0000000000000110 t vfs_read.cold\n0000000000000120 t walk.isra.0\n\
              0000000000000130 T __pfx_vfs_read\n0000000000000140 D jiffies\n0000000000000200 T _sinittext\n\
              0000000000000210 t early\n0000000000000300 T _einittext\n0000000000000400 t bpf_prog_1\t[bpf]\n\
-             0000000000000500 t ext4_init\t[ext4]\n0000000000000150 t do_int3\n",
-            &["do_int3".into()],
+             0000000000000500 t ext4_init\t[ext4]\n",
         );
         let all: Vec<_> = functions.iter().collect();
         assert_eq!(

@@ -24,7 +24,10 @@ pub(super) const TABLE: &[Builtin] = &[
         aliases: &[],
         args: Arity::NONE,
         action: Action::Value(|checker, call| match checker.unit_in_hand().provider.offers.return_value {
-            ReturnValue::Register => word(registers::RETURN_VALUE, call.span),
+            ReturnValue::Register => match checker.unit_in_hand().shape.retval {
+                Some(access) => node(ExprKind::Context { offset: access.offset }, access.ty, call.span),
+                None => word(registers::RETURN_VALUE, call.span),
+            },
             ReturnValue::Typed | ReturnValue::LastWord => match checker.unit_in_hand().shape.retval {
                 Some(access) => node(ExprKind::Context { offset: access.offset }, access.ty, call.span),
                 // Expansion has complained.

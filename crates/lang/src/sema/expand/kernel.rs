@@ -84,6 +84,9 @@ impl Shaper<'_, '_> {
     /// What a program at a function's entry or exit needs to know of it beside named arguments: where the result is, and
     /// that there are as many arguments as are asked for by number.
     pub(super) fn fill_function(&mut self, candidate: &Candidate, shape: &mut Shape) -> Filled {
+        if candidate.provider.offers.return_value == ReturnValue::Register && self.uses.follows_retval {
+            self.fill_pointer(candidate, shape);
+        }
         if !matches!(candidate.target.attach, Attach::Fentry(_)) || candidate.unverified {
             return Filled::Yes;
         }
@@ -128,6 +131,16 @@ impl Shaper<'_, '_> {
                 Some(if as_word { Access { ty: Ty::U64, ..context.result } } else { context.result });
         }
         Filled::Yes
+    }
+
+    /// The pointer that a function returns in its register, for a clause that follows it. What is no pointer, or not
+    /// known to be one, is the number that it always is.
+    fn fill_pointer(&mut self, candidate: &Candidate, shape: &mut Shape) {
+        let result = match &candidate.target.attach {
+            Attach::Kprobe(_) => self.context_of(candidate, shape).ok().map(|context| context.result),
+            _ => self.result_of_program(candidate, shape),
+        };
+        shape.retval = result.filter(|access| matches!(self.types.kind(access.ty), TyKind::Ptr { .. }));
     }
 
     /// A candidate whose types are not known.

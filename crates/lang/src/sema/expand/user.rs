@@ -5,7 +5,9 @@ use skep_ui::{Diagnostic, Span, suggest};
 
 use super::{Candidate, Filled, LeftOut, Located, Shape, Shaper, names_have};
 use crate::hir::Attach;
-use crate::sema::params;
+use crate::sema::record::{Access, AccessKind};
+use crate::sema::{params, registers};
+use crate::ty::Space;
 use crate::world::user_space::Symbol;
 
 /// An argument that some static probes lack.
@@ -82,6 +84,18 @@ impl Shaper<'_, '_> {
             self.whole(reached, shape);
         }
         Filled::Yes
+    }
+
+    /// What the function returns, if debugging information tells.
+    pub(super) fn result_of_program(&mut self, candidate: &Candidate, shape: &mut Shape) -> Option<Access> {
+        let Attach::Uprobe(uprobe) = &candidate.target.attach else { return None };
+        let space = self.context.world.user_space();
+        let found = params::source(self.types, space, &uprobe.file, uprobe.entry.as_slice());
+        let (source, program) = found.ok()??;
+        let function = program.function(uprobe.entry?)?;
+        let result = self.types.signature(source, function.id, Space::User)?.result;
+        shape.sources = vec![source];
+        Some(Access { kind: AccessKind::Direct, offset: registers::RETURN_VALUE, ty: result })
     }
 
     /// What is done about a probe that lacks what the clause names: one of many does without the clause.
