@@ -297,6 +297,16 @@ fn tools_that_show_stacks() {
         let mut worker = Command::new(program.path()).args(mode).spawn().unwrap();
         let pid = worker.id().to_string();
         let run = support::run(support::skep(&[tool, "-f", "-p", &pid, "0.5"])).success();
+        let plain =
+            support::run(support::skep(&[tool, "-p", &pid, "0.5"])).success().stdout.replace(&pid, "#");
+        // What it says first, and the end of the most frequent stack: whose it is, and its count or time.
+        let mut ends: Vec<&str> = plain.lines().filter(|line| !line.is_empty()).collect();
+        let count = ends.pop().unwrap();
+        assert!(count.starts_with("        ") && count.trim().parse::<u64>().is_ok(), "{plain}");
+        insta::assert_snapshot!(
+            format!("rows_of_{tool}"),
+            [ends[0], ends[ends.len() - 1], "        #"].join("\n")
+        );
         worker.kill().unwrap();
         worker.wait().unwrap();
         run.stdout

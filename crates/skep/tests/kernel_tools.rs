@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use skep_testing::need;
 use support::objects::{Objects, show};
-use support::{Links, Run, Running, run, skep};
+use support::{Links, Run, Running, run, sample, skep};
 
 /// A perl that waits for a line, opens files in known ways, and ends with its input.
 const WORKER: &str = r#"
@@ -71,6 +71,7 @@ fn opensnoop_shows_each_open() {
     ];
     assert_eq!(run.stdout, expected.concat());
     assert_eq!(run.stderr, "");
+    insta::assert_snapshot!("rows_of_opensnoop", sample::columns(&run.stdout, &["PID"]));
 }
 
 /// The two numbers that the rows need.

@@ -12,10 +12,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::process::Signal;
 use serde_json::Value;
 use skep_testing::need;
-use support::{Running, run, skep};
+use support::{Running, run, sample, skep};
 
 /// Runs a tool from before `act` until it has printed `last`, and gives its lines below the header.
 fn lines(tool: &[&str], header: &str, last: &str, act: impl FnOnce()) -> Vec<String> {
+    shown(tool, header, last, act).lines().skip(1).map(str::to_owned).collect()
+}
+
+/// Runs a tool from before `act` until it has printed `last`, and gives what it printed.
+fn shown(tool: &[&str], header: &str, last: &str, act: impl FnOnce()) -> String {
     let running = Running::start(skep(tool));
     running.wait_for(header);
     act();
@@ -23,7 +28,7 @@ fn lines(tool: &[&str], header: &str, last: &str, act: impl FnOnce()) -> Vec<Str
     running.signal(Signal::INT);
     let run = running.end().success();
     assert_eq!(run.stderr, "");
-    run.stdout.lines().skip(1).map(str::to_owned).collect()
+    run.stdout
 }
 
 /// The tests here watch this process, so one at a time has it do something.
@@ -54,7 +59,8 @@ fn execsnoop_shows_programs_and_their_arguments() {
         start("/bin/true", &many.iter().map(String::as_str).collect::<Vec<_>>());
         start("/bin/true", &["last"]);
     };
-    let lines = lines(&["execsnoop", "-P", &me()], "ARGS\n", "/bin/true last\n", act);
+    let shown = shown(&["execsnoop", "-P", &me()], "ARGS\n", "/bin/true last\n", act);
+    let lines: Vec<&str> = shown.lines().skip(1).collect();
     let ppid = me();
     let tail = |line: &str| {
         let mut words = line.splitn(3, &ppid);
@@ -63,10 +69,12 @@ fn execsnoop_shows_programs_and_their_arguments() {
     };
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("echo "), "{lines:?}");
-    assert_eq!(tail(&lines[0]), "0 /bin/echo hello wide world");
-    assert_eq!(tail(&lines[1]), format!("0 /bin/true {long} two\\nlines"));
+    assert_eq!(tail(lines[0]), "0 /bin/echo hello wide world");
+    assert_eq!(tail(lines[1]), format!("0 /bin/true {long} two\\nlines"));
     let nineteen: Vec<String> = (1..20).map(|n| n.to_string()).collect();
-    assert_eq!(tail(&lines[2]), format!("0 /bin/true {} ...", nineteen.join(" ")));
+    assert_eq!(tail(lines[2]), format!("0 /bin/true {} ...", nineteen.join(" ")));
+    let rows = shown.replace(&long, "x");
+    insta::assert_snapshot!("rows_of_execsnoop", sample::columns(&rows, &["PID", "PPID"]));
 }
 
 #[test]
@@ -125,7 +133,9 @@ fn exitsnoop_tells_how_processes_end() {
         child.stdin.take();
         child.wait().unwrap();
     };
-    let ended = lines(&["exitsnoop", "-p", &pid], "EXIT_CODE\n", "code 3\n", act);
+    let shown = shown(&["exitsnoop", "-p", &pid], "EXIT_CODE\n", "code 3\n", act);
+    insta::assert_snapshot!("rows_of_exitsnoop", sample::columns(&shown, &["PID", "PPID", "TID", "AGE(s)"]));
+    let ended: Vec<&str> = shown.lines().skip(1).collect();
     let words: Vec<&str> = ended[0].split_whitespace().collect();
     assert_eq!((words[0], words[1], words[2], words[3]), ("perl", pid.as_str(), me().as_str(), pid.as_str()));
     assert!(words[4].parse::<f64>().is_ok_and(|age| age >= 0.0), "{ended:?}");
@@ -158,8 +168,8 @@ fn tcplife_shows_sessions_that_end() {
     need!(Root, Bpf, RingBuf, Tracefs, Btf);
     let _alone = alone();
     let mut ports = (0, 0);
-    let lines = lines(&["tcplife", "-p", &me()], " MS\n", "4      2 ", || ports = talk());
-    let rows: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
+    let shown = shown(&["tcplife", "-p", &me()], " MS\n", "4      2 ", || ports = talk());
+    let rows: Vec<Vec<&str>> = shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
     let (near, far) = (ports.0.to_string(), ports.1.to_string());
     let client = rows.iter().find(|row| row[3] == near).unwrap();
     assert_eq!(
@@ -167,6 +177,10 @@ fn tcplife_shows_sessions_that_end() {
         (me().as_str(), "127.0.0.1", "127.0.0.1", far.as_str())
     );
     assert_eq!((client[6], client[7]), ("4", "2"));
+    let differing = ["PID", "COMM", "LPORT", "RPORT", "MS"];
+    let client = shown.lines().filter(|line| line.starts_with("PID") || line.contains("4      2 "));
+    let client = client.collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!("rows_of_tcplife", sample::columns(&client, &differing));
 }
 
 /// Has a name server of its own asked for a name, which it says is 127.0.0.1.
@@ -189,9 +203,10 @@ fn tcpconnect_shows_connections() {
     need!(Root, Bpf, RingBuf, Tracefs);
     let _alone = alone();
     let mut ports = (0, 0);
-    let shown =
-        lines(&["tcpconnect", "-U", "-p", &me()], "DPORT\n", "127.0.0.1        127.0.0.1", || ports = talk());
-    let words: Vec<&str> = shown[0].split_whitespace().collect();
+    let connected =
+        shown(&["tcpconnect", "-U", "-p", &me()], "DPORT\n", "127.0.0.1        127.0.0.1", || ports = talk());
+    insta::assert_snapshot!("rows_of_tcpconnect", sample::columns(&connected, &["PID", "COMM", "DPORT"]));
+    let words: Vec<&str> = connected.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!((words[0], words[1], words[3]), ("0", me().as_str(), "4"));
     assert_eq!(words.last(), Some(&ports.1.to_string().as_str()));
 
@@ -227,6 +242,8 @@ fn gethostlatency_shows_lookups() {
     let row: Vec<&str> = rows.iter().find(|row| row.contains("getent")).unwrap().split_whitespace().collect();
     assert!(row[3].parse::<f64>().is_ok_and(|time| time > 0.0), "{row:?}");
     assert_eq!(row[4], "localhost");
+    let first = rows[..2].join("\n");
+    insta::assert_snapshot!("rows_of_gethostlatency", sample::columns(&first, &["TIME", "PID", "LATms"]));
 }
 
 #[test]
@@ -241,14 +258,16 @@ fn bashreadline_shows_what_is_typed() {
         .spawn()
         .unwrap();
     let mut input = shell.stdin.take().unwrap();
-    let rows = lines(&["bashreadline", "-n", "bash"], "COMMAND\n", ": it is seen\n", || {
+    let shown = shown(&["bashreadline", "-n", "bash"], "COMMAND\n", ": it is seen\n", || {
         input.write_all(b": it is seen\n").unwrap();
     });
+    let rows: Vec<&str> = shown.lines().skip(1).collect();
     input.write_all(b"exit\n").unwrap();
     shell.wait().unwrap();
     assert!(rows.last().unwrap().ends_with(" : it is seen"), "{rows:?}");
     let words: Vec<&str> = rows[0].split_whitespace().collect();
     assert_eq!((words[0].len(), words[1].parse::<u32>().is_ok()), (8, true), "{rows:?}");
+    insta::assert_snapshot!("rows_of_bashreadline", sample::columns(&shown, &["TIME", "PID"]));
 }
 
 /// A program that opens three files, one of them by a relative path and one for writing.
@@ -341,6 +360,7 @@ fn trace_prints_messages_of_its_own() {
         format!("{:<15} {:<16} /etc/hostname flags 02000000 at -100 of perl", "perl", "sys_enter_openat");
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert!(rows[1].ends_with(&message), "{rows:?}");
+    insta::assert_snapshot!("rows_of_trace", sample::columns(&traced.stdout, &["PID", "TID"]));
 
     // Functions of a library, by their arguments and results; only one message, with its stack.
     let probes = ["c:open64 (arg2 & O_WRONLY) \"%s\", arg1", "r:c:open64 ((int)retval == -1) \"%d\", retval"];
@@ -419,6 +439,49 @@ fn tools_look_at_one_control_group() {
     assert!(wrong.code() == 1 && wrong.stderr.contains("control group"), "{wrong:?}");
 }
 
+/// Makes a set of numbers of 64 bits with one in it, as others do for tools to read, and pins it.
+const PIN_SET: &str = r#"
+    my ($path, $number) = @ARGV;
+    sub address { unpack("Q", pack("P", $_[0])) }
+    sub bpf { my $result = syscall(321, $_[0], $_[1], length $_[1]); $result >= 0 or die $!; $result }
+    my $set = bpf(0, pack("L4", 1, 8, 4, 16) . "\0" x 16);
+    my ($key, $value, $name) = (pack("Q", $number), pack("L", 1), "$path\0");
+    bpf(2, pack("LLQQQ", $set, 0, address($key), address($value), 0));
+    bpf(6, pack("QLL", address($name), $set, 0));
+"#;
+
+#[test]
+fn tools_look_at_namespaces_of_a_pinned_set() {
+    need!(Root, Bpf, RingBuf, Tracefs, Btf);
+    let _alone = alone();
+    let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+    let own = own.to_str().unwrap().trim_start_matches("mnt:[").trim_end_matches(']').to_owned();
+    let shown = |number: &str, act: &dyn Fn(&Running)| {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().to_str().unwrap();
+        // What is mounted there is seen by the tool only, and gone with it.
+        let script =
+            "mount -t bpf none $1 && perl -e \"$2\" $1/set $3 && shift 3 && exec \"$@\" --mntnsmap $0/set";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, place, place, PIN_SET, number]);
+        let running = Running::start({
+            command.arg(support::binary()).args(["execsnoop", "-P", &me()]);
+            command
+        });
+        running.wait_for("ARGS\n");
+        act(&running);
+        running.signal(Signal::INT);
+        running.end().success().stdout
+    };
+    let ours = shown(&own, &|running| {
+        start("/bin/echo", &["seen"]);
+        running.wait_for("/bin/echo seen\n");
+    });
+    assert_eq!(ours.lines().count(), 2, "{ours}");
+    let of_nobody = shown("1", &|_| start("/bin/echo", &["unseen"]));
+    assert_eq!(of_nobody.lines().count(), 1, "{of_nobody}");
+}
+
 #[test]
 fn every_tool_tells_about_itself() {
     need!(Root);
@@ -426,7 +489,7 @@ fn every_tool_tells_about_itself() {
     let listed = run(skep(&["tools"])).quiet_output();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.len() > 5 && names.is_sorted(), "{names:?}");
-    for name in names.into_iter().filter(|name| *name != "bpfsnoop") {
+    for name in names {
         let help = run(skep(&["tools", name, "--help"])).quiet_output();
         insta::assert_snapshot!(format!("help_of_{name}"), help);
         assert_eq!(run(skep(&["tools", name, "--no-such-flag"])).code(), 1, "{name}");

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 use skep_testing::need;
-use support::{Running, run, skep};
+use support::{Running, run, sample, skep};
 
 /// A perl that waits for a line, does something, says so and waits for its input's end.
 struct Worker {
@@ -59,6 +59,11 @@ fn around(tool: &[&str], attached: &str, worker: &mut Worker) -> String {
     run.stdout
 }
 
+/// The part of a text from a header on.
+fn from<'a>(text: &'a str, header: &str) -> &'a str {
+    &text[text.find(header).unwrap_or_else(|| panic!("{header}: {text}"))..]
+}
+
 /// The row that begins with this word.
 fn row<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -88,6 +93,7 @@ fn syscount_counts_calls() {
     let tool = ["syscount", "-P", "--syscall", "getppid", "-p", &pid];
     let by_process = around(&tool, "quit.\n", &mut worker);
     assert_eq!(row(&by_process, &pid), [pid.as_str(), "perl", "7"]);
+    insta::assert_snapshot!("rows_of_syscount", sample::columns(from(&by_process, "PID "), &["PID"]));
     worker.end();
     let names = run(skep(&["syscount", "--list"])).quiet_output();
     assert!(names.lines().any(|name| name == "openat2"), "{names}");
@@ -102,6 +108,7 @@ fn funccount_counts_tracepoints() {
         around(&["funccount", "-p", &pid, "t:syscalls:sys_enter_getp*id"], "to end.\n", &mut worker);
     assert_eq!(row(&counted, "syscalls:sys_enter_getppid"), ["syscalls:sys_enter_getppid", "9"]);
     assert_eq!(row(&counted, "syscalls:sys_enter_getpid"), ["syscalls:sys_enter_getpid", "2"]);
+    insta::assert_snapshot!("rows_of_funccount", counted);
     worker.end();
     let wrong = run(skep(&["funccount", "x:a:b"]));
     assert_eq!(wrong.code(), 1);
@@ -135,6 +142,7 @@ fn runqlat_measures_waiting() {
     let all = around(&["runqlat", "-p", &pid], "to end.\n", &mut worker);
     assert!(all.contains("     usecs               : count     distribution\n"), "{all}");
     assert!(samples(&all) >= 20, "{all}");
+    insta::assert_snapshot!("rows_of_runqlat", sample::histogram(&all));
     worker.end();
 
     let mut worker = Worker::new("select(undef, undef, undef, 0.001) for 1..20;");
@@ -158,7 +166,7 @@ fn write_blocks(count: u32) {
 fn biolatency_measures_block_io() {
     need!(Root, Bpf, RingBuf, Tracefs, BlockDisk);
     for (flags, section) in [
-        (&[][..], None),
+        (&[][..], Some("     usecs               : count     distribution\n")),
         (&["-Q", "-e"], None),
         (&["-D", "-m"], Some("disk = vda\n")),
         (&["-d", "vda"], None),
@@ -169,6 +177,10 @@ fn biolatency_measures_block_io() {
         running.signal(Signal::INT);
         let run = running.end().success();
         assert_eq!(samples(&run.stdout), 10, "{flags:?}: {}", run.stdout);
+        insta::assert_snapshot!(
+            format!("rows_of_biolatency{}", flags.concat()),
+            sample::histogram(&run.stdout)
+        );
         if let Some(section) = section {
             assert!(run.stdout.contains(section), "{}", run.stdout);
         }
@@ -227,6 +239,10 @@ fn biotop_shows_who_uses_disks() {
         "{:<7} {:<16} D {:<3} {:<3} {:<8} {:>5} {:>7} {:>6}\n",
         "PID", "COMM", "MAJ", "MIN", "DISK", "I/O", "Kbytes", "AVGms"
     );
+    insta::assert_snapshot!(
+        "rows_of_biotop",
+        sample::columns(from(&run.stdout, "PID "), &["PID", "MAJ", "AVGms"])
+    );
     assert!(run.stdout.contains(&header), "{}", run.stdout);
     assert!(run.stdout.contains("\n\n") && run.stdout.contains(" loadavg: "), "{}", run.stdout);
     let row: Vec<&str> = run.stdout.lines().last().unwrap().split_whitespace().collect();
@@ -246,6 +262,7 @@ fn filetop_shows_which_files_are_used() {
         "TID", "COMM", "READS", "WRITES", "R_Kb", "W_Kb"
     );
     assert!(shown.contains(&header), "{shown}");
+    insta::assert_snapshot!("rows_of_filetop", sample::columns(from(&shown, "TID "), &["TID"]));
     let row = |file: &str| -> Vec<String> {
         let line =
             shown.lines().find(|line| line.ends_with(file)).unwrap_or_else(|| panic!("{file}: {shown}"));
@@ -280,6 +297,8 @@ fn cachestat_counts_pages() {
     );
     assert_eq!((lines.len(), lines[0]), (2, header.as_str()), "{lines:?}");
     assert!(lines[1].contains('%') && lines[1].len() == header.len(), "{lines:?}");
+    let differing: Vec<&str> = header.split_whitespace().collect();
+    insta::assert_snapshot!("rows_of_cachestat", sample::columns(&shown.stdout, &differing));
 }
 
 #[test]

@@ -58,16 +58,16 @@ impl Call<'_> {
         let Some(command) = command(self.cmd).filter(|_| readable) else {
             return Node::Address(self.address);
         };
-        let mut fields = Fields { call: self, since: 0, out: Vec::new() };
+        let mut fields = Fields { call: self, since: 0, known: command.size, out: Vec::new() };
         (command.fields)(&mut fields);
-        let mut out = fields.out;
+        let Fields { mut out, known, .. } = fields;
         if let Some(group) = command.group {
             out = vec![(group, Node::Struct(out))];
         }
-        let extra = self.before.get(command.size..).unwrap_or(&[]);
+        let extra = self.before.get(known..).unwrap_or(&[]);
         if extra.iter().any(|byte| *byte != 0) {
             let shown = self.detail.verbose;
-            out.push(("extra_data", Node::Extra { at: command.size, bytes: extra.to_vec(), shown }));
+            out.push(("extra_data", Node::Extra { at: known, bytes: extra.to_vec(), shown }));
         }
         Node::Struct(out)
     }
@@ -101,10 +101,12 @@ fn command(cmd: Cmd) -> Option<Command> {
         Cmd::LINK_GET_FD_BY_ID => (None, 4, |f| f.int("link_id", 0)),
         Cmd::MAP_GET_FD_BY_ID => (None, 12, |f| {
             f.int("map_id", 0);
+            f.since(8);
             f.flags("open_flags", 8, &flags::OPEN);
         }),
         Cmd::BTF_GET_FD_BY_ID => (None, 16, |f| {
             f.int("btf_id", 0);
+            f.since(8);
             f.flags("open_flags", 8, &flags::OPEN);
             f.fd("fd_by_id_token_fd", 12);
         }),
@@ -113,6 +115,7 @@ fn command(cmd: Cmd) -> Option<Command> {
         Cmd::RAW_TRACEPOINT_OPEN => (Some("raw_tracepoint"), 24, |f| {
             f.text_at("name", 0, 128);
             f.fd("prog_fd", 8);
+            f.since(16);
             f.hex("cookie", 16);
         }),
         Cmd::BTF_LOAD => (None, 40, btf_load),
@@ -175,7 +178,7 @@ fn map_create(f: &mut Fields<'_>) {
     f.since(60);
     f.int("btf_vmlinux_value_type_id", 60);
     f.since(64);
-    f.int64("map_extra", 64);
+    f.uint64("map_extra", 64);
     f.since(72);
     f.fd("value_type_btf_obj_fd", 72);
     f.since(76);
@@ -197,7 +200,6 @@ fn map_update(f: &mut Fields<'_>) {
     f.fd("map_fd", 0);
     f.address("key", 8);
     f.address("value", 16);
-    f.since(24);
     f.flags64("flags", 24, &flags::UPDATE);
 }
 
@@ -220,7 +222,7 @@ fn prog_load(f: &mut Fields<'_>) {
     f.since(24);
     f.int("log_level", 24);
     f.int("log_size", 28);
-    f.log("log_buf", 32, 28);
+    f.push("log_buf", |f| f.log(32, 28));
     f.since(40);
     f.version("kern_version", 40);
     f.since(44);
@@ -293,6 +295,10 @@ fn target(f: &mut Fields<'_>, at: usize, attach: u32) {
 /// `BPF_F_ID`: the neighbour is named by its number, not by a descriptor.
 const BY_ID: u32 = 1 << 5;
 
+/// `BPF_F_BEFORE` and `BPF_F_AFTER`: there is a neighbour.
+const BEFORE: u32 = 1 << 3;
+const AFTER: u32 = 1 << 4;
+
 fn relative(f: &mut Fields<'_>, at: usize, flags: u32) {
     if flags & BY_ID != 0 {
         f.int("relative_id", at);
@@ -310,7 +316,7 @@ fn prog_attach(f: &mut Fields<'_>) {
     f.fd("replace_bpf_fd", 16);
     f.since(20);
     relative(f, 20, f.u32(12));
-    f.int64("expected_revision", 24);
+    f.uint64("expected_revision", 24);
 }
 
 fn test_run(f: &mut Fields<'_>) {
@@ -344,19 +350,25 @@ fn prog_query(f: &mut Fields<'_>) {
     f.name("attach_type", 4, attach_type, "BPF_");
     f.flags("query_flags", 8, &flags::QUERY);
     f.push("attach_flags", |f| flags::ATTACH.of(u64::from(f.after(12))));
-    f.list32("prog_ids", 16, 24);
+    let filled = |f: &mut Fields<'_>, name, at| {
+        if f.call.success || f.after(24) == 0 { f.list32(name, at, 24) } else { f.address(name, at) }
+    };
+    filled(f, "prog_ids", 16);
     f.int_changed("prog_cnt", 24);
     f.since(32);
-    f.list32("prog_attach_flags", 32, 24);
+    filled(f, "prog_attach_flags", 32);
     f.since(40);
-    f.list32("link_ids", 40, 24);
-    f.list32("link_attach_flags", 48, 24);
+    filled(f, "link_ids", 40);
+    filled(f, "link_attach_flags", 48);
     f.push("revision", |f| Node::Hex(f.u64_after(56)));
 }
 
 fn btf_load(f: &mut Fields<'_>) {
     f.bytes_at("btf", 0, 16, false);
-    f.log("btf_log_buf", 8, 20);
+    f.push("btf_log_buf", |f| {
+        let (size, level) = (f.u32(20), f.u32(24));
+        if size == 0 || level == 0 { Node::Address(f.u64(8)) } else { f.log(8, 20) }
+    });
     f.int("btf_size", 16);
     f.int("btf_log_size", 20);
     f.int("btf_log_level", 24);
@@ -369,11 +381,11 @@ fn btf_load(f: &mut Fields<'_>) {
 
 fn task_fd_query(f: &mut Fields<'_>) {
     const TYPES: [&str; 6] = ["RAW_TRACEPOINT", "TRACEPOINT", "KPROBE", "KRETPROBE", "UPROBE", "URETPROBE"];
-    f.int("pid", 0);
-    f.int("fd", 4);
+    f.sint("pid", 0);
+    f.fd("fd", 4);
     f.int("flags", 8);
     f.int_changed("buf_len", 12);
-    f.push("buf", |f| if f.success() { f.text(16, 4096) } else { Node::Address(f.u64(16)) });
+    f.push("buf", |f| f.text(16, f.u32(12) as usize));
     f.int_after("prog_id", 24);
     f.push("fd_type", |f| {
         let value = f.after(28);
@@ -418,18 +430,24 @@ fn link_create(f: &mut Fields<'_>) {
         relative(f, 16, f.u32(12));
         f.hex("expected_revision", 24);
     };
-    match name.as_str() {
+    // How far what is known of each type reaches.
+    f.known = match name.as_str() {
         "BPF_TRACE_ITER" => {
             f.push("iter_info", Fields::iter_info);
             f.int("iter_info_len", 24);
+            28
         }
-        "BPF_PERF_EVENT" => f.group("perf_event", |f| f.hex("bpf_cookie", 16)),
+        "BPF_PERF_EVENT" => {
+            f.group("perf_event", |f| f.hex("bpf_cookie", 16));
+            24
+        }
         "BPF_TRACE_FENTRY" | "BPF_TRACE_FEXIT" | "BPF_MODIFY_RETURN" | "BPF_LSM_MAC"
         | "BPF_TRACE_FSESSION" => {
             f.group("tracing", |f| {
                 f.int("target_btf_id", 16);
                 f.hex("cookie", 24);
             });
+            32
         }
         "BPF_TRACE_FENTRY_MULTI" | "BPF_TRACE_FEXIT_MULTI" | "BPF_TRACE_FSESSION_MULTI" => {
             f.group("tracing_multi", |f| {
@@ -437,38 +455,58 @@ fn link_create(f: &mut Fields<'_>) {
                 f.list64("cookies", 24, 32);
                 f.int("cnt", 32);
             });
+            36
         }
-        "BPF_TRACE_KPROBE_MULTI" | "BPF_TRACE_KPROBE_SESSION" => f.group("kprobe_multi", |f| {
-            f.flags("flags", 16, &flags::KPROBE_MULTI);
-            f.int("cnt", 20);
-            f.texts("syms", 24, 20);
-            f.list64("addrs", 32, 20);
-            f.list64("cookies", 40, 20);
-        }),
-        "BPF_TRACE_UPROBE_MULTI" | "BPF_TRACE_UPROBE_SESSION" => f.group("uprobe_multi", |f| {
-            f.text_at("path", 16, 4096);
-            f.list64("offsets", 24, 48);
-            f.list64("ref_ctr_offsets", 32, 48);
-            f.list64("cookies", 40, 48);
-            f.int("cnt", 48);
-            f.flags("flags", 52, &flags::UPROBE_MULTI);
-            f.int("pid", 56);
-            f.int("path_fd", 60);
-        }),
-        "BPF_NETFILTER" => f.group("netfilter", |f| {
-            f.int("pf", 16);
-            f.int("hooknum", 20);
-            f.sint("priority", 24);
-            f.hex32("flags", 28);
-        }),
-        "BPF_TCX_INGRESS" | "BPF_TCX_EGRESS" => f.group("tcx", neighbour),
-        "BPF_NETKIT_PRIMARY" | "BPF_NETKIT_PEER" => f.group("netkit", neighbour),
+        "BPF_TRACE_KPROBE_MULTI" | "BPF_TRACE_KPROBE_SESSION" => {
+            f.group("kprobe_multi", |f| {
+                f.flags("flags", 16, &flags::KPROBE_MULTI);
+                f.int("cnt", 20);
+                f.texts("syms", 24, 20);
+                f.list64("addrs", 32, 20);
+                f.list64("cookies", 40, 20);
+            });
+            48
+        }
+        "BPF_TRACE_UPROBE_MULTI" | "BPF_TRACE_UPROBE_SESSION" => {
+            f.group("uprobe_multi", |f| {
+                f.text_at("path", 16, 4096);
+                f.list64("offsets", 24, 48);
+                f.list64("ref_ctr_offsets", 32, 48);
+                f.list64("cookies", 40, 48);
+                f.int("cnt", 48);
+                f.flags("flags", 52, &flags::UPROBE_MULTI);
+                f.int("pid", 56);
+                f.since(60);
+                f.int("path_fd", 60);
+            });
+            64
+        }
+        "BPF_NETFILTER" => {
+            f.group("netfilter", |f| {
+                f.int("pf", 16);
+                f.int("hooknum", 20);
+                f.sint("priority", 24);
+                f.flags("flags", 28, &flags::NETFILTER);
+            });
+            32
+        }
+        "BPF_TCX_INGRESS" | "BPF_TCX_EGRESS" => {
+            f.group("tcx", neighbour);
+            32
+        }
+        "BPF_NETKIT_PRIMARY" | "BPF_NETKIT_PEER" => {
+            f.group("netkit", neighbour);
+            32
+        }
         // Older callers know of no order there.
-        name if name.starts_with("BPF_CGROUP_") && (f.u32(16), f.u64(24)) != (0, 0) => {
-            f.group("cgroup", neighbour)
+        name if name.starts_with("BPF_CGROUP_")
+            && (f.u32(12) & (BEFORE | AFTER) != 0 || (f.u32(16), f.u64(24)) != (0, 0)) =>
+        {
+            f.group("cgroup", neighbour);
+            32
         }
-        _ => {}
-    }
+        _ => 16,
+    };
 }
 
 fn link_update(f: &mut Fields<'_>) {
@@ -482,9 +520,7 @@ fn link_update(f: &mut Fields<'_>) {
 }
 
 fn stream_read(f: &mut Fields<'_>) {
-    f.push("stream_buf", |f| {
-        if f.success() { f.bytes(0, f.u32(8) as usize, false) } else { Node::Address(f.u64(0)) }
-    });
+    f.push("stream_buf", |f| f.bytes(0, f.u32(8) as usize, false));
     f.int("stream_buf_len", 8);
     f.int("stream_id", 12);
     f.fd("prog_fd", 16);
@@ -507,6 +543,8 @@ pub(super) struct Fields<'a> {
     pub(super) call: &'a Call<'a>,
     /// Where the fields begin that came with one version of the kernel.
     since: usize,
+    /// Bytes that are known.
+    known: usize,
     out: Vec<(&'static str, Node)>,
 }
 
@@ -535,10 +573,6 @@ impl Fields<'_> {
         }
     }
 
-    fn success(&self) -> bool {
-        self.call.success
-    }
-
     pub(super) fn u32(&self, at: usize) -> u32 {
         u32_at(self.call.before, at)
     }
@@ -563,8 +597,8 @@ impl Fields<'_> {
         self.push(name, |f| Node::Int(i64::from(f.u32(at) as i32)));
     }
 
-    fn int64(&mut self, name: &'static str, at: usize) {
-        self.push(name, |f| Node::Int(f.u64(at) as i64));
+    fn uint64(&mut self, name: &'static str, at: usize) {
+        self.push(name, |f| Node::Uint(f.u64(at)));
     }
 
     fn int_after(&mut self, name: &'static str, at: usize) {
@@ -652,7 +686,8 @@ impl Fields<'_> {
     fn bytes(&self, at: usize, len: usize, hex: bool) -> Node {
         let address = self.u64(at);
         let wanted = len.min(self.call.detail.text);
-        let bytes = if address == 0 { Vec::new() } else { self.call.caller.read(address, wanted) };
+        let bytes =
+            if address == 0 || wanted == 0 { Vec::new() } else { self.call.caller.read(address, wanted) };
         if address == 0 || bytes.len() < wanted {
             return Node::Address(address);
         }
@@ -660,15 +695,9 @@ impl Fields<'_> {
     }
 
     /// The text that the verifier wrote, with details all of it.
-    fn log(&mut self, name: &'static str, at: usize, size_at: usize) {
-        self.push(name, |f| {
-            let (address, size) = (f.u64(at), f.u32(size_at) as usize);
-            if address == 0 || size == 0 {
-                return Node::Address(address);
-            }
-            let shown = if f.call.detail.verbose { usize::MAX } else { f.call.detail.text };
-            text(f.call.caller, address, size, shown)
-        });
+    fn log(&self, at: usize, size_at: usize) -> Node {
+        let shown = if self.call.detail.verbose { usize::MAX } else { self.call.detail.text };
+        text(self.call.caller, self.u64(at), self.u32(size_at) as usize, shown)
     }
 
     /// Instructions: where they are, and with details each of them.
@@ -719,7 +748,10 @@ impl Fields<'_> {
     fn iter_info(&self) -> Node {
         let (address, size) = (self.u64(16), self.u32(24));
         let bytes = self.call.caller.read(address, 4);
-        if size == 0 || bytes.len() < 4 {
+        if size == 0 {
+            return Node::List(Vec::new(), false);
+        }
+        if bytes.len() < 4 {
             return Node::Address(address);
         }
         let fd = u32_at(&bytes, 0) as i32;
@@ -733,6 +765,9 @@ impl Fields<'_> {
 fn text(caller: &dyn Caller, address: u64, max: usize, shown: usize) -> Node {
     if address == 0 {
         return Node::Address(0);
+    }
+    if max == 0 {
+        return Node::Text { bytes: Vec::new(), cut: false, hex: false };
     }
     let mut bytes = caller.read(address, max.min(shown.saturating_add(1)).min(1 << 24));
     if bytes.is_empty() {
@@ -833,6 +868,32 @@ mod tests {
             "{target_ifindex=if_nametoindex(\"lo\"), attach_bpf_fd=3<anon_inode:bpf-prog>, attach_type=BPF_XDP, attach_flags=0}"
         );
         assert!(attach(AttachType::LIRC_MODE2).starts_with("{target_fd=1, "));
+    }
+
+    #[test]
+    fn buffers_without_room_are_empty_texts() {
+        let memory = Memory(0x100, b"left over\0".to_vec());
+        let query = |len: u32| shown(Cmd::TASK_FD_QUERY, &[u32::MAX, 3, 0, len, 0x100], &memory, false);
+        let rest = "prog_id=0, fd_type=BPF_FD_TYPE_RAW_TRACEPOINT, probe_offset=0, probe_addr=0}}";
+        assert_eq!(query(0), format!("{{task_fd_query={{pid=-1, fd=3, flags=0, buf_len=0, buf=\"\", {rest}"));
+        assert!(query(16).contains("buf_len=16, buf=\"left ove\"..., "), "{}", query(16));
+        let read = shown(Cmd::PROG_STREAM_READ_BY_FD, &[0x100, 0, 4, 1, 5], &memory, false);
+        assert_eq!(
+            read,
+            r#"{prog_stream_read={stream_buf="left", stream_buf_len=4, stream_id=1, prog_fd=5}}"#
+        );
+    }
+
+    #[test]
+    fn what_lies_beyond_a_links_type_is_not_known() {
+        let memory = Memory(0, Vec::new());
+        let link = |kind: AttachType, words: &[u32]| {
+            shown(Cmd::LINK_CREATE, &[&[1, 2, kind.0, 0], words].concat(), &memory, false)
+        };
+        let begin = "{link_create={prog_fd=1, target_fd=2, attach_type=BPF_PERF_EVENT, flags=0, perf_event=";
+        assert_eq!(link(AttachType::PERF_EVENT, &[7, 0]), format!("{begin}{{bpf_cookie=0x7}}}}}}"));
+        assert_eq!(link(AttachType::PERF_EVENT, &[7, 0, 1]), format!("{begin}{{bpf_cookie=0x7}}}}, ...}}"));
+        assert!(link(AttachType::LIRC_MODE2, &[0, 0, 1]).ends_with("flags=0}, ...}"));
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub static OPEN: Set = Set {
 /// Of an element that is written.
 pub static UPDATE: Set = Set {
     bits: &[
-        (8, "BPF_F_CPU"),
         (16, "BPF_F_ALL_CPUS"),
+        (8, "BPF_F_CPU"),
         (4, "BPF_F_LOCK"),
         (2, "BPF_EXIST"),
         (1, "BPF_NOEXIST"),
@@ -81,7 +81,7 @@ pub static UPDATE: Set = Set {
 
 /// Of an element that is read.
 pub static LOOKUP: Set = Set {
-    bits: &[(8, "BPF_F_CPU"), (16, "BPF_F_ALL_CPUS"), (4, "BPF_F_LOCK")],
+    bits: &[(16, "BPF_F_ALL_CPUS"), (8, "BPF_F_CPU"), (4, "BPF_F_LOCK")],
     zero: "BPF_ANY",
     prefix: "BPF_",
 };
@@ -140,3 +140,7 @@ pub static KPROBE_MULTI: Set =
 /// Of a link to many places of a program.
 pub static UPROBE_MULTI: Set =
     Set { bits: &[(1, "BPF_F_UPROBE_MULTI_RETURN")], zero: "", prefix: "BPF_F_UPROBE_MULTI_" };
+
+/// Of a link to a hook of netfilter.
+pub static NETFILTER: Set =
+    Set { bits: &[(1, "BPF_F_NETFILTER_IP_DEFRAG")], zero: "", prefix: "BPF_F_NETFILTER_" };

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 pub enum Node {
     /// A number in decimal.
     Int(i64),
+    /// A number of 64 bits without a sign.
+    Uint(u64),
     /// A number in hexadecimal.
     Hex(u64),
     /// An address in the caller's memory; 0 is `NULL`.
@@ -75,6 +77,7 @@ impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Node::Int(value) => write!(f, "{value}"),
+            Node::Uint(value) => write!(f, "{value}"),
             Node::Hex(0) => f.write_str("0"),
             Node::Hex(value) => write!(f, "{value:#x}"),
             Node::Address(0) => f.write_str("NULL"),
@@ -145,7 +148,7 @@ impl Node {
     pub fn to_json(&self) -> Value {
         match self {
             Node::Int(value) => json!(value),
-            Node::Hex(value) | Node::Address(value) => json!(value),
+            Node::Uint(value) | Node::Hex(value) | Node::Address(value) => json!(value),
             Node::Fd(fd, None) => json!(fd),
             Node::Fd(fd, Some(path)) => json!({ "fd": fd, "path": path }),
             Node::Name { name: Some(name), .. } => json!(name),

@@ -12,6 +12,7 @@
 )]
 
 pub mod objects;
+pub mod sample;
 pub mod target;
 
 use std::ffi::OsStr;

@@ -1,0 +1,55 @@
+//! What a tool shows, with what differs from run to run struck out where it stands: the columns keep their widths.
+
+/// Struck out.
+const DIFFERENT: &str = "#";
+
+/// A header and rows below it, of which the values in the columns of these titles are struck out. Each of those must
+/// begin or end where its title does.
+pub fn columns(text: &str, differing: &[&str]) -> String {
+    let header = text.lines().next().unwrap_or_default();
+    let titles = words(header);
+    let spans = differing.iter().map(|name| {
+        let title = titles.iter().find(|(start, end)| &header[*start..*end] == *name);
+        *title.unwrap_or_else(|| panic!("no column {name}: {header}"))
+    });
+    let spans: Vec<(usize, usize)> = spans.collect();
+    let rows = text.lines().skip(1).filter(|row| !row.is_empty()).map(|row| {
+        let words = words(row);
+        let mut shown = row.to_owned();
+        for span in &spans {
+            let word = words.iter().find(|word| word.0 == span.0 || word.1 == span.1);
+            let (start, end) =
+                *word.unwrap_or_else(|| panic!("nothing below column {span:?}:\n{header}\n{row}"));
+            shown.replace_range(start..end, &struck_out(end - start, start != span.0));
+        }
+        shown.trim_end().to_owned()
+    });
+    std::iter::once(header.to_owned()).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// A histogram's title and its first row, of which the count and the bar are struck out.
+pub fn histogram(text: &str) -> String {
+    let mut lines = text.lines().skip_while(|line| !line.contains(" : count "));
+    let title = lines.next().unwrap_or_default();
+    let row = lines.next().unwrap_or_default();
+    let (interval, rest) = row.split_once(" : ").unwrap_or_else(|| panic!("no histogram: {text}"));
+    let (count, bar) = rest.split_once('|').unwrap_or_else(|| panic!("no bar: {text}"));
+    let (count, bar) = (struck_out(count.len(), false), bar.replace('*', " "));
+    format!("{title}\n{interval} : {count}|{bar}")
+}
+
+/// As long as what it stands for, at the right or left end of its place.
+fn struck_out(length: usize, right: bool) -> String {
+    if right { format!("{DIFFERENT:>length$}") } else { format!("{DIFFERENT:<length$}") }
+}
+
+/// Where the words of a line begin and end.
+fn words(line: &str) -> Vec<(usize, usize)> {
+    let mut start = 0;
+    let pieces = line.split(' ').map(|piece| {
+        let span = (start, start + piece.len());
+        start = span.1 + 1;
+        span
+    });
+    pieces.filter(|(start, end)| start < end).collect()
+}
