@@ -3,7 +3,8 @@
 //! The pass notes where each type record starts and proves that every record is
 //! complete and that every name and type it refers to exists. What is asked later
 //! can therefore be answered without failing, straight from the bytes. It costs
-//! little: no name is read, let alone sorted.
+//! little: no name is read, let alone sorted. A name or type that a kernel's own
+//! BTF refers to and does not have, which the kernel excludes, would read as none.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -37,12 +38,20 @@ impl Btf {
     ///
     /// The bytes are kept and not copied. The byte order is found out.
     pub fn parse(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Btf, Error> {
-        parse(bytes.into(), None)
+        parse(bytes.into(), None, Origin::Anywhere)
+    }
+
+    /// Reads the BTF of the running kernel itself, as it shows it to be read.
+    ///
+    /// The kernel has checked what its types refer to when it started. That is not done again, which is most of the
+    /// work.
+    pub fn of_kernel(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Btf, Error> {
+        parse(bytes.into(), None, Origin::Kernel)
     }
 
     /// Reads split BTF, as that of a kernel module, which continues `base`.
     pub fn parse_split(bytes: impl Into<Cow<'static, [u8]>>, base: Arc<Btf>) -> Result<Btf, Error> {
-        parse(bytes.into(), Some(base))
+        parse(bytes.into(), Some(base), Origin::Anywhere)
     }
 
     /// All ids, the base's included, without `void`.
@@ -162,7 +171,7 @@ impl<'a> Record<'a> {
 
     #[inline]
     pub(crate) fn string(self, offset: u32) -> &'a str {
-        // The index pass has proved that it is there, so the "" is never seen.
+        // The index pass, or the kernel, has proved that it is there, so the "" is never seen.
         self.btf.string(offset).unwrap_or("")
     }
 
@@ -182,24 +191,33 @@ impl fmt::Debug for Record<'_> {
     }
 }
 
-fn parse(bytes: Cow<'static, [u8]>, base: Option<Arc<Btf>>) -> Result<Btf, Error> {
+/// Where bytes come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// From somebody who may be wrong.
+    Anywhere,
+    /// From the kernel, which has checked them.
+    Kernel,
+}
+
+fn parse(bytes: Cow<'static, [u8]>, base: Option<Arc<Btf>>, origin: Origin) -> Result<Btf, Error> {
     let header = Header::parse(&bytes)?;
     if base.as_ref().is_some_and(|base| base.endian != header.endian) {
         return Err(Error::MixedEndian);
     }
     let strings = &bytes[header.strings.clone()];
-    check_strings(strings, base.is_some())?;
+    let ascii = check_strings(strings, base.is_some())?;
     let bounds = Bounds {
         first_id: base.as_ref().map_or(1, |base| base.end_id()),
         first_string: base.as_ref().map_or(0, |base| base.end_string()),
-        ascii: strings.is_ascii() && base.as_ref().is_none_or(|base| base.strings().is_ascii()),
+        ascii: ascii && base.as_ref().is_none_or(|base| base.strings().is_ascii()),
         strings,
         base: base.as_deref(),
     };
     if bounds.first_string.checked_add(strings.len() as u32).is_none() {
         return Err(Error::BadStrings("it and its base's are longer than 4 GiB together"));
     }
-    let places = index(&bytes, &header, &bounds)?;
+    let places = index(&bytes, &header, &bounds, origin)?;
     let (first_id, first_string) = (bounds.first_id, bounds.first_string);
     Ok(Btf {
         endian: header.endian,
@@ -260,9 +278,10 @@ impl Header {
     }
 }
 
-fn check_strings(strings: &[u8], split: bool) -> Result<(), Error> {
+/// Whether all strings are ASCII; the error says why they are no strings.
+fn check_strings(strings: &[u8], split: bool) -> Result<bool, Error> {
     match (strings.first(), strings.last()) {
-        (None, _) if split => return Ok(()),
+        (None, _) if split => return Ok(true),
         (None, _) => return Err(Error::BadStrings("it is empty")),
         (Some(&first), _) if first != 0 && !split => {
             return Err(Error::BadStrings("it does not start with the empty string"));
@@ -270,10 +289,11 @@ fn check_strings(strings: &[u8], split: bool) -> Result<(), Error> {
         (_, Some(0)) => {}
         _ => return Err(Error::BadStrings("its last string has no end")),
     }
-    if !strings.is_ascii() && std::str::from_utf8(strings).is_err() {
+    let ascii = strings.is_ascii();
+    if !ascii && std::str::from_utf8(strings).is_err() {
         return Err(Error::BadStrings("it is not UTF-8"));
     }
-    Ok(())
+    Ok(ascii)
 }
 
 /// What the references of a record are checked against.
@@ -287,33 +307,43 @@ struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    /// Whether `offset` is in the strings and does not cut a character in two.
-    #[inline]
-    fn has_string(&self, offset: u32) -> bool {
-        match offset.checked_sub(self.first_string) {
-            Some(own) if self.ascii => (own as usize) < self.strings.len(),
+    /// Refuses a name of type `id` that is not in the strings or cuts a character in two.
+    fn check_string(&self, offset: u32, id: TypeId) -> Result<(), Error> {
+        let known = match offset.checked_sub(self.first_string) {
             Some(own) => self.strings.get(own as usize).is_some_and(|byte| byte & 0xc0 != 0x80),
-            None => self.ascii || self.base.is_some_and(|base| base.string(offset).is_some()),
-        }
+            None => self.base.is_some_and(|base| base.string(offset).is_some()),
+        };
+        if known { Ok(()) } else { Err(Error::BadName { id, offset }) }
     }
 }
 
-/// Finds where each record starts, and checks each.
-fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>) -> Result<Vec<u32>, Error> {
+/// Finds where each record starts, and checks what each refers to unless somebody else has.
+fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>, origin: Origin) -> Result<Vec<u32>, Error> {
+    // Copies of the loop, none of which asks for the byte order at each word.
+    match (header.endian, origin) {
+        (Endian::Little, Origin::Anywhere) => index_as(bytes, header, bounds, true, u32::from_le_bytes),
+        (Endian::Little, Origin::Kernel) => index_as(bytes, header, bounds, false, u32::from_le_bytes),
+        (Endian::Big, _) => index_as(bytes, header, bounds, true, u32::from_be_bytes),
+    }
+}
+
+#[inline(always)]
+fn index_as(
+    bytes: &[u8],
+    header: &Header,
+    bounds: &Bounds<'_>,
+    check: bool,
+    number: impl Fn([u8; 4]) -> u32 + Copy,
+) -> Result<Vec<u32>, Error> {
     let (mut rest, odd) = bytes[header.types.clone()].as_chunks::<4>();
     // A kernel's records have six words on average.
     let mut places = Vec::with_capacity(rest.len() / 5);
     let mut place = header.types.start;
     let mut furthest = Furthest::default();
-    while let Some(head) = rest.first_chunk::<3>() {
-        let id = TypeId(
-            u32::try_from(places.len())
-                .ok()
-                .and_then(|nth| nth.checked_add(bounds.first_id))
-                .ok_or(Error::BadHeader("there are more than 4,294,967,295 types"))?,
-        );
-        let head = head.map(|word| header.endian.u32(word));
-        let info = Info::decode(head[1]);
+    while let Some((&[name, info, third], behind)) = rest.split_first_chunk::<3>() {
+        // The header has checked that all bytes together are fewer than 4 GiB, so there are not as many types.
+        let id = TypeId(bounds.first_id.saturating_add(places.len() as u32));
+        let info = Info::decode(number(info));
         let kind = Kind::from_number(info.kind);
         let extra = match kind {
             Kind::Void | Kind::Unknown => {
@@ -321,15 +351,19 @@ fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>) -> Result<Vec<u32>,
             }
             kind => kind.extra_words(info.vlen),
         };
-        let Some((record, next)) = rest.split_at_checked(3 + extra as usize) else {
+        let Some((list, next)) = behind.split_at_checked(extra as usize) else {
             let (need, have) = (TYPE_LEN as u64 + 4 * extra, 4 * rest.len() as u64);
             return Err(Error::Truncated { what: "a type record", need, have });
         };
-        let check = Check { bounds, endian: header.endian, id, list: &record[3..] };
-        check.record(kind, head, &mut furthest)?;
-        // The header has checked that all bytes together are fewer than 4 GiB.
+        if check {
+            let references = References { kind, name: number(name), third: number(third), list, number };
+            furthest.note(references.furthest(), id);
+            if !bounds.ascii {
+                references.each_name(|offset| bounds.check_string(offset, id))?;
+            }
+        }
         places.push(place as u32);
-        place += 4 * record.len();
+        place += TYPE_LEN + 4 * list.len();
         rest = next;
     }
     if !rest.is_empty() || !odd.is_empty() {
@@ -337,9 +371,7 @@ fn index(bytes: &[u8], header: &Header, bounds: &Bounds<'_>) -> Result<Vec<u32>,
         return Err(Error::Truncated { what: "a type record", need: TYPE_LEN as u64, have });
     }
     let end = bounds.first_id.saturating_add(places.len() as u32);
-    if furthest.target >= end {
-        return Err(Error::BadReference { id: furthest.holder, target: TypeId(furthest.target) });
-    }
+    furthest.check(end, bounds)?;
     Ok(places)
 }
 
@@ -356,38 +388,68 @@ fn layout_words(bytes: &[u8], header: &Header, info: Info) -> Option<u64> {
     extra.is_multiple_of(4).then_some(extra / 4)
 }
 
-/// The largest type id referred to, and by which type.
+/// The largest name offset and the largest type id of something.
+#[derive(Clone, Copy, Default)]
+struct Reach {
+    name: u32,
+    target: u32,
+}
+
+/// The largest of all, and by which types. Nothing else needs to be known of the references of most BTF, and it can be
+/// found out without looking at each of them for long.
 #[derive(Default)]
 struct Furthest {
-    target: u32,
-    holder: TypeId,
+    reach: Reach,
+    name_holder: TypeId,
+    target_holder: TypeId,
 }
 
 impl Furthest {
     #[inline]
-    fn note(&mut self, target: u32, holder: TypeId) {
-        if target > self.target {
-            *self = Furthest { target, holder };
+    fn note(&mut self, of: Reach, holder: TypeId) {
+        if of.name > self.reach.name {
+            self.reach.name = of.name;
+            self.name_holder = holder;
         }
+        if of.target > self.reach.target {
+            self.reach.target = of.target;
+            self.target_holder = holder;
+        }
+    }
+
+    /// Refuses types from `end` on and strings past the last.
+    fn check(&self, end: u32, bounds: &Bounds<'_>) -> Result<(), Error> {
+        let Reach { name, target } = self.reach;
+        // The sum has been checked not to be too large. In a base's strings there is always an end.
+        if name != 0 && name >= bounds.first_string + bounds.strings.len() as u32 {
+            return Err(Error::BadName { id: self.name_holder, offset: name });
+        }
+        if target >= end {
+            return Err(Error::BadReference { id: self.target_holder, target: TypeId(target) });
+        }
+        Ok(())
     }
 }
 
-/// The check of one record: that the names it refers to exist. The types are only noted,
-/// as they may follow later.
-struct Check<'a> {
-    bounds: &'a Bounds<'a>,
-    endian: Endian,
-    id: TypeId,
-    /// The words past the common three.
+/// The names and types that a record refers to.
+#[derive(Clone, Copy)]
+struct References<'a, N> {
+    kind: Kind,
+    /// Two of the words that all records have; the third may be a type.
+    name: u32,
+    third: u32,
+    /// The words past those.
     list: &'a [[u8; 4]],
+    /// A word of the bytes as a number.
+    number: N,
 }
 
-impl Check<'_> {
-    #[inline]
-    fn record(&self, kind: Kind, head: [u32; 3], furthest: &mut Furthest) -> Result<(), Error> {
-        let [name, _, target] = head;
-        self.name(name)?;
-        match kind {
+impl<N: Fn([u8; 4]) -> u32 + Copy> References<'_, N> {
+    #[inline(always)]
+    fn furthest(self) -> Reach {
+        let Self { name, third, .. } = self;
+        let (alone, with_type) = (Reach { name, target: 0 }, Reach { name, target: third });
+        match self.kind {
             Kind::Ptr
             | Kind::Typedef
             | Kind::Volatile
@@ -396,56 +458,36 @@ impl Check<'_> {
             | Kind::Func
             | Kind::Var
             | Kind::DeclTag
-            | Kind::TypeTag => furthest.note(target, self.id),
+            | Kind::TypeTag => with_type,
+            Kind::Void | Kind::Int | Kind::Fwd | Kind::Float | Kind::Unknown => alone,
+            Kind::Struct | Kind::Union => self.list(alone, |[name, target, _]| Reach { name, target }),
+            Kind::FuncProto => self.list(with_type, |[name, target]| Reach { name, target }),
             Kind::Array => {
-                for [element, index, _] in self.entries() {
-                    furthest.note(element, self.id);
-                    furthest.note(index, self.id);
-                }
+                self.list(alone, |[element, index, _]| Reach { name: 0, target: element.max(index) })
             }
-            Kind::Struct | Kind::Union => {
-                for [name, target, _] in self.entries() {
-                    self.name(name)?;
-                    furthest.note(target, self.id);
-                }
-            }
-            Kind::FuncProto => {
-                furthest.note(target, self.id);
-                for [name, target] in self.entries() {
-                    self.name(name)?;
-                    furthest.note(target, self.id);
-                }
-            }
-            Kind::Enum => {
-                for [name, _] in self.entries() {
-                    self.name(name)?;
-                }
-            }
-            Kind::Enum64 => {
-                for [name, _, _] in self.entries() {
-                    self.name(name)?;
-                }
-            }
-            Kind::DataSec => {
-                for [target, _, _] in self.entries() {
-                    furthest.note(target, self.id);
-                }
-            }
-            Kind::Void | Kind::Int | Kind::Fwd | Kind::Float | Kind::Unknown => {}
+            Kind::Enum => self.list(alone, |[name, _]| Reach { name, target: 0 }),
+            Kind::Enum64 => self.list(alone, |[name, _, _]| Reach { name, target: 0 }),
+            Kind::DataSec => self.list(alone, |[target, _, _]| Reach { name: 0, target }),
         }
-        Ok(())
     }
 
-    /// The list, in entries of `N` words.
-    #[inline]
-    fn entries<const N: usize>(&self) -> impl Iterator<Item = [u32; N]> {
-        let (entries, _) = self.list.as_chunks::<N>();
-        entries.iter().map(|entry| entry.map(|word| self.endian.u32(word)))
+    /// The furthest of what the common words and a list with entries of so many words refer to.
+    #[inline(always)]
+    fn list<const WORDS: usize>(self, common: Reach, of_entry: impl Fn([u32; WORDS]) -> Reach) -> Reach {
+        self.list.as_chunks::<WORDS>().0.iter().fold(common, |reach, entry| {
+            let entry = of_entry(entry.map(self.number));
+            Reach { name: reach.name.max(entry.name), target: reach.target.max(entry.target) }
+        })
     }
 
-    #[inline]
-    fn name(&self, offset: u32) -> Result<(), Error> {
-        if self.bounds.has_string(offset) { Ok(()) } else { Err(Error::BadName { id: self.id, offset }) }
+    fn each_name(self, mut check: impl FnMut(u32) -> Result<(), Error>) -> Result<(), Error> {
+        check(self.name)?;
+        let words = match self.kind {
+            Kind::Struct | Kind::Union | Kind::Enum64 => 3,
+            Kind::FuncProto | Kind::Enum => 2,
+            _ => return Ok(()),
+        };
+        self.list.iter().step_by(words).try_for_each(|&name| check((self.number)(name)))
     }
 }
 

@@ -6,7 +6,11 @@
 
 mod support;
 
-use skep_testing::{need, programs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+
+use skep_testing::{Need, need, programs};
 use support::World;
 use support::peer::{Answer, json_difference, original, skep};
 
@@ -149,31 +153,106 @@ fn compare(lines: fn(&World) -> Vec<Vec<String>>) {
     eprintln!("not made here: {:?}", world.missing);
     // For the one who works on a command: only lines that hold this text.
     let only = std::env::var("SKEP_COMPARE_ONLY").ok();
-    let mut different = 0;
-    let lines = lines(&world);
-    for (number, line) in lines.iter().enumerate() {
+    let mut lines = lines(&world);
+    lines.retain(|line| only.as_ref().is_none_or(|only| line.join(" ").contains(only.as_str())));
+    let mut comparison =
+        Comparison { bpftool, different: 0, told: Need::Guest.lack().is_none().then(BTreeSet::new) };
+    // Once by the kernel's own list of symbols, which takes longer to read than all else together.
+    if let Some(line) = lines.iter().find(|line| line.contains(&"xlated".to_owned())) {
+        comparison.line("-n", line);
+    }
+    let _few = world.few_symbols();
+    for form in ["-n", "-p", "-j"] {
         // The compact form has the same writer as the pretty one, so some lines of it are enough.
-        let forms: &[&str] = if number % 10 == 0 { &["-n", "-p", "-j"] } else { &["-n", "-p"] };
-        for form in forms {
-            let words: Vec<&str> = std::iter::once(*form).chain(line.iter().map(String::as_str)).collect();
-            if only.as_ref().is_some_and(|only| !words.join(" ").contains(only.as_str())) {
+        let step = if form == "-j" { 10 } else { 1 };
+        comparison.run(form, lines.iter().step_by(step));
+    }
+    assert_eq!(comparison.different, 0, "of {} command lines", lines.len() * 2);
+}
+
+/// Both asked the same, as many lines at a time as can be.
+///
+/// The original needs longer to start than to answer. A batch of lines that both go through to the end, with equal
+/// outputs, is a batch of equal answers. Where they are not equal, halves of it are compared, down to single lines.
+struct Comparison {
+    bpftool: PathBuf,
+    different: usize,
+    /// In a guest, where starting a process takes half a second: the errors that have been compared. Those of the
+    /// same text are not compared again there, and neither is what is known to differ.
+    told: Option<BTreeSet<Answer>>,
+}
+
+impl Comparison {
+    fn run<'a>(&mut self, form: &str, lines: impl Iterator<Item = &'a Vec<String>>) {
+        let mut batches: BTreeMap<&[String], Vec<&[String]>> = BTreeMap::new();
+        for line in lines {
+            let words: Vec<&str> = std::iter::once(form).chain(line.iter().map(String::as_str)).collect();
+            let kind = kind_of(form);
+            // A batch ends with the first error.
+            let (is_known, ours) = (known(&words, kind), skep(&words));
+            if is_known || ours.status != 0 || known(&words, Form::Status) {
+                let news = match &mut self.told {
+                    Some(told) => !is_known && (ours.status == 0 || told.insert(ours)),
+                    None => true,
+                };
+                if news {
+                    self.line(form, line);
+                }
                 continue;
             }
-            let kind = if *form == "-n" { Form::Plain } else { Form::Json };
-            let ask = || {
-                let (ours, theirs) = (skep(&words), original(&bpftool, &words));
-                difference(&words, kind, &ours, &theirs).map(|what| (what, ours, theirs))
-            };
-            // Objects of others come and go between two lists of all.
-            let Some((what, ours, theirs)) = ask().and_then(|_| ask()).and_then(|_| ask()) else { continue };
-            different += 1;
-            let cut = |text: &str| text.chars().take(3000).collect::<String>();
-            eprintln!("bpftool {}: {what}", words.join(" "));
-            eprintln!("--- ours {}\n{}{}", ours.status, cut(&ours.out), ours.err);
-            eprintln!("--- theirs {}\n{}{}---", theirs.status, cut(&theirs.out), theirs.err);
+            // Options are one batch's, not one line's.
+            let options = line.iter().position(|word| OBJECTS.contains(&word.as_str())).unwrap_or(0);
+            let (options, line) = line.split_at(options);
+            batches.entry(options).or_default().push(line);
+        }
+        for (options, lines) in batches {
+            self.batch(form, options, &lines);
         }
     }
-    assert_eq!(different, 0, "of {} command lines", lines.len() * 2);
+
+    fn batch(&mut self, form: &str, options: &[String], lines: &[&[String]]) {
+        if let [line] = lines {
+            return self.line(form, &[options, line].concat());
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        for line in lines {
+            writeln!(file, "{}", line.join(" ")).unwrap();
+        }
+        let path = file.path().display().to_string();
+        let mut words = vec![form];
+        words.extend(options.iter().map(String::as_str));
+        words.extend(["batch", "file", &path]);
+        let (ours, theirs) = (skep(&words), original(&self.bpftool, &words));
+        let ended = ours.status == 0 && theirs.status == 0;
+        if !ended || difference(&words, kind_of(form), &ours, &theirs).is_some() {
+            let (first, second) = lines.split_at(lines.len() / 2);
+            self.batch(form, options, first);
+            self.batch(form, options, second);
+        }
+    }
+
+    fn line(&mut self, form: &str, line: &[String]) {
+        let words: Vec<&str> = std::iter::once(form).chain(line.iter().map(String::as_str)).collect();
+        let ask = || {
+            let (ours, theirs) = (skep(&words), original(&self.bpftool, &words));
+            difference(&words, kind_of(form), &ours, &theirs).map(|what| (what, ours, theirs))
+        };
+        // Objects of others come and go between two lists of all.
+        let Some((what, ours, theirs)) = ask().and_then(|_| ask()).and_then(|_| ask()) else { return };
+        self.different += 1;
+        let cut = |text: &str| text.chars().take(3000).collect::<String>();
+        eprintln!("bpftool {}: {what}", words.join(" "));
+        eprintln!("--- ours {}\n{}{}", ours.status, cut(&ours.out), ours.err);
+        eprintln!("--- theirs {}\n{}{}---", theirs.status, cut(&theirs.out), theirs.err);
+    }
+}
+
+/// What stands for an object on the command line; options come before it.
+const OBJECTS: &[&str] =
+    &["prog", "map", "link", "cgroup", "perf", "net", "feature", "btf", "struct_ops", "iter", "token"];
+
+fn kind_of(form: &str) -> Form {
+    if form == "-n" { Form::Plain } else { Form::Json }
 }
 
 #[test]
@@ -211,7 +290,7 @@ fn what_is_compared_is_of_most_types() {
         return;
     }
     for (object, prefix, least) in [("map", "m_", 25), ("prog", "p_", 15), ("link", "l_", 10)] {
-        let mut types = std::collections::BTreeSet::new();
+        let mut types = BTreeSet::new();
         for name in world.names(prefix) {
             let path = world.path(&name).display().to_string();
             let shown = skep(&["-j", object, "show", "pinned", &path]);
@@ -329,7 +408,7 @@ fn programs(world: &World) -> Vec<Vec<String>> {
     add(&["prog", "show", "name", "p_cgroup_sock_addr"]);
     for name in ["p_xdp", "p_same0", "p_rodata"] {
         let path = world.path(name).display().to_string();
-        add(&["prog", "show", "pinned", &path, "-f"]);
+        add(&["-f", "prog", "show", "pinned", &path]);
     }
     lines.0
 }
@@ -360,7 +439,7 @@ fn maps(world: &World) -> Vec<Vec<String>> {
     }
     for name in ["m_frozen", "m_prog_array", "m_hash0"] {
         let path = world.path(name).display().to_string();
-        add(&["map", "show", "pinned", &path, "-f"]);
+        add(&["-f", "map", "show", "pinned", &path]);
     }
     add(&["map", "dump", "name", "m_twice"]);
     lines.0

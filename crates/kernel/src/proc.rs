@@ -192,38 +192,38 @@ pub struct Holder {
     pub comm: String,
 }
 
-/// Who has BPF objects open.
+/// Who has BPF objects of one kind open.
 #[derive(Clone, Debug, Default)]
 pub struct Holders {
-    by_object: HashMap<(ObjectKind, u32), Vec<Holder>>,
+    by_id: HashMap<u32, Vec<Holder>>,
 }
 
 impl Holders {
     /// Looks through the descriptors of all processes that this one may look into.
     ///
     /// Processes that end meanwhile and those of other users, without the right to see them, are left out.
-    pub fn scan() -> Result<Self> {
+    pub fn scan(kind: ObjectKind) -> Result<Self> {
         let mut holders = Self::default();
         for pid in pids()? {
-            holders.scan_process(pid);
+            holders.scan_process(kind, pid);
         }
         Ok(holders)
     }
 
     /// The processes that have an object open, by ascending pid.
-    pub fn of(&self, kind: ObjectKind, id: u32) -> &[Holder] {
-        self.by_object.get(&(kind, id)).map_or(&[], Vec::as_slice)
+    pub fn of(&self, id: u32) -> &[Holder] {
+        self.by_id.get(&id).map_or(&[], Vec::as_slice)
     }
 
     /// Adds a holder. Those of one process come one after the other, so that each is known once.
-    pub fn insert(&mut self, kind: ObjectKind, id: u32, pid: i32, comm: &str) {
-        let of_object = self.by_object.entry((kind, id)).or_default();
+    pub fn insert(&mut self, id: u32, pid: i32, comm: &str) {
+        let of_object = self.by_id.entry(id).or_default();
         if of_object.last().is_none_or(|last| last.pid != pid) {
             of_object.push(Holder { pid, comm: comm.to_owned() });
         }
     }
 
-    fn scan_process(&mut self, pid: i32) {
+    fn scan_process(&mut self, kind: ObjectKind, pid: i32) {
         // Some processes have tens of thousands of files, so the descriptors are read without a path or an
         // allocation for each.
         let Ok(directory) = open(process_file(pid, "fd"), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -239,7 +239,9 @@ impl Holders {
             let Ok((target, _)) = readlinkat_raw(&directory, entry.file_name(), &mut target) else {
                 continue;
             };
-            let Some(kind) = std::str::from_utf8(target).ok().and_then(object_kind) else { continue };
+            if std::str::from_utf8(target).ok().and_then(object_kind) != Some(kind) {
+                continue;
+            }
             let fd = entry.file_name().to_str().ok().and_then(|fd| fd.parse().ok());
             let Some(fd) = fd else { continue };
             if let Ok(info) = FdInfo::of_process(pid, fd) {
@@ -258,7 +260,7 @@ impl Holders {
         };
         let Some(id) = info.number(key).and_then(|id| u32::try_from(id).ok()) else { return };
         let comm = name.get_or_insert_with(|| comm(pid).unwrap_or_default());
-        self.insert(kind, id, pid, comm);
+        self.insert(id, pid, comm);
     }
 }
 

@@ -207,9 +207,9 @@ fn ids_lead_to_the_objects_and_their_holders() {
     let again = Map::from_fd(again).unwrap();
     assert_eq!(count(&again), 0);
     assert!(again.update(&[0; 4], &[0; 8], UpdateFlag::Any).is_err(), "opened for reading only");
-    let holders = proc::Holders::scan().unwrap();
+    let holders = proc::Holders::scan(ObjectKind::Map).unwrap();
     let me = std::process::id() as i32;
-    assert!(holders.of(ObjectKind::Map, id).iter().any(|holder| holder.pid == me));
+    assert!(holders.of(id).iter().any(|holder| holder.pid == me));
 }
 
 #[test]

@@ -339,21 +339,27 @@ pub(crate) fn vmlinux() -> Result<Arc<Btf>, WorldError> {
     let read = || match named_types() {
         Some((_, Ok(btf))) => Ok(Arc::new(btf)),
         // That was told when the script was started.
-        Some((_, Err(_))) | None => Ok(Arc::new(parse_kernel(btf_file::vmlinux().map_err(told)?)?)),
+        Some((_, Err(_))) | None => {
+            Ok(Arc::new(Btf::of_kernel(kept(btf_file::vmlinux().map_err(told)?)).map_err(unreadable)?))
+        }
     };
     TYPES.get_or_init(read).clone()
 }
 
-fn parse_kernel(bytes: btf_file::Bytes) -> Result<Btf, WorldError> {
-    // Kept to the end, as what is read from it is.
-    let bytes: &'static [u8] = Box::leak(Box::new(bytes));
-    Btf::parse(bytes).map_err(|error| WorldError(format!("The types of the kernel cannot be read: {error}")))
+/// Keeps bytes to the end, as what is read from them is.
+fn kept(bytes: btf_file::Bytes) -> &'static [u8] {
+    Box::leak(Box::new(bytes))
+}
+
+fn unreadable(error: skep_btf::Error) -> WorldError {
+    WorldError(format!("The types of the kernel cannot be read: {error}"))
 }
 
 /// The types in the file that `BPFTRACE_BTF` names instead of the kernel's own, for kernels that have none.
 fn named_types() -> Option<(PathBuf, Result<Btf, WorldError>)> {
     let path = PathBuf::from(std::env::var_os("BPFTRACE_BTF")?);
-    let btf = btf_file::read(&path).map_err(told).and_then(parse_kernel);
+    let bytes = btf_file::read(&path).map_err(told);
+    let btf = bytes.and_then(|bytes| Btf::parse(kept(bytes)).map_err(unreadable));
     Some((path, btf))
 }
 

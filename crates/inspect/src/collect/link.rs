@@ -31,7 +31,7 @@ pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Link>
         details: parts.fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         pinned: around.pins_of(info.id),
         bpf_cookie: around.cookie_of(info.id),
-        pids: around.holders_of(ObjectKind::Link, info.id),
+        pids: around.holders_of(info.id),
         text: LinkText { head: head + &parts.head, body: parts.body },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use skep_kernel::bpf::{self, MapType, ObjectKind, ProgType};
+use skep_kernel::bpf::{self, MapType, ProgType};
 use skep_kernel::proc::FdInfo;
 
 use super::Surroundings;
@@ -28,6 +28,6 @@ pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Map> 
         frozen: u8::from(fdinfo.number("frozen").is_some_and(|frozen| frozen != 0)),
         btf_id: (info.btf_id != 0).then_some(info.btf_id),
         pinned: around.pins_of(info.id),
-        pids: around.holders_of(ObjectKind::Map, info.id),
+        pids: around.holders_of(info.id),
     })
 }

@@ -33,6 +33,7 @@ pub(crate) use select::{Selector, parse_id};
 pub(crate) struct Surroundings {
     /// The pins of each object of the kind; absent unless asked for.
     pins: Option<HashMap<u32, Vec<PathBuf>>>,
+    /// The processes that hold objects of the kind.
     holders: Holders,
 }
 
@@ -50,7 +51,7 @@ impl Surroundings {
         });
         // Looking through all processes takes longer than all else, so not for nothing.
         let any = bpf::next_id(kind, 0).is_ok_and(|first| first.is_some());
-        let holders = if any { Holders::look(session.features) } else { Holders::default() };
+        let holders = if any { Holders::look(kind, session.features) } else { Holders::default() };
         Self { pins, holders }
     }
 
@@ -60,8 +61,8 @@ impl Surroundings {
         Some(pins.get(&id).cloned().unwrap_or_default())
     }
 
-    pub(crate) fn holders_of(&self, kind: ObjectKind, id: u32) -> Vec<Holder> {
-        self.holders.of(kind, id)
+    pub(crate) fn holders_of(&self, id: u32) -> Vec<Holder> {
+        self.holders.of(id)
     }
 
     /// The cookie of a link to a perf event, where the kernel tells who holds it.
@@ -88,7 +89,8 @@ pub(crate) fn kernel_btf() -> Option<Arc<Btf>> {
     let read = || {
         // The mapping lasts as long as the process, since what refers to it does.
         let bytes: &'static btf_file::Bytes = Box::leak(Box::new(btf_file::vmlinux().ok()?));
-        let parsed = Btf::parse(&**bytes).inspect_err(|error| tracing::debug!("the kernel's BTF: {error}"));
+        let parsed =
+            Btf::of_kernel(&**bytes).inspect_err(|error| tracing::debug!("the kernel's BTF: {error}"));
         parsed.ok().map(Arc::new)
     };
     KERNEL.get_or_init(read).clone()

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use skep_btf::Type;
-use skep_kernel::bpf::{self, ObjectKind, ProgInfo};
+use skep_kernel::bpf::{self, ProgInfo};
 use skep_kernel::clock::Clock;
 use skep_kernel::proc::FdInfo;
 
@@ -26,7 +26,7 @@ pub(crate) fn collect(fd: BorrowedFd<'_>, around: &Surroundings) -> Result<Prog>
         bytes_memlock: FdInfo::of(fd).ok().and_then(|fdinfo| fdinfo.number("memlock")),
         btf_id: (info.btf_id != 0).then_some(info.btf_id),
         pinned: around.pins_of(info.id),
-        pids: around.holders_of(ObjectKind::Prog, info.id),
+        pids: around.holders_of(info.id),
         metadata: metadata::of_maps(&info.map_ids),
         map_ids: info.map_ids,
     })

@@ -10,7 +10,7 @@ pub mod progs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use skep_kernel::bpf;
 
@@ -93,6 +93,18 @@ impl World {
         bpf::prog_info(prog.as_fd()).unwrap().jited_len > 0
     }
 
+    /// Makes the list of the kernel's symbols short, as long as the result lives: those of BPF and what its programs
+    /// call are left. Reading all of them is most of what a dump costs.
+    pub fn few_symbols(&self) -> FewSymbols {
+        let all = std::fs::read_to_string(KALLSYMS).unwrap();
+        let wanted = |line: &&str| ["bpf", "_elem", "map_", "sk_"].iter().any(|part| line.contains(part));
+        let few: String = all.lines().filter(wanted).flat_map(|line| [line, "\n"]).collect();
+        let file = self.files.path().join("symbols");
+        std::fs::write(&file, few).unwrap();
+        mount_bind(file, KALLSYMS).unwrap();
+        FewSymbols
+    }
+
     /// The names of all pins that begin so.
     pub fn names(&self, prefix: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.pins.path()).unwrap();
@@ -116,6 +128,18 @@ impl Drop for World {
         for mounted in [self.cgroups.path(), self.pins.path(), self.tokens.path()] {
             unmount(mounted);
         }
+    }
+}
+
+const KALLSYMS: &str = "/proc/kallsyms";
+
+/// As long as it lives, this thread sees some of the kernel's symbols only.
+#[must_use]
+pub struct FewSymbols;
+
+impl Drop for FewSymbols {
+    fn drop(&mut self) {
+        unmount(Path::new(KALLSYMS));
     }
 }
 

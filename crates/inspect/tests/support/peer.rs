@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Answer {
     pub status: i32,
     pub out: String,

@@ -14,7 +14,7 @@ use skep_kernel::proc;
 
 use crate::model::Holder;
 
-/// Who has BPF objects open.
+/// Who has BPF objects of one kind open.
 #[derive(Debug, Default)]
 pub(crate) struct Holders {
     processes: proc::Holders,
@@ -24,23 +24,25 @@ pub(crate) struct Holders {
 
 impl Holders {
     /// Looks at all processes, as well as the kernel allows.
-    pub(crate) fn look(features: &Features) -> Self {
+    pub(crate) fn look(kind: ObjectKind, features: &Features) -> Self {
         let by_program = || {
             // The program knows processes by the numbers of the first namespace only.
             if !proc::in_first_pid_namespace() || !features.has(Feature::Iter) {
                 return None;
             }
-            walk::holders().inspect_err(|reason| tracing::debug!("no walk over open files: {reason}")).ok()
+            walk::holders(kind)
+                .inspect_err(|reason| tracing::debug!("no walk over open files: {reason}"))
+                .ok()
         };
         by_program().unwrap_or_else(|| Self {
-            processes: proc::Holders::scan().unwrap_or_default(),
+            processes: proc::Holders::scan(kind).unwrap_or_default(),
             cookies: HashMap::new(),
         })
     }
 
     /// The processes that have an object open, by ascending pid.
-    pub(crate) fn of(&self, kind: ObjectKind, id: u32) -> Vec<Holder> {
-        let holders = self.processes.of(kind, id).iter();
+    pub(crate) fn of(&self, id: u32) -> Vec<Holder> {
+        let holders = self.processes.of(id).iter();
         holders.map(|holder| Holder { pid: holder.pid, comm: holder.comm.clone() }).collect()
     }
 

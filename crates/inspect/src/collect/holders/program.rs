@@ -1,4 +1,5 @@
-//! The program that looks at an open file: for one of a BPF object it writes a record of what it is and whose.
+//! The program that looks at an open file: for one of a BPF object of some kind it writes a record of which it is and
+//! whose.
 //!
 //! It is written for the running kernel: every offset in it comes from the kernel's own types ([`Offsets`]). What a
 //! file is, it sees by its name: files without a place in a directory tree lie in a file system of their own and are
@@ -13,39 +14,42 @@ use skep_kernel::bpf::ObjectKind;
 ///
 /// | bytes | |
 /// | --- | --- |
-/// | 0..4 | [`number`] of the kind |
-/// | 4..8 | the object's id |
-/// | 8..12 | the process |
-/// | 12..16 | 1 if there is a cookie |
+/// | 0..4 | the object's id |
+/// | 4..8 | the process |
+/// | 8..16 | 1 if there is a cookie |
 /// | 16..24 | the cookie |
 /// | 24..40 | the process's name, ends at the first zero |
 pub(super) const RECORD: usize = 40;
 
 /// Where in a record its parts are.
 pub(super) mod part {
-    pub(crate) const KIND: usize = 0;
-    pub(crate) const ID: usize = 4;
-    pub(crate) const PID: usize = 8;
-    pub(crate) const HAS_COOKIE: usize = 12;
+    pub(crate) const ID: usize = 0;
+    pub(crate) const PID: usize = 4;
+    pub(crate) const HAS_COOKIE: usize = 8;
     pub(crate) const COOKIE: usize = 16;
     pub(crate) const COMM: usize = 24;
     pub(crate) const COMM_LEN: usize = 16;
 }
 
-/// The kinds of objects, the names of their files (older kernels have an underscore in that of links), and the
-/// numbers by which records tell them.
-const KINDS: &[(ObjectKind, u32, &[u8; 8])] = &[
-    (ObjectKind::Prog, 1, b"bpf-prog"),
-    (ObjectKind::Map, 2, b"bpf-map\0"),
-    (ObjectKind::Link, 3, b"bpf_link"),
-    (ObjectKind::Link, 3, b"bpf-link"),
-    (ObjectKind::Btf, 4, b"btf\0\0\0\0\0"),
-];
+/// The kernel's function that stands for walks over open files.
+pub(super) const WALK: &str = "bpf_iter_task_file";
 
-/// The kind that a record tells.
-pub(super) fn kind_of(number: u32) -> Option<ObjectKind> {
-    KINDS.iter().find(|row| row.1 == number).map(|row| row.0)
+/// What there is to know of a kind of objects.
+struct Row {
+    kind: ObjectKind,
+    /// The names of its files; older kernels have an underscore in that of links.
+    files: &'static [&'static [u8; 8]],
+    /// The struct of such an object, and where in it the id is.
+    of: &'static str,
+    id: &'static [&'static str],
 }
+
+const KINDS: &[Row] = &[
+    Row { kind: ObjectKind::Prog, files: &[b"bpf-prog"], of: "bpf_prog", id: &["aux", "id"] },
+    Row { kind: ObjectKind::Map, files: &[b"bpf-map\0"], of: "bpf_map", id: &["id"] },
+    Row { kind: ObjectKind::Link, files: &[b"bpf_link", b"bpf-link"], of: "bpf_link", id: &["id"] },
+    Row { kind: ObjectKind::Btf, files: &[b"btf\0\0\0\0\0"], of: "btf", id: &["id"] },
+];
 
 /// The magic number of the file system of files without a place (`ANON_INODE_FS_MAGIC`).
 const ANON_INODE_FS: i32 = 0x0904_1934;
@@ -71,69 +75,65 @@ pub(super) struct Offsets {
     file_system: Path,
     name: Path,
     object: Path,
-    /// From the object to its id.
-    prog_id: Path,
-    map_id: Path,
-    link_id: Path,
-    btf_id: Path,
-    /// From the link to its type, and to the cookie; kernels before 5.15 have none.
+    /// From the object.
+    id: Path,
+    /// From a link to its type, and to the cookie; kernels before 5.15 have none.
     cookie: Option<(Path, Path)>,
 }
 
 impl Offsets {
-    /// Looks everything up; the error names what is not there.
+    /// Looks everything up that is needed for a kind; the error names what is not there. `walk` is the function
+    /// [`WALK`].
     ///
     /// Types are reached from others where that is possible: each look-up by name goes through all types.
-    pub(super) fn find(btf: &Btf) -> Result<Self, String> {
+    pub(super) fn find(btf: &Btf, walk: TypeId, kind: ObjectKind) -> Result<Self, String> {
+        let row = row(kind).ok_or_else(|| format!("{kind:?} is not known here"))?;
         let named = |name: &str| {
             btf.find(Kind::Struct, name).ok_or_else(|| format!("the kernel's types have no struct {name}"))
         };
-        let context = named("bpf_iter__task_file")?;
-        let (meta, meta_type) = member(btf, context, "meta")?;
-        let (task, task_type) = member(btf, context, "task")?;
-        let (file, file_type) = member(btf, context, "file")?;
-        let (seq, _) = member(btf, pointed(btf, meta_type)?, "seq")?;
-        let short = |offset: i32| i16::try_from(offset).map_err(|_| "a member is too far behind".to_owned());
-        let task_type = pointed(btf, task_type)?;
-        let file_type = pointed(btf, file_type)?;
-        let link = named("bpf_link")?;
-        let prog = behind(btf, link, &["prog"])?;
-        let map = pointed(btf, behind(btf, prog, &["aux", "used_maps"])?)?;
-        let types = behind(btf, prog, &["aux", "btf"])?;
+        let (meta, meta_type) = argument(btf, walk, "meta")?;
+        let (task, task_type) = argument(btf, walk, "task")?;
+        let (file, file_type) = argument(btf, walk, "file")?;
+        let (seq, _) = member(btf, meta_type, "seq")?;
+        let of = named(row.of)?;
         let cookie = || -> Result<_, String> {
             let mut way = way(btf, named("bpf_perf_link")?, &["perf_file", "private_data"])?;
             way.extend(self::way(btf, named("perf_event")?, &["bpf_cookie"])?);
-            Ok((self::way(btf, link, &["type"])?, way))
+            Ok((self::way(btf, of, &["type"])?, way))
         };
         let mut name = way(btf, file_type, &["f_path.dentry", "d_name.name"])?;
         // The name itself is what that points to.
         name.push(0);
         Ok(Self {
-            meta: short(meta)?,
-            task: short(task)?,
-            file: short(file)?,
-            seq: short(seq)?,
+            meta,
+            task,
+            file,
+            seq: i16::try_from(seq).map_err(|_| "a member is too far behind".to_owned())?,
             pid: way(btf, task_type, &["tgid"])?,
             comm: way(btf, task_type, &["group_leader", "comm"])?,
             file_system: way(btf, file_type, &["f_inode", "i_sb", "s_magic"])?,
             name,
             object: way(btf, file_type, &["private_data"])?,
-            prog_id: way(btf, prog, &["aux", "id"])?,
-            map_id: way(btf, map, &["id"])?,
-            link_id: way(btf, link, &["id"])?,
-            btf_id: way(btf, types, &["id"])?,
-            cookie: cookie().ok(),
+            id: way(btf, of, row.id)?,
+            cookie: if kind == ObjectKind::Link { cookie().ok() } else { None },
         })
     }
+}
 
-    fn id(&self, kind: ObjectKind) -> &Path {
-        match kind {
-            ObjectKind::Prog => &self.prog_id,
-            ObjectKind::Map => &self.map_id,
-            ObjectKind::Link => &self.link_id,
-            ObjectKind::Btf => &self.btf_id,
-        }
-    }
+fn row(kind: ObjectKind) -> Option<&'static Row> {
+    KINDS.iter().find(|row| row.kind == kind)
+}
+
+/// Where in the context a pointer is that the function takes, and to what: the context is the arguments, each in
+/// 8 bytes.
+fn argument(btf: &Btf, function: TypeId, name: &str) -> Result<(i16, TypeId), String> {
+    let unknown = || format!("the kernel's function {WALK} has no argument {name}");
+    let Some(Type::Func { proto, .. }) = btf.get(function) else { return Err(unknown()) };
+    let Some(Type::FuncProto(proto)) = btf.get(proto) else { return Err(unknown()) };
+    let (index, found) =
+        proto.params().enumerate().find(|(_, param)| param.name == name).ok_or_else(unknown)?;
+    let offset = i16::try_from(8 * index).map_err(|_| unknown())?;
+    Ok((offset, pointed(btf, found.ty)?))
 }
 
 /// The way from a struct to a value, through the pointers that the steps but the last name.
@@ -163,11 +163,6 @@ fn member(btf: &Btf, from: TypeId, members: &str) -> Result<(i32, TypeId), Strin
     Ok((i32::try_from(sum).map_err(|_| unknown())?, of))
 }
 
-/// What one comes to by following pointers from a struct.
-fn behind(btf: &Btf, from: TypeId, pointers: &[&str]) -> Result<TypeId, String> {
-    pointers.iter().try_fold(from, |of, name| pointed(btf, member(btf, of, name)?.1))
-}
-
 /// What a pointer points to.
 fn pointed(btf: &Btf, pointer: TypeId) -> Result<TypeId, String> {
     match btf.resolve(pointer) {
@@ -190,62 +185,59 @@ const FILE: Reg = Reg::R8;
 const OBJECT: Reg = Reg::R9;
 
 /// The whole program.
-pub(super) fn program(offsets: &Offsets) -> Vec<Insn> {
+pub(super) fn program(offsets: &Offsets, kind: ObjectKind) -> Vec<Insn> {
     let mut insns = vec![Insn::mov64_reg(CONTEXT, Reg::R1)];
     insns.push(Insn::load(Size::DW, TASK, CONTEXT, offsets.task));
     insns.push(Insn::load(Size::DW, FILE, CONTEXT, offsets.file));
     // At its end the walk comes by once more, with nothing.
-    insns.extend(unless(JmpOp::Eq, TASK, 0, unless(JmpOp::Eq, FILE, 0, look_at_file(offsets))));
+    insns.extend(unless(JmpOp::Eq, TASK, 0, unless(JmpOp::Eq, FILE, 0, look_at_file(offsets, kind))));
     insns.extend([Insn::mov64_imm(Reg::R0, 0), Insn::exit()]);
     insns
 }
 
-fn look_at_file(offsets: &Offsets) -> Vec<Insn> {
+fn look_at_file(offsets: &Offsets, kind: ObjectKind) -> Vec<Insn> {
     let mut insns = read(FILE, &offsets.file_system, Size::DW, stack::POINTER);
     insns.push(Insn::load(Size::DW, Reg::R1, Reg::R10, stack::POINTER));
-    insns.extend(unless(JmpOp::Ne, Reg::R1, ANON_INODE_FS, look_at_object(offsets)));
+    insns.extend(unless(JmpOp::Ne, Reg::R1, ANON_INODE_FS, look_at_object(offsets, kind)));
     insns
 }
 
-fn look_at_object(offsets: &Offsets) -> Vec<Insn> {
-    let record = |part: usize| stack::RECORD + part as i16;
+fn look_at_object(offsets: &Offsets, kind: ObjectKind) -> Vec<Insn> {
     let mut insns = Vec::new();
     for slot in (stack::RECORD..stack::POINTER).step_by(8) {
         insns.push(Insn::store_imm(Size::DW, Reg::R10, slot, 0));
     }
     insns.extend(read_text(FILE, &offsets.name, stack::NAME));
-    insns.extend(read(FILE, &offsets.object, Size::DW, stack::POINTER));
-    insns.push(Insn::load(Size::DW, OBJECT, Reg::R10, stack::POINTER));
-    for &(kind, number, name) in KINDS {
-        let mut found = vec![Insn::store_imm(Size::W, Reg::R10, record(part::KIND), number as i32)];
-        found.extend(read(OBJECT, offsets.id(kind), Size::W, record(part::ID)));
-        if let (ObjectKind::Link, Some((link_type, cookie))) = (kind, &offsets.cookie) {
-            let mut with_cookie = vec![Insn::store_imm(Size::W, Reg::R10, record(part::HAS_COOKIE), 1)];
-            with_cookie.extend(read(OBJECT, cookie, Size::DW, record(part::COOKIE)));
-            found.extend(read(OBJECT, link_type, Size::W, stack::POINTER));
-            found.push(Insn::load(Size::W, Reg::R1, Reg::R10, stack::POINTER));
-            found.extend(unless(JmpOp::Ne, Reg::R1, PERF_EVENT_LINK, with_cookie));
-        }
-        insns.push(Insn::load(Size::DW, Reg::R1, Reg::R10, stack::NAME));
+    insns.push(Insn::load(Size::DW, Reg::R1, Reg::R10, stack::NAME));
+    let tell = tell(offsets);
+    let names = row(kind).map_or(&[][..], |row| row.files);
+    for (index, &name) in names.iter().enumerate() {
         insns.extend(Insn::ld_imm64(Reg::R2, Imm64::Value(u64::from_ne_bytes(*name))));
-        insns.push(Insn::jmp_reg(JmpOp::Ne, Reg::R1, Reg::R2, found.len() as i16));
-        insns.extend(found);
+        let others = names.len() - index - 1;
+        // Each comparison takes three instructions.
+        let (op, skipped) = if others == 0 { (JmpOp::Ne, tell.len()) } else { (JmpOp::Eq, 3 * others) };
+        insns.push(Insn::jmp_reg(op, Reg::R1, Reg::R2, skipped as i16));
     }
-    insns.push(Insn::load(Size::W, Reg::R1, Reg::R10, record(part::KIND)));
-    insns.extend(unless(JmpOp::Eq, Reg::R1, 0, tell(offsets)));
+    insns.extend(tell);
     insns
 }
 
-/// Puts in whose the object is, and writes the record.
+/// Puts together which object it is and whose, and writes the record.
 fn tell(offsets: &Offsets) -> Vec<Insn> {
-    let mut insns = read(TASK, &offsets.pid, Size::W, stack::RECORD + part::PID as i16);
-    insns.extend(read_bytes(
-        TASK,
-        &offsets.comm,
-        part::COMM_LEN as i32,
-        stack::RECORD + part::COMM as i16,
-        PROBE_READ_KERNEL,
-    ));
+    let record = |part: usize| stack::RECORD + part as i16;
+    let mut insns = read(FILE, &offsets.object, Size::DW, stack::POINTER);
+    insns.push(Insn::load(Size::DW, OBJECT, Reg::R10, stack::POINTER));
+    insns.extend(read(OBJECT, &offsets.id, Size::W, record(part::ID)));
+    if let Some((link_type, cookie)) = &offsets.cookie {
+        let mut with_cookie = vec![Insn::store_imm(Size::DW, Reg::R10, record(part::HAS_COOKIE), 1)];
+        with_cookie.extend(read(OBJECT, cookie, Size::DW, record(part::COOKIE)));
+        insns.extend(read(OBJECT, link_type, Size::W, stack::POINTER));
+        insns.push(Insn::load(Size::W, Reg::R1, Reg::R10, stack::POINTER));
+        insns.extend(unless(JmpOp::Ne, Reg::R1, PERF_EVENT_LINK, with_cookie));
+    }
+    insns.extend(read(TASK, &offsets.pid, Size::W, record(part::PID)));
+    let comm = record(part::COMM);
+    insns.extend(read_bytes(TASK, &offsets.comm, part::COMM_LEN as i32, comm, PROBE_READ_KERNEL));
     insns.push(Insn::load(Size::DW, Reg::R1, CONTEXT, offsets.meta));
     insns.push(Insn::load(Size::DW, Reg::R1, Reg::R1, offsets.seq));
     insns.extend(address(Reg::R2, stack::RECORD));
@@ -297,7 +289,7 @@ fn address(register: Reg, place: i16) -> [Insn; 2] {
 
 #[cfg(test)]
 mod tests {
-    use skep_btf::{BtfBuilder, IntEncoding, Member};
+    use skep_btf::{BtfBuilder, IntEncoding, Linkage, Member, Param};
 
     use super::*;
 
@@ -318,33 +310,51 @@ mod tests {
             way(&btf, file, &["dentry", "d_name.len"]).unwrap_err(),
             "the kernel's types have no d_name.len in struct dentry"
         );
-        assert_eq!(behind(&btf, file, &["dentry"]), Ok(dentry));
         assert_eq!(way(&btf, file, &["f_mode", "x"]).unwrap_err(), "int is no pointer");
     }
 
     #[test]
     fn every_jump_ends_within_the_program() {
         let path = || vec![8, 16];
-        let offsets = Offsets {
-            meta: 0,
-            task: 8,
-            file: 24,
-            seq: 0,
-            pid: path(),
-            comm: path(),
-            file_system: path(),
-            name: path(),
-            object: path(),
-            prog_id: path(),
-            map_id: path(),
-            link_id: path(),
-            btf_id: path(),
-            cookie: Some((path(), path())),
-        };
-        let insns = program(&offsets);
-        for (at, insn) in insns.iter().enumerate().filter(|(_, insn)| insn.off != 0 && insn.code & 7 == 5) {
-            assert!(at + 1 + (insn.off as usize) < insns.len(), "{at}: {insn:?}");
+        for kind in KINDS.iter().map(|row| row.kind) {
+            let offsets = Offsets {
+                meta: 0,
+                task: 8,
+                file: 24,
+                seq: 0,
+                pid: path(),
+                comm: path(),
+                file_system: path(),
+                name: path(),
+                object: path(),
+                id: path(),
+                cookie: (kind == ObjectKind::Link).then(|| (path(), path())),
+            };
+            let insns = program(&offsets, kind);
+            let jumps = insns.iter().enumerate().filter(|(_, insn)| insn.off != 0 && insn.code & 7 == 5);
+            for (at, insn) in jumps {
+                assert!(at + 1 + (insn.off as usize) < insns.len(), "{kind:?} {at}: {insn:?}");
+            }
+            assert!(insns.len() < 150, "{}", insns.len());
         }
-        assert!(insns.len() < 400);
+    }
+
+    #[test]
+    fn arguments_are_found_by_name() {
+        let mut types = BtfBuilder::new();
+        let int = types.int("int", 4, IntEncoding::SIGNED);
+        let task = types.struct_("task_struct", 8, &[]);
+        let to_task = types.ptr(task);
+        let param = |name, ty| Param { name, ty };
+        let proto = types.func_proto(int, &[param("meta", int), param("task", to_task)]);
+        let function = types.func(WALK, proto, Linkage::Static);
+        let btf = Btf::parse(types.finish()).unwrap();
+        assert_eq!(argument(&btf, function, "task"), Ok((8, task)));
+        assert_eq!(argument(&btf, function, "meta").unwrap_err(), "int is no pointer");
+        assert_eq!(
+            argument(&btf, function, "file").unwrap_err(),
+            "the kernel's function bpf_iter_task_file has no argument file"
+        );
+        assert!(argument(&btf, task, "file").is_err());
     }
 }

@@ -6,19 +6,16 @@ use skep_btf::Kind;
 use skep_kernel::bpf::{self, AttachType, ObjectKind, ProgSpec, ProgType};
 
 use super::Holders;
-use super::program::{Offsets, RECORD, kind_of, part, program};
+use super::program::{Offsets, RECORD, WALK, part, program};
 
-/// The function of the kernel that stands for walks over open files.
-const FUNCTION: &str = "bpf_iter_task_file";
-
-/// Who holds what; the error says why the kernel does not tell.
-pub(super) fn holders() -> Result<Holders, String> {
+/// Who holds objects of a kind; the error says why the kernel does not tell.
+pub(super) fn holders(kind: ObjectKind) -> Result<Holders, String> {
     let btf = super::super::kernel_btf().ok_or("the kernel does not tell its types")?;
-    let function = btf.find(Kind::Func, FUNCTION).ok_or_else(|| format!("the kernel has no {FUNCTION}"))?;
-    let insns = program(&Offsets::find(&btf)?);
+    let walk = btf.find(Kind::Func, WALK).ok_or_else(|| format!("the kernel has no {WALK}"))?;
+    let insns = program(&Offsets::find(&btf, walk, kind)?, kind);
     let spec = ProgSpec {
         expected_attach_type: AttachType::TRACE_ITER,
-        attach_btf_id: function.0,
+        attach_btf_id: walk.0,
         ..ProgSpec::new(ProgType::TRACING, "skep_holders", &insns)
     };
     let prog = load(&spec)?;
@@ -50,12 +47,11 @@ impl Holders {
     fn take(&mut self, record: &[u8]) {
         let bytes = |at: usize, len: usize| record.get(at..at + len).unwrap_or_default();
         let number = |at: usize| bytes(at, 4).try_into().map_or(0, u32::from_ne_bytes);
-        let Some(kind) = kind_of(number(part::KIND)) else { return };
         let id = number(part::ID);
         let comm = bytes(part::COMM, part::COMM_LEN);
         let comm = comm.split(|&byte| byte == 0).next().unwrap_or_default();
-        self.processes.insert(kind, id, number(part::PID) as i32, &String::from_utf8_lossy(comm));
-        if kind == ObjectKind::Link && number(part::HAS_COOKIE) != 0 {
+        self.processes.insert(id, number(part::PID) as i32, &String::from_utf8_lossy(comm));
+        if number(part::HAS_COOKIE) != 0 {
             let cookie = bytes(part::COOKIE, 8).try_into().map_or(0, u64::from_ne_bytes);
             self.cookies.insert(id, cookie);
         }
@@ -70,7 +66,6 @@ mod tests {
     fn records_are_read() {
         let mut record = [0u8; RECORD];
         let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
-        put(part::KIND, &3u32.to_ne_bytes());
         put(part::ID, &77u32.to_ne_bytes());
         put(part::PID, &5u32.to_ne_bytes());
         put(part::HAS_COOKIE, &1u32.to_ne_bytes());
@@ -80,14 +75,11 @@ mod tests {
         // The same process twice, by two descriptors.
         holders.take(&record);
         holders.take(&record);
-        let of_link = holders.of(ObjectKind::Link, 77);
+        let of_link = holders.of(77);
         assert_eq!(of_link.len(), 1);
         assert_eq!((of_link[0].pid, of_link[0].comm.as_str()), (5, "a name"));
         assert_eq!(holders.cookie_of(77), Some(4660));
         assert_eq!(holders.cookie_of(78), None);
-        // A kind that no program of ours writes.
-        record[part::KIND] = 9;
-        holders.take(&record);
-        assert!(holders.of(ObjectKind::Btf, 77).is_empty());
+        assert!(holders.of(78).is_empty());
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn run(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8
             size: head.size,
             prog_ids: progs.of(head.id),
             map_ids: maps.of(head.id),
-            pids: around.holders_of(ObjectKind::Btf, head.id),
+            pids: around.holders_of(head.id),
             kernel: head.kernel,
             name: head.name,
         });
