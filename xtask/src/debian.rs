@@ -167,13 +167,28 @@ pub fn unpack_newest(
     let mut download = vec!["download"];
     download.extend(packages.iter().map(String::as_str));
     own.run("apt-get", &download)?;
-    for entry in std::fs::read_dir(own.directory.path()).context(|| "list the packages".to_owned())? {
+    unpack_all(own.directory.path(), into)?;
+    Ok(Some(packages))
+}
+
+/// Unpacks a package of a suite and everything it needs to run, the C library included.
+pub fn unpack_with_libraries(suite: &str, package: &str, into: &Path) -> Result<()> {
+    let own = Private::new(suite)?;
+    own.run("apt-get", &["update"])?;
+    // Nothing counts as installed, so all it depends on is fetched.
+    own.run("apt-get", &["install", "--yes", "--download-only", "--no-install-recommends", package])?;
+    unpack_all(&own.directory.path().join("cache/archives"), into)
+}
+
+/// Unpacks all packages in a directory.
+fn unpack_all(directory: &Path, into: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(directory).context(|| "list the packages".to_owned())? {
         let file = entry.context(|| "list the packages".to_owned())?.path();
         if file.extension().is_some_and(|extension| extension == "deb") {
             process::capture(Command::new("dpkg-deb").arg("-x").arg(&file).arg(into))?;
         }
     }
-    Ok(Some(packages))
+    Ok(())
 }
 
 /// apt with a source list and a state of its own; the keys and the connection are the system's.
@@ -221,6 +236,7 @@ Dir::Cache "{directory}/cache";
 APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; }};
 APT::Sandbox::User "root";
+Debug::NoLocking "true";
 Acquire::Languages "none";
 Acquire::Retries "3";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";

@@ -147,7 +147,7 @@ fn mistakes_are_told_as_by_the_original() {
 }
 
 fn compare(lines: fn(&World) -> Vec<Vec<String>>) {
-    need!(Root, Bpf, Bpftool);
+    need!(Root, Bpf, SignedEnums, Bpftool);
     let Some(bpftool) = programs::bpftool() else { return };
     let world = World::new();
     eprintln!("not made here: {:?}", world.missing);

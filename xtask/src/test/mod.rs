@@ -6,12 +6,14 @@
 //! as skipped, and a test that was skipped everywhere makes the whole fail.
 //!
 //! - [`executables`]: the built tests.
+//! - [`peers`]: the originals that some compare with.
 //! - [`runner`]: runs them, here or inside a guest.
 //! - [`libtest`]: reads what they print.
 //! - [`summary`]: counts and tells.
 
 pub mod executables;
 pub mod libtest;
+pub mod peers;
 pub mod runner;
 pub mod summary;
 
@@ -88,11 +90,14 @@ fn chore(args: &Args) -> Result<Summary> {
     } else {
         Stage::single("examples", Outcome::Skipped("not all packages can be built".to_owned()))
     });
+    let peers =
+        if args.no_root { Vec::new() } else { peers::variables(project::is_root() && filter.is_none()) };
+    let plan = || Plan::new(kernel.clone(), filter, true).with_peers(&peers);
     if !args.no_root {
-        stages.push(here("running kernel", Plan::new(kernel.clone(), filter, true))?);
+        stages.push(here("running kernel", plan())?);
     }
     if with_guests {
-        stages.extend(guests(&kernels, &kernel, filter));
+        stages.extend(guests(&kernels, plan));
     }
     // What only the newest kernels can do is tried on those alone.
     Ok(Summary::new(stages, with_guests && args.all_kernels))
@@ -158,7 +163,7 @@ fn examples(filter: Option<&str>) -> Result<Stage> {
 
 /// The kernel tests in guests, as many at a time as there are processors. A guest that cannot run is a
 /// failure of its stage, not of the others.
-fn guests(kernels: &[Kernel], tests: &[Executable], filter: Option<&str>) -> Vec<Stage> {
+fn guests(kernels: &[Kernel], plan: impl Fn() -> Plan) -> Vec<Stage> {
     if let Err(error) = vm::prepare() {
         return vec![Stage::single("guests", Outcome::Failed(error.to_string()))];
     }
@@ -168,7 +173,8 @@ fn guests(kernels: &[Kernel], tests: &[Executable], filter: Option<&str>) -> Vec
         std::thread::scope(|scope| {
             let running: Vec<_> = group
                 .iter()
-                .map(|kernel| scope.spawn(move || guest(*kernel, Plan::new(tests.to_vec(), filter, true))))
+                .map(|kernel| (kernel, plan()))
+                .map(|(kernel, plan)| scope.spawn(move || guest(*kernel, plan)))
                 .collect();
             for (thread, kernel) in running.into_iter().zip(group) {
                 let stage = thread.join().unwrap_or_else(|_| Err(message("the guest's thread panicked")));

@@ -40,12 +40,20 @@ pub struct Plan {
     pub one_by_one: bool,
     /// The root of the workspace, for tests that look for it.
     pub root: PathBuf,
+    /// Variables that name the originals to compare with.
+    pub peers: Vec<(String, String)>,
 }
 
 impl Plan {
     /// A plan for this machine.
     pub fn new(executables: Vec<Executable>, filter: Option<&str>, one_by_one: bool) -> Plan {
-        Plan { executables, filter: filter.map(str::to_owned), one_by_one, root: project::root().to_owned() }
+        let (filter, root) = (filter.map(str::to_owned), project::root().to_owned());
+        Plan { executables, filter, one_by_one, root, peers: Vec::new() }
+    }
+
+    /// The same, with originals to compare with.
+    pub fn with_peers(self, peers: &[(String, String)]) -> Plan {
+        Plan { peers: peers.to_vec(), ..self }
     }
 }
 
@@ -74,7 +82,8 @@ fn run_one(plan: &Plan, executable: &Executable) -> Result<Vec<TestResult>> {
         .current_dir(&executable.directory)
         .env("CARGO_MANIFEST_DIR", &executable.directory)
         .env("INSTA_WORKSPACE_ROOT", &plan.root)
-        .env(SKIP_LOG, &records);
+        .env(SKIP_LOG, &records)
+        .envs(plan.peers.iter().map(|(name, path)| (name, path)));
     if plan.one_by_one {
         command.arg("--test-threads=1");
     }
