@@ -276,9 +276,9 @@ int main(void) { return take(0)->number + count() == 0; }
 ";
     let program = programs::c("returns", source, &["-g", "-O0"]);
     let script = "uretprobe:{}:take { print((retval->next->number, (*retval).number, retval[1].number)); }
-        uretprobe:{}:take { print(retval > 0); }
+        uretprobe:{}:take { print(*retval); }
         uretprobe:{}:count { print(retval); }";
-    assert_eq!(around(&program, script, &[]), "(-9, 7, -9)\ntrue\n4294967295\n\n\n");
+    assert_eq!(around(&program, script, &[]), "(-9, 7, -9)\n7\n4294967295\n\n\n");
     let refusal = refused(&program, "uretprobe:{}:count { print(retval->number); }");
     assert!(refusal.contains("ERROR: "), "{refusal}");
 }

@@ -24,7 +24,7 @@ pub struct Uses {
     pub args: Option<Span>,
     /// The first `retval`.
     pub retval: Option<Span>,
-    /// Whether some `retval` is followed as a pointer: `retval->field`, `*retval`, `retval[0]`.
+    /// Whether some `retval` is followed as only a pointer with a type can be: `retval->field`, `retval[0]`.
     pub follows_retval: bool,
     /// The texts that the names of the probe are compared with.
     pub names: Vec<(Name, String)>,
@@ -99,12 +99,12 @@ pub fn is_name(expr: &Expr, name: &str) -> bool {
     }
 }
 
-/// What an expression takes for a pointer, or a struct.
+/// What an expression takes for a pointer with a type. What a star alone stands before may be any number.
 fn followed(expr: &Expr) -> Option<&Expr> {
-    match &expr.kind {
-        ExprKind::Field { base, .. } | ExprKind::Index { base, .. } => Some(base),
+    let (ExprKind::Field { base, .. } | ExprKind::Index { base, .. }) = &expr.kind else { return None };
+    match &base.peel_parens().kind {
         ExprKind::Unary { op: UnaryOp::Deref, operand, .. } => Some(operand),
-        _ => None,
+        _ => Some(base),
     }
 }
 

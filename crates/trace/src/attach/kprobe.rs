@@ -72,8 +72,10 @@ fn link(program: &LoadedProgram, targets: &[(u64, &Target)]) -> skep_kernel::Res
         cookies.push(*cookie);
         returns = *on_return;
     }
-    let cookies = if program.wants_cookie { cookies.as_slice() } else { &[] };
     let session = program.way.is_session();
-    let places = KprobeMulti { symbols: &symbols, addresses: &[], cookies, on_return: returns, session };
+    // Also where the program does not look at them: Linux 6.18 falls over a link without cookies when somebody reads
+    // its entry in /proc/PID/fdinfo.
+    let places =
+        KprobeMulti { symbols: &symbols, addresses: &[], cookies: &cookies, on_return: returns, session };
     bpf::link_create_kprobe_multi(program.fd.as_fd(), &places)
 }
