@@ -12,6 +12,22 @@ pub struct Answer {
     pub err: String,
 }
 
+/// What the original says instead of a program's name that it does not find.
+pub const UNKNOWN: &str = "<unknown_prog_name>/";
+
+impl Answer {
+    /// The same without the names of programs before their ids.
+    pub fn without_programs(&self) -> Self {
+        let mut parts = self.out.split("/prog_id:").peekable();
+        let mut out = String::new();
+        while let Some(part) = parts.next() {
+            let name = if parts.peek().is_some() { part.rfind(' ') } else { None };
+            out.push_str(name.map_or(part, |name| &part[..name]));
+        }
+        Self { out, ..self.clone() }
+    }
+}
+
 pub fn skep(words: &[&str]) -> Answer {
     let args: Vec<OsString> =
         std::iter::once("bpftool").chain(words.iter().copied()).map(OsString::from).collect();
