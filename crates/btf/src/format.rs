@@ -158,14 +158,20 @@ kinds! {
 
 impl Kind {
     /// Words in a record of this kind after the three that all have.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn extra_words(self, vlen: u32) -> u64 {
-        let vlen = u64::from(vlen);
+        // Numbers that no kind below 32 has are `Unknown`'s, which has none, as `Void`.
+        let [always, each] = WORDS[self as usize % WORDS.len()];
+        u64::from(always) + u64::from(each) * u64::from(vlen)
+    }
+
+    /// Those that it always has, and those that each entry of its list has.
+    const fn words(self) -> [u8; 2] {
         match self {
-            Kind::Int | Kind::Var | Kind::DeclTag => 1,
-            Kind::Array => 3,
-            Kind::Struct | Kind::Union | Kind::DataSec | Kind::Enum64 => 3 * vlen,
-            Kind::Enum | Kind::FuncProto => 2 * vlen,
+            Kind::Int | Kind::Var | Kind::DeclTag => [1, 0],
+            Kind::Array => [3, 0],
+            Kind::Struct | Kind::Union | Kind::DataSec | Kind::Enum64 => [0, 3],
+            Kind::Enum | Kind::FuncProto => [0, 2],
             Kind::Void
             | Kind::Ptr
             | Kind::Fwd
@@ -176,10 +182,22 @@ impl Kind {
             | Kind::Func
             | Kind::Float
             | Kind::TypeTag
-            | Kind::Unknown => 0,
+            | Kind::Unknown => [0, 0],
         }
     }
 }
+
+/// [`Kind::words`] by the kind's number: the index pass asks for each type.
+const WORDS: [[u8; 2]; 32] = {
+    let mut words = [[0; 2]; 32];
+    let mut at = 0;
+    while at < Kind::ALL.len() {
+        let kind = Kind::ALL[at];
+        words[kind as usize % 32] = kind.words();
+        at += 1;
+    }
+    words
+};
 
 /// The second word of a type record, taken apart.
 ///

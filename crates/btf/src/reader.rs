@@ -206,7 +206,8 @@ fn parse(bytes: Cow<'static, [u8]>, base: Option<Arc<Btf>>, origin: Origin) -> R
         return Err(Error::MixedEndian);
     }
     let strings = &bytes[header.strings.clone()];
-    let ascii = check_strings(strings, base.is_some())?;
+    check_strings(strings, base.is_some())?;
+    let ascii = origin == Origin::Kernel || is_ascii(strings)?;
     let bounds = Bounds {
         first_id: base.as_ref().map_or(1, |base| base.end_id()),
         first_string: base.as_ref().map_or(0, |base| base.end_string()),
@@ -278,10 +279,9 @@ impl Header {
     }
 }
 
-/// Whether all strings are ASCII; the error says why they are no strings.
-fn check_strings(strings: &[u8], split: bool) -> Result<bool, Error> {
+fn check_strings(strings: &[u8], split: bool) -> Result<(), Error> {
     match (strings.first(), strings.last()) {
-        (None, _) if split => return Ok(true),
+        (None, _) if split => return Ok(()),
         (None, _) => return Err(Error::BadStrings("it is empty")),
         (Some(&first), _) if first != 0 && !split => {
             return Err(Error::BadStrings("it does not start with the empty string"));
@@ -289,6 +289,11 @@ fn check_strings(strings: &[u8], split: bool) -> Result<bool, Error> {
         (_, Some(0)) => {}
         _ => return Err(Error::BadStrings("its last string has no end")),
     }
+    Ok(())
+}
+
+/// Whether all strings are ASCII; they are UTF-8 at least.
+fn is_ascii(strings: &[u8]) -> Result<bool, Error> {
     let ascii = strings.is_ascii();
     if !ascii && std::str::from_utf8(strings).is_err() {
         return Err(Error::BadStrings("it is not UTF-8"));
