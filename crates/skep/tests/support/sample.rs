@@ -16,11 +16,18 @@ pub fn columns(text: &str, differing: &[&str]) -> String {
     let rows = text.lines().skip(1).filter(|row| !row.is_empty()).map(|row| {
         let words = words(row);
         let mut shown = row.to_owned();
-        for span in &spans {
-            let word = words.iter().find(|word| word.0 == span.0 || word.1 == span.1);
-            let (start, end) =
-                *word.unwrap_or_else(|| panic!("nothing below column {span:?}:\n{header}\n{row}"));
-            shown.replace_range(start..end, &struck_out(end - start, start != span.0));
+        for title in &spans {
+            let word = words.iter().find(|word| word.0 == title.0 || word.1 == title.1);
+            let word = *word.unwrap_or_else(|| panic!("nothing below column {title:?}:\n{header}\n{row}"));
+            let (start, end) = (word.0.min(title.0), word.1.max(title.1));
+            let missing = end.saturating_sub(shown.len());
+            shown.push_str(&" ".repeat(missing));
+            // As wide as the title, whatever the value's length.
+            let strokes = DIFFERENT.repeat(title.1 - title.0);
+            shown.replace_range(
+                start..end,
+                &format!("{}{strokes}{}", " ".repeat(title.0 - start), " ".repeat(end - title.1)),
+            );
         }
         shown.trim_end().to_owned()
     });
@@ -34,13 +41,8 @@ pub fn histogram(text: &str) -> String {
     let row = lines.next().unwrap_or_default();
     let (interval, rest) = row.split_once(" : ").unwrap_or_else(|| panic!("no histogram: {text}"));
     let (count, bar) = rest.split_once('|').unwrap_or_else(|| panic!("no bar: {text}"));
-    let (count, bar) = (struck_out(count.len(), false), bar.replace('*', " "));
+    let (count, bar) = (format!("{DIFFERENT:<0$}", count.len()), bar.replace('*', " "));
     format!("{title}\n{interval} : {count}|{bar}")
-}
-
-/// As long as what it stands for, at the right or left end of its place.
-fn struck_out(length: usize, right: bool) -> String {
-    if right { format!("{DIFFERENT:>length$}") } else { format!("{DIFFERENT:<length$}") }
 }
 
 /// Where the words of a line begin and end.
