@@ -330,3 +330,24 @@ fn a_long_name_comes_from_the_types_and_metadata_from_the_data() {
     assert_eq!(value["name"], "a_name_that_is_longer_than_the_kernel_keeps");
     assert_eq!(value["metadata"], serde_json::json!({"version": 7, "author": "lab"}));
 }
+
+/// Nothing to be seen is not the same as no right to see it.
+#[test]
+fn who_may_not_ask_is_told_so() {
+    need!(Root, Bpf);
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let ours = capabilities(None).unwrap();
+    let mut none = ours;
+    none.effective = CapabilitySet::empty();
+    set_capabilities(None, none).unwrap();
+    let answers = ["net", "perf", "prog", "map", "link"].map(|object| {
+        let args = ["bpftool", object, "show"].map(OsString::from);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let status = skep_inspect::main(&args, &mut out, &mut err);
+        (object, status, String::from_utf8(err).unwrap())
+    });
+    set_capabilities(None, ours).unwrap();
+    for (object, status, err) in answers {
+        assert!(status == 255 && err.contains("hint: EPERM: "), "{object}: {status} {err}");
+    }
+}

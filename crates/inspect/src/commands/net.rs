@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 
 use serde_json::{Map, Value, json};
-use skep_kernel::bpf::{self, AttachType, LinkDetails, Netfilter, ObjectKind, QueryTarget};
+use skep_kernel::bpf::{
+    self, AttachType, Attached, LinkDetails, LinkInfo, Netfilter, ObjectKind, QueryTarget,
+};
 use skep_kernel::netlink::{self, Device, Filter, Netlink, Xdp};
 use skep_kernel::{netdev, proc};
 
@@ -77,7 +79,7 @@ fn show(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
         }
         _ => return Err(Error::Usage),
     };
-    let found = Attachments::collect(only).map_err(|error| Error::kernel("can't ask rtnetlink", &error))?;
+    let found = Attachments::collect(only)?;
     if session.is_json() {
         session.json(&json!([found.json()]))?;
     } else {
@@ -88,29 +90,30 @@ fn show(session: &mut Session<'_>, words: &mut Words<'_>) -> Result<u8> {
 
 impl Attachments {
     /// Asks for the attachments, of one device or of all.
-    fn collect(only: Option<u32>) -> Result<Self, skep_kernel::Error> {
-        let mut netlink = Netlink::open()?;
-        let mut devices = netlink.devices()?;
+    fn collect(only: Option<u32>) -> Result<Self> {
+        let unasked = |error| Error::kernel("can't ask rtnetlink", &error);
+        let mut netlink = Netlink::open().map_err(unasked)?;
+        let mut devices = netlink.devices().map_err(unasked)?;
         devices.retain(|device| only.is_none_or(|only| device.ifindex == only));
         let mut found = Self::default();
         for device in &devices {
             found.xdp.extend(device.xdp.map(|xdp| (device.clone(), xdp)));
-            found.direct(device);
-            found.classifiers(&mut netlink, device)?;
+            found.direct(device)?;
+            found.classifiers(&mut netlink, device);
         }
         if let Some(namespace) = proc::network_namespace() {
-            let of = |place| {
-                let asked = bpf::prog_query(QueryTarget::Fd(namespace.as_fd()), place, false);
-                asked.unwrap_or_default().iter().map(|attached| attached.prog_id).collect()
+            let of = |place| -> Result<Vec<u32>> {
+                let attached = attached(QueryTarget::Fd(namespace.as_fd()), place)?;
+                Ok(attached.iter().map(|attached| attached.prog_id).collect())
             };
-            found.flow_dissector = of(AttachType::FLOW_DISSECTOR);
-            found.sk_lookup = of(AttachType::SK_LOOKUP);
+            found.flow_dissector = of(AttachType::FLOW_DISSECTOR)?;
+            found.sk_lookup = of(AttachType::SK_LOOKUP)?;
         }
-        found.netfilter = netfilter_links();
+        found.netfilter = netfilter_links()?;
         Ok(found)
     }
 
-    fn direct(&mut self, device: &Device) {
+    fn direct(&mut self, device: &Device) -> Result<()> {
         const PLACES: [(AttachType, &str); 4] = [
             (AttachType::TCX_INGRESS, "tcx/ingress"),
             (AttachType::TCX_EGRESS, "tcx/egress"),
@@ -118,8 +121,8 @@ impl Attachments {
             (AttachType::NETKIT_PEER, "netkit/peer"),
         ];
         for (place, kind) in PLACES {
-            let attached = bpf::prog_query(QueryTarget::Ifindex(device.ifindex), place, false);
-            self.traffic.extend(attached.unwrap_or_default().into_iter().map(|attached| Traffic {
+            let attached = attached(QueryTarget::Ifindex(device.ifindex), place)?;
+            self.traffic.extend(attached.into_iter().map(|attached| Traffic {
                 device: device.name.clone(),
                 ifindex: device.ifindex,
                 kind: kind.to_owned(),
@@ -132,9 +135,10 @@ impl Attachments {
                 },
             }));
         }
+        Ok(())
     }
 
-    fn classifiers(&mut self, netlink: &mut Netlink, device: &Device) -> Result<(), skep_kernel::Error> {
+    fn classifiers(&mut self, netlink: &mut Netlink, device: &Device) {
         let ifindex = device.ifindex;
         let mut places: Vec<(String, u32)> = Vec::new();
         // A device can be without any, or gone again.
@@ -160,7 +164,6 @@ impl Attachments {
                 });
             }
         }
-        Ok(())
     }
 
     fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -215,6 +218,15 @@ impl Attachments {
             all.insert("sk_lookup".to_owned(), ids(&self.sk_lookup).into());
         }
         all
+    }
+}
+
+/// The programs at a place. A kernel or device that has no such place has none there; who may not ask is told so, and
+/// not that there are none.
+fn attached(target: QueryTarget<'_>, place: AttachType) -> Result<Vec<Attached>> {
+    match bpf::prog_query(target, place, false) {
+        Err(error) if collect::is(&error, "EPERM") => Err(Error::kernel("can't query prog", &error)),
+        asked => Ok(asked.unwrap_or_default()),
     }
 }
 
@@ -329,17 +341,22 @@ fn program_name(id: u32) -> String {
 }
 
 /// The netfilter links of all namespaces, in the order in which their programs run.
-fn netfilter_links() -> Vec<(Netfilter, u32)> {
-    let infos = bpf::ids(ObjectKind::Link).map_while(Result::ok).filter_map(|id| {
-        let fd = bpf::get_fd_by_id(ObjectKind::Link, id, 0).ok()?;
-        bpf::link_info(fd.as_fd()).ok()
-    });
-    let mut places: Vec<_> = infos
-        .filter_map(|info| match info.details {
-            LinkDetails::Netfilter(place) => Some((place, info.prog_id)),
-            _ => None,
-        })
-        .collect();
+fn netfilter_links() -> Result<Vec<(Netfilter, u32)>> {
+    let mut places = Vec::new();
+    for id in bpf::ids(ObjectKind::Link) {
+        let id = match id {
+            Ok(id) => id,
+            Err(error) if collect::is(&error, "EPERM") => {
+                return Err(Error::kernel("can't get next link", &error));
+            }
+            // Kernels before 5.8 have no ids of links, and no netfilter links.
+            Err(_) => break,
+        };
+        let info = bpf::get_fd_by_id(ObjectKind::Link, id, 0).and_then(|fd| bpf::link_info(fd.as_fd()));
+        if let Ok(LinkInfo { details: LinkDetails::Netfilter(place), prog_id, .. }) = info {
+            places.push((place, prog_id));
+        }
+    }
     places.sort_by_key(|(place, _)| (place.family, place.hook, place.priority, place.flags));
-    places
+    Ok(places)
 }
