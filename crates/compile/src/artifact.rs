@@ -165,8 +165,6 @@ pub enum MapRole {
     Events,
     /// Records of exit, print of maps, clear, zero, time: see [`EventLayout::control`].
     Control,
-    /// 64 bits that are 1 once the script called `exit()`.
-    Exited,
     /// One 64-bit count of lost records per program and CPU.
     Lost,
     /// The processes that a stack or an address was taken of, so that user space is told of each once.

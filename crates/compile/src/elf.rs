@@ -431,6 +431,8 @@ fn section_name(program: &Program, targets: &[Target]) -> String {
         }
         (ProbeKind::Tracepoint, _) => "tp".into(),
         (ProbeKind::RawTracepoint, Some(Attach::RawTracepoint { event, .. })) => format!("raw_tp/{event}"),
+        (ProbeKind::TypedTracepoint, Some(Attach::RawTracepoint { event, .. })) => format!("tp_btf/{event}"),
+        (ProbeKind::TypedTracepoint, _) => "tp_btf".into(),
         (ProbeKind::RawTestRun | ProbeKind::RawTracepoint, _) => "raw_tp".into(),
         (ProbeKind::PerfEvent, _) => "perf_event".into(),
         (ProbeKind::Kprobe, attach) => kprobe_section(attach, first.map(|target| &target.attach)),

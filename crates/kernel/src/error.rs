@@ -93,6 +93,8 @@ impl Errno {
     pub const ENOMEM: Self = Self(libc::ENOMEM);
     /// The kernel does not know a command, a flag or a type, or the verifier refuses a program.
     pub const EINVAL: Self = Self(libc::EINVAL);
+    /// A place in code is inside of an instruction.
+    pub const EILSEQ: Self = Self(libc::EILSEQ);
     /// A buffer is too small for one unit of what was asked for.
     pub const ENOSPC: Self = Self(libc::ENOSPC);
     /// The object does not support the operation.

@@ -54,8 +54,6 @@ pub struct Program {
     pub probes: Vec<Probe>,
     /// Settings, from the defaults, the environment and the script's `config`.
     pub config: Config,
-    /// Whether it can end itself by `exit()`.
-    pub exits: bool,
     /// Whether the script is run in a namespace of process ids, whose ids user space knows processes by.
     pub in_pid_namespace: bool,
     /// Texts that values refer to by their place here: formats of `strftime`, patterns of `cgroup_path`.
@@ -129,6 +127,8 @@ pub enum ProbeKind {
     PerfEvent,
     /// BPF_PROG_TYPE_RAW_TRACEPOINT: the context is the arguments, 64 bits each.
     RawTracepoint,
+    /// BPF_PROG_TYPE_TRACING at a raw tracepoint: the same, and the verifier knows the arguments' types.
+    TypedTracepoint,
     /// BPF_PROG_TYPE_TRACING at a function's entry: the context is the arguments, 64 bits each.
     Fentry,
     /// BPF_PROG_TYPE_TRACING at a function's exit: the same, and then the result.

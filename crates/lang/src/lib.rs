@@ -23,5 +23,5 @@ pub use dump::dump;
 pub use prepare::{Prepared, prepare};
 pub use sema::{
     Analysis, Listed, Options, ProgramOption, analyse, check_settings, compile_front, list, list_types,
-    program_options,
+    program_options, searches,
 };

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use skep_kernel::Errno;
 use skep_ui::{Colors, Diagnostic, Diagnostics, SourceMap};
 
 /// The result of everything in this crate that can fail.
@@ -71,7 +72,15 @@ impl Error {
         match self {
             Error::Script(diagnostics) => diagnostics.render(sources, colors),
             Error::Verifier(refusal) => refusal.diagnostic.render(sources, colors),
-            other => Diagnostic::error_without_place(other.to_string()).render(sources, colors),
+            other => {
+                let mut text = String::new();
+                if matches!(other, Error::Attach { source, .. } if source.errno() == Some(Errno::EILSEQ)) {
+                    let inside = "Possible attachment attempt in the middle of an instruction, try a different offset.";
+                    text.push_str(&Diagnostic::error_without_place(inside).render(sources, colors));
+                }
+                text.push_str(&Diagnostic::error_without_place(other.to_string()).render(sources, colors));
+                text
+            }
         }
     }
 

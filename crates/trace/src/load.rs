@@ -57,6 +57,8 @@ pub(crate) struct Loaded {
 pub(crate) struct LoadedProgram {
     /// Index into [`Artifact::programs`].
     pub index: usize,
+    /// What it is run as.
+    pub kind: ProbeKind,
     /// What keeps it.
     pub fd: OwnedFd,
     /// Where it goes.
@@ -359,7 +361,9 @@ impl Loader<'_> {
             ProbeKind::Tracepoint => ProgType::TRACEPOINT,
             ProbeKind::PerfEvent => ProgType::PERF_EVENT,
             ProbeKind::Kprobe => ProgType::KPROBE,
-            ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter => ProgType::TRACING,
+            ProbeKind::TypedTracepoint | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter => {
+                ProgType::TRACING
+            }
         };
         let first = targets.first().and_then(|id| Some((*id, self.artifact.targets.get(id.0 as usize)?)));
         let function = match first {
@@ -406,7 +410,16 @@ impl Loader<'_> {
             Ok((fd, log)) => {
                 let index = self.index;
                 let returns = Vec::new();
-                Ok(Outcome::Loaded(LoadedProgram { index, fd, targets, returns, way, wants_cookie, log }))
+                Ok(Outcome::Loaded(LoadedProgram {
+                    index,
+                    kind: self.program.kind,
+                    fd,
+                    targets,
+                    returns,
+                    way,
+                    wants_cookie,
+                    log,
+                }))
             }
             // Not a word about the code: it is the function that may not be traced, or tracing that may not be done.
             Err(error) if function.is_some() && !judged_code(&error.log) => {

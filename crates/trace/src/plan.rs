@@ -122,7 +122,11 @@ pub(crate) fn groups(program: &Program, targets: &[Target], features: &Features)
     }
     let feature = match program.kind {
         // A run without an event has no cookie, and these are loaded for one target.
-        ProbeKind::RawTestRun | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter => None,
+        ProbeKind::RawTestRun
+        | ProbeKind::TypedTracepoint
+        | ProbeKind::Fentry
+        | ProbeKind::Fexit
+        | ProbeKind::Iter => None,
         ProbeKind::Tracepoint | ProbeKind::PerfEvent | ProbeKind::Kprobe => Some(Feature::AttachCookie),
         ProbeKind::RawTracepoint => Some(Feature::RawTracepointCookie),
     };
@@ -144,9 +148,9 @@ pub(crate) fn uses_cookie(program: &Program) -> bool {
     program.relocs.iter().any(|reloc| reloc.kind == RelocKind::Cookie)
 }
 
-/// Whether programs of this kind are loaded for one function, whose types the verifier knows.
+/// Whether programs of this kind are loaded for one function or tracepoint, whose types the verifier knows.
 pub(crate) fn is_typed(kind: ProbeKind) -> bool {
-    matches!(kind, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
+    matches!(kind, ProbeKind::TypedTracepoint | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
 }
 
 /// The targets that one link can hold, if that is worth its while, and the others.

@@ -30,7 +30,7 @@ use skep_kernel::signals::{self, Signal, SignalFd};
 use skep_kernel::tracefs::TraceFs;
 use skep_kernel::walk::Walk;
 use skep_kernel::{Errno, proc, shell};
-use skep_lang::hir::{Attach, Format, Piece, PrintTo, Target};
+use skep_lang::hir::{Attach, Format, Piece, PrintTo, ProbeKind, Target};
 use skep_symbols::elf::DebugPath;
 
 use crate::attach::{self, Attached, Surroundings};
@@ -341,7 +341,8 @@ impl Session {
             if self.state.closed {
                 return Ok(Ended::Closed);
             }
-            if self.state.exit_code.is_some() {
+            // A walk goes through to its end, and tells what it finds.
+            if self.state.exit_code.is_some() && walk.is_none() {
                 return Ok(Ended::Exit);
             }
             let now = Instant::now();
@@ -547,6 +548,7 @@ impl State {
         let schema = Schema::of(&self.artifact, &self.host).with_symbols(self.names.symbols());
         let mut fields = schema.fields(&layout.fields, layout.fixed_size, record);
         let span = layout.span;
+        let mute = self.mute && !self.is_of_a_walk(record);
         match &layout.action {
             // What other probes had to say after `exit()` comes too late, messages excepted.
             Action::Printf {
@@ -556,7 +558,8 @@ impl State {
             | Action::PrintEntry(_)
             | Action::PrintMap { .. }
             | Action::Time { .. }
-                if self.mute => {}
+            | Action::HelperError { .. }
+                if mute => {}
             Action::Printf { to: PrintTo::Join, format } => {
                 let text = joined(format, fields);
                 send(&mut self.closed, sink, Event::Brought { by: Source::Join, bytes: &text })?;
@@ -645,6 +648,14 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Whether a program sent this that walks over objects.
+    fn is_of_a_walk(&self, record: &[u8]) -> bool {
+        let index =
+            record.get(4..).and_then(|rest| rest.first_chunk()).map(|index| u32::from_le_bytes(*index));
+        let program = index.and_then(|index| self.artifact.programs.get(index as usize));
+        program.is_some_and(|program| program.kind == ProbeKind::Iter)
     }
 
     fn print_maps(&mut self, sink: &mut dyn Sink) -> Result<()> {

@@ -119,11 +119,10 @@ fn map(line: &mut Line<'_>) -> Read<MapSpec> {
 
 impl MapRole {
     /// All of them; the types of the script's maps are not known.
-    const ALL: [MapRole; 11] = [
+    const ALL: [MapRole; 10] = [
         MapRole::User { key: Ty::VOID, value: Ty::VOID },
         MapRole::Events,
         MapRole::Control,
-        MapRole::Exited,
         MapRole::Lost,
         MapRole::Processes,
         MapRole::UnwindRanges,

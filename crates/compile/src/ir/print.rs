@@ -84,7 +84,6 @@ impl MapRole {
             MapRole::User { .. } => "user",
             MapRole::Events => "events",
             MapRole::Control => "control",
-            MapRole::Exited => "exited",
             MapRole::Lost => "lost",
             MapRole::Processes => "processes",
             MapRole::UnwindRanges => "unwind_ranges",

@@ -19,7 +19,10 @@ impl Lower<'_> {
     /// Whether the verifier gives this part of the context a type of the kernel's, with which little may be done
     /// before it is compared with null. What stands in for a kprobe takes all arguments as numbers.
     pub(super) fn is_typed_pointer(&self, ty: Ty) -> bool {
-        let typed = matches!(self.probe, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter);
+        let typed = matches!(
+            self.probe,
+            ProbeKind::TypedTracepoint | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter
+        );
         typed && (matches!(self.types.kind(ty), TyKind::Ptr { .. }) || ty == Ty::U64)
     }
 

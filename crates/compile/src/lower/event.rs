@@ -6,7 +6,7 @@
 //! ring then holds tens of times more of them. What finds no room is counted.
 
 use skep_isa::helpers::id;
-use skep_lang::hir::{self, Expr, ExprKind, Format, PrintTo, ProbeKind};
+use skep_lang::hir::{self, Expr, ExprKind, Format, PrintTo};
 use skep_lang::ty::{Ty, TyKind};
 use skep_ui::Span;
 
@@ -85,37 +85,9 @@ impl Lower<'_> {
         self.send(Action::Time { format: format.to_owned() }, true, Vec::new(), span)
     }
 
-    /// Whether the script called `exit()`.
-    fn exited(&mut self) -> Place {
-        let map = self.shared.exited();
-        self.func.map_value(map, 0)
-    }
-
-    /// After `exit()` nothing that a probe does counts any more: until user space has taken everything down, which
-    /// may take a while on a busy machine, probes end where they begin. What user space runs itself is in its hands.
-    pub(super) fn stop_after_exit(&mut self) {
-        if !self.program.exits || self.probe == ProbeKind::RawTestRun {
-            return;
-        }
-        let exited = self.exited();
-        let exited = self.func.load(Width::W64, false, exited);
-        let (stop, go) = (self.func.new_block(), self.func.new_block());
-        let zero = self.func.int(0);
-        self.func.branch(CmpOp::Ne, exited, zero, stop, go);
-        self.func.enter(stop);
-        self.leave(None);
-        self.func.jump(go, &[]);
-        self.func.enter(go);
-    }
-
-    /// `exit` also ends this run of the program.
+    /// `exit` also ends this run of the program. Others run until user space has read this and taken them down.
     pub(super) fn exit(&mut self, code: &Expr, span: Span) -> Result<(), Error> {
         self.send_exprs(Action::Exit, true, std::slice::from_ref(code), span)?;
-        if self.program.probes.iter().any(|probe| probe.kind != ProbeKind::RawTestRun) {
-            let exited = self.exited();
-            let one = self.func.int(1);
-            self.func.store(Width::W64, exited, one);
-        }
         self.end_probe();
         Ok(())
     }

@@ -58,7 +58,6 @@ pub fn lower_in_parts(program: &hir::Program, long: usize) -> Result<Module, Err
         let mut lower = Lower::new(program, &mut shared, (probe, index as u32), calls);
         lower.name = name.clone();
         lower.settle_locals(0);
-        lower.stop_after_exit();
         lower.stop_after_walk();
         lower.block(&probe.body)?;
         let Lower { func, .. } = lower;

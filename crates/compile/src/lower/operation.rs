@@ -10,6 +10,9 @@ use super::func::Place;
 use crate::error::Error;
 use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
 
+/// The path does not fit its buffer.
+const ENAMETOOLONG: i64 = 36;
+
 impl Lower<'_> {
     /// An operation whose result fits a register.
     pub(super) fn scalar_operation(
@@ -132,7 +135,8 @@ impl Lower<'_> {
         }
     }
 
-    /// The path of an object, empty if there is none or the kernel does not tell.
+    /// The path of an object, empty if there is none or the kernel does not tell. Of a path that is too long for its
+    /// buffer the kernel leaves the end there (since Linux 5.14).
     fn path(&mut self, pointer: &Expr, capacity: u32) -> Result<Place, Error> {
         let (object, offset) = self.object_of_kernel(pointer)?;
         let raw = self.func.scratch_object("path", capacity);
@@ -145,10 +149,16 @@ impl Lower<'_> {
         self.func.branch(CmpOp::Eq, object, zero, after, some);
         self.func.enter(some);
         let address = self.add_imm(object, offset);
+        let zero = self.func.int(0);
+        self.func.store(Width::W8, raw, zero);
         let (buffer, size) = (self.func.addr(raw), self.func.int(capacity.into()));
         let length = self.func.call(id::D_PATH, &[address, buffer, size], ValueTy::Int);
+        let longer = self.func.new_block();
         let zero = self.func.int(0);
-        self.func.branch(CmpOp::SGt, length, zero, read, after);
+        self.func.branch(CmpOp::SGt, length, zero, read, longer);
+        self.func.enter(longer);
+        let too_long = self.func.int(-ENAMETOOLONG);
+        self.func.branch(CmpOp::Eq, length, too_long, read, after);
         self.func.enter(read);
         // What is behind the path in the buffer is left from putting it together.
         let (dst, src, size) = (self.func.addr(text), self.func.addr(raw), self.func.int(capacity.into()));

@@ -6,11 +6,14 @@
 //! clause that has too many branches become global functions, which are called one after the other. The variables that
 //! they have in common live in memory that all of them reach, as those of a loop's body do ([`super::loops`]).
 //!
-//! What reads the context stays where it is, as a global function has none; so does the body of a loop.
+//! Numbers and pointers in the context are taken from it once, at the beginning, into variables. What needs the context
+//! otherwise stays where it is, as a global function has none; so does the body of a loop.
 
 use std::borrow::Cow;
 
-use skep_lang::hir::{self, Block, Expr, ExprKind, Operation, Stmt, StmtKind};
+use indexmap::IndexMap;
+use skep_lang::hir::{self, Block, Expr, ExprKind, Local, LocalId, Operation, Probe, Stmt, StmtKind};
+use skep_lang::ty::{Ty, Types};
 use skep_lang::walk;
 
 /// A clause that weighs more is divided. Few statements have more branches than they weigh.
@@ -32,10 +35,49 @@ pub(super) fn divided(program: &hir::Program, long: usize) -> Cow<'_, hir::Progr
     let mut program = program.clone();
     for (probe, weight) in program.probes.iter_mut().zip(weights) {
         if weight > long {
+            read_context_first(probe, &program.types);
             divide(&mut probe.body, (long / 2).max(weight / MOST_PARTS));
         }
     }
     Cow::Owned(program)
+}
+
+/// Has the numbers and pointers of the context that a clause uses read into variables before anything else. The kernel
+/// does not change them, and they can always be read.
+fn read_context_first(probe: &mut Probe, types: &Types) {
+    // An object whose type the verifier has to know must come right from the context.
+    let mut objects = Vec::new();
+    walk::in_block(&probe.body, &mut |expr| {
+        if let ExprKind::Op { op: Operation::OfObject { .. } | Operation::Path, args } = &expr.kind {
+            for arg in args {
+                walk::in_expr(arg, &mut |expr| objects.extend(place_in_context(expr, types)));
+            }
+        }
+    });
+    let mut known: IndexMap<(u32, Ty), LocalId> = IndexMap::new();
+    let mut reads = Vec::new();
+    let Probe { body, locals, span, .. } = probe;
+    walk::in_block_mut(body, &mut |expr| {
+        let Some(place) = place_in_context(expr, types).filter(|place| !objects.contains(place)) else {
+            return;
+        };
+        let local = *known.entry(place).or_insert_with(|| {
+            let local = LocalId(u32::try_from(locals.len()).unwrap_or(u32::MAX));
+            locals.push(Local { name: format!("$context_{}", place.0), ty: place.1, span: *span });
+            reads.push(Stmt { kind: StmtKind::SetLocal { local, value: expr.clone() }, span: *span });
+            local
+        });
+        expr.kind = ExprKind::Local(local);
+    });
+    body.stmts.splice(0..0, reads);
+}
+
+/// Offset and type of what an expression takes from the context, if a register holds it.
+fn place_in_context(expr: &Expr, types: &Types) -> Option<(u32, Ty)> {
+    match expr.kind {
+        ExprKind::Context { offset } if !types.is_memory(expr.ty) => Some((offset, expr.ty)),
+        _ => None,
+    }
 }
 
 /// Puts runs of statements into parts that weigh no more than `limit`.
@@ -144,6 +186,7 @@ fn reads_context(stmt: &Stmt) -> bool {
                 | ExprKind::Registers { .. }
                 | ExprKind::DataLoc { .. }
                 | ExprKind::Stack
+                | ExprKind::Unwound
                 | ExprKind::Probe
                 | ExprKind::Func
                 | ExprKind::Op { op: Operation::Helper { .. }, .. }
@@ -191,12 +234,23 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_the_context_stays() {
+    fn texts_in_the_context_are_read_where_they_are_wanted() {
         let lines = "@a[1] = 1; ".repeat(5);
         let program =
-            program(&format!("tracepoint:sched:sched_switch {{ {lines} @b = args.next_pid; {lines} }}"));
+            program(&format!("tracepoint:sched:sched_switch {{ {lines} @b = args.next_comm; {lines} }}"));
         let divided = divided(&program, 40);
         assert!(divided.probes[0].body.stmts.iter().any(|stmt| matches!(stmt.kind, StmtKind::SetMap { .. })));
         assert!(shape(&divided).0 >= 2);
+    }
+
+    #[test]
+    fn numbers_in_the_context_are_read_once_at_the_beginning() {
+        let lines = "if (args.next_pid > 5) { @a[args.prev_pid] = args.next_pid; } ".repeat(20);
+        let program = program(&format!("tracepoint:sched:sched_switch {{ {lines} }}"));
+        let divided = divided(&program, 40);
+        let stmts = &divided.probes[0].body.stmts;
+        let reads = stmts.iter().take_while(|stmt| matches!(stmt.kind, StmtKind::SetLocal { .. })).count();
+        assert_eq!(reads, 2);
+        assert!(stmts[reads..].iter().all(|stmt| matches!(stmt.kind, StmtKind::Part(_))));
     }
 }

@@ -119,10 +119,6 @@ impl Shared {
         self.own_map(MapRole::Control, "control", Storage::RingBuf, 0, 0)
     }
 
-    pub fn exited(&mut self) -> MapRef {
-        self.own_map(MapRole::Exited, "exited", Storage::Array, 8, 1)
-    }
-
     pub fn lost(&mut self) -> MapRef {
         self.own_map(MapRole::Lost, "lost", Storage::PerCpuArray, 8, self.programs)
     }

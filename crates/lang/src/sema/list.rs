@@ -37,8 +37,7 @@ impl Listed {
 /// matches nothing gives an empty list; the error is why the kernel could not be asked.
 pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Listed>, WorldError> {
     let mut all = Vec::new();
-    for one in split(search, ',') {
-        let one = one.trim();
+    for one in searches(search) {
         let widened = match one {
             "" | "*" => "*:*".to_owned(),
             _ if one.contains(':') => one.to_owned(),
@@ -76,6 +75,11 @@ pub fn list(search: &str, world: &dyn World, detailed: bool) -> Result<Vec<Liste
         }
     }
     Ok(all)
+}
+
+/// The searches between commas; a comma within quotes separates nothing.
+pub fn searches(search: &str) -> impl Iterator<Item = &str> {
+    split(search, ',').into_iter().map(str::trim)
 }
 
 /// The parts between separators; those within quotes are none.

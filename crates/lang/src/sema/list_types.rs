@@ -12,21 +12,14 @@ use crate::world::{World, WorldError};
 const KEYWORDS: &[(&str, &[Kind])] =
     &[("struct", &[Kind::Struct]), ("union", &[Kind::Union]), ("enum", &[Kind::Enum, Kind::Enum64])];
 
-/// What a search for `struct NAME`, `union NAME` or `enum NAME`, or several of them between commas,
-/// finds, with wildcards in the names: a line for each type, or its definition if `detailed`. `None` if it is a search for something else.
+/// What a search for `struct NAME`, `union NAME` or `enum NAME` finds, with wildcards in the name: a line for each
+/// type, or its definition if `detailed`. `None` if it is a search for something else.
 ///
 /// The error is why the kernel's types cannot be read.
 pub fn list_types(search: &str, world: &dyn World, detailed: bool) -> Option<Result<String, WorldError>> {
-    let mut searches = Vec::new();
-    for one in search.split(',') {
-        let (keyword, name) = one.trim().split_once(char::is_whitespace)?;
-        let (keyword, kinds) = KEYWORDS.iter().find(|(known, _)| *known == keyword)?;
-        searches.push((*keyword, *kinds, name.trim()));
-    }
-    Some(world.kernel_btf().map(|btf| {
-        let all = searches.iter().map(|(keyword, kinds, name)| found(&btf, keyword, kinds, name, detailed));
-        all.collect()
-    }))
+    let (keyword, name) = search.trim().split_once(char::is_whitespace)?;
+    let (keyword, kinds) = KEYWORDS.iter().find(|(known, _)| *known == keyword)?;
+    Some(world.kernel_btf().map(|btf| found(&btf, keyword, kinds, name.trim(), detailed)))
 }
 
 fn found(btf: &Btf, keyword: &str, kinds: &[Kind], wanted: &str, detailed: bool) -> String {

@@ -31,7 +31,7 @@ use skep_ui::{Diagnostic, Diagnostics, FileId, Severity, SourceMap};
 
 pub use config::check_settings;
 pub(crate) use expand::kernel::raw_tracepoint;
-pub use list::{Listed, list};
+pub use list::{Listed, list, searches};
 pub use list_types::list_types;
 pub use named::{ProgramOption, Value};
 pub use options::Options;
@@ -121,9 +121,6 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
     {
         keys::fit(&mut program, most, &mut diagnostics);
     }
-    if program.probes.is_empty() && !diagnostics.has_errors() {
-        diagnostics.push(nothing_to_attach(script));
-    }
     let failed = diagnostics.has_errors();
     Analysis { program: (!failed).then_some(program), diagnostics: in_order(diagnostics) }
 }
@@ -131,14 +128,6 @@ pub fn analyse(prepared: Prepared, world: &dyn World, options: &Options) -> Anal
 /// The options that a script defines for itself with `getopt()`.
 pub fn program_options(prepared: &Prepared) -> Vec<ProgramOption> {
     named::defined(&prepared.script, &mut Diagnostics::new())
-}
-
-fn nothing_to_attach(script: &ast::Script) -> Diagnostic {
-    match script.probes().next() {
-        Some(probe) => Diagnostic::error(probe.header, "No attach points for probe"),
-        None => Diagnostic::error_without_place("No probes to attach")
-            .help("Add one, for example: begin { printf(\"hello\\n\"); }"),
-    }
 }
 
 /// Errors before warnings, each by place, and each only once: a clause is checked for every shape

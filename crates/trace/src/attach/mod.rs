@@ -19,7 +19,7 @@ use skep_kernel::bpffs;
 use skep_kernel::features::Features;
 use skep_kernel::perf::{self, Attachment};
 use skep_kernel::tracefs::TraceFs;
-use skep_lang::hir::{Attach, MissingProbes, Target};
+use skep_lang::hir::{Attach, MissingProbes, ProbeKind, Target};
 
 use crate::error::{Error, Result};
 use crate::load::{Loaded, LoadedProgram};
@@ -205,7 +205,9 @@ impl Attached {
                 vec![events::tracepoint(&tracefs, category, event)?]
             }
             Attach::RawTracepoint { event, .. } => {
-                self.links.push(Link::Bpf(bpf::raw_tracepoint_open(Some(event), fd, cookie.unwrap_or(0))?));
+                // What a typed one is for was said when it was loaded.
+                let name = (program.kind == ProbeKind::RawTracepoint).then_some(&**event);
+                self.links.push(Link::Bpf(bpf::raw_tracepoint_open(name, fd, cookie.unwrap_or(0))?));
                 return Ok(());
             }
             // What for was said when it was loaded.

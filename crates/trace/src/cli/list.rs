@@ -18,10 +18,14 @@ pub(super) fn pattern(pattern: &str, request: &Request) -> Result<ExitCode, Stri
         ));
     }
     let world = request.world();
-    if let Some(types) = skep_lang::list_types(pattern, &world, request.verbose) {
-        return Ok(print(&types?));
+    let mut out = String::new();
+    for one in skep_lang::searches(pattern) {
+        out.push_str(&match skep_lang::list_types(one, &world, request.verbose) {
+            Some(types) => types?,
+            None => listed(one, &world, request.verbose)?,
+        });
     }
-    Ok(print(&listed(pattern, &world, request.verbose)?))
+    Ok(print(&out))
 }
 
 /// Lists what a script attaches to.

@@ -73,12 +73,21 @@ pub(super) fn start(
     request: &mut Request,
     world: &KernelWorld,
 ) -> Result<ExitCode, String> {
+    if artifact.programs.is_empty() {
+        let hint =
+            "The script has none, or none that is there. One is for example: begin { printf(\"hello\\n\"); }";
+        return Ok(nothing_to_attach(hint));
+    }
     if let Err(problem) = request.mode.narrow(&mut artifact) {
         complain(&problem);
         return Ok(ExitCode::from(255));
     }
     if let Some(filter) = &request.probe_filter {
-        keep_probes(&mut artifact, filter)?;
+        keep_probes(&mut artifact, filter);
+        if artifact.programs.is_empty() {
+            let hint = format!("no probe of the script has a name that --probe-filter {filter} matches");
+            return Ok(nothing_to_attach(&hint));
+        }
     }
     match trace(artifact, answers, request, sources, world) {
         Ok(code) => Ok(code),
@@ -202,16 +211,16 @@ fn tell(notice: &Notice<'_>, verbose: bool, warnings: bool) {
 }
 
 /// Drops the probes that `--probe-filter` does not name; `BEGIN`, `END` and what runs for a signal always stay.
-fn keep_probes(artifact: &mut Artifact, filter: &regex::Regex) -> Result<(), String> {
+fn keep_probes(artifact: &mut Artifact, filter: &regex::Regex) {
     let special = |target: &Target| matches!(target.attach, Attach::Begin | Attach::End | Attach::Signal);
     artifact.keep(|target| special(target) || filter.is_match(&target.name));
-    if artifact.programs.is_empty() {
-        Err(format!(
-            "No probes to attach\nHINT: no probe of the script has a name that --probe-filter {filter} matches"
-        ))
-    } else {
-        Ok(())
-    }
+}
+
+/// Says so where the original does, and why.
+pub(super) fn nothing_to_attach(hint: &str) -> ExitCode {
+    super::print("No probes to attach\n");
+    message(&format!("HINT: {hint}\n"));
+    ExitCode::FAILURE
 }
 
 fn show_stage(wanted: Stages, stage: Stage<'_>, sources: &SourceMap) -> String {

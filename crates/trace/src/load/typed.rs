@@ -1,4 +1,4 @@
-//! What a tracing program is loaded for: the function, by its type's number in the kernel's types or others.
+//! What a tracing program is loaded for: the function or tracepoint, by its type's number in the kernel's types or others.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -27,14 +27,24 @@ pub(super) fn find(target: &Target) -> Result<Typed> {
         Attach::Fentry(Fentry { place, on_return }) => {
             let attach_type = if *on_return { AttachType::TRACE_FEXIT } else { AttachType::TRACE_FENTRY };
             let (btf_id, within) = match place {
-                FentryPlace::Kernel { module, name } if module == KERNEL => (in_kernel(name)?, None),
-                FentryPlace::Kernel { module, name } => in_module(module, name)?,
+                FentryPlace::Kernel { module, name } if module == KERNEL => {
+                    (in_kernel(Kind::Func, name)?, None)
+                }
+                FentryPlace::Kernel { module, name } => in_module(module, Kind::Func, name)?,
                 FentryPlace::Program { id, name } => in_program(*id, name)?,
             };
             Ok(Typed { btf_id, within, attach_type })
         }
+        Attach::RawTracepoint { module, event } => {
+            let name = format!("btf_trace_{event}");
+            let (btf_id, within) = match &**module {
+                KERNEL => (in_kernel(Kind::Typedef, &name)?, None),
+                module => in_module(module, Kind::Typedef, &name)?,
+            };
+            Ok(Typed { btf_id, within, attach_type: AttachType::TRACE_RAW_TP })
+        }
         Attach::Iter(iter) => {
-            let btf_id = in_kernel(&format!("bpf_iter_{}", iter.over))?;
+            let btf_id = in_kernel(Kind::Func, &format!("bpf_iter_{}", iter.over))?;
             Ok(Typed { btf_id, within: None, attach_type: AttachType::TRACE_ITER })
         }
         _ => Err(Error::Invalid(format!("{} has no type", target.name))),
@@ -54,15 +64,15 @@ pub(super) fn refused(kind: ProbeKind, error: LoadError) -> Error {
 
 /// The number of the type of a function of the kernel that programs may call.
 pub(super) fn function_number(name: &str) -> Option<u32> {
-    in_kernel(name).ok()
+    in_kernel(Kind::Func, name).ok()
 }
 
-fn in_kernel(name: &str) -> Result<u32> {
+fn in_kernel(kind: Kind, name: &str) -> Result<u32> {
     let btf = vmlinux().map_err(|error| Error::Invalid(error.to_string()))?;
-    number(&btf, name)
+    number(&btf, kind, name)
 }
 
-fn in_module(module: &str, name: &str) -> Result<(u32, Option<OwnedFd>)> {
+fn in_module(module: &str, kind: Kind, name: &str) -> Result<(u32, Option<OwnedFd>)> {
     let base = vmlinux().map_err(|error| Error::Invalid(error.to_string()))?;
     let bytes = btf_file::module(module)?.to_vec();
     let btf = Btf::parse_split(bytes, base).map_err(unreadable)?;
@@ -70,7 +80,7 @@ fn in_module(module: &str, name: &str) -> Result<(u32, Option<OwnedFd>)> {
         // Another may be gone before it is looked at.
         let Ok(fd) = bpf::get_fd_by_id(ObjectKind::Btf, id?, 0) else { continue };
         if bpf::btf_name(fd.as_fd()).is_ok_and(|(_, known)| known == module) {
-            return Ok((number(&btf, name)?, Some(fd)));
+            return Ok((number(&btf, kind, name)?, Some(fd)));
         }
     }
     Err(Error::Invalid(format!("the types of the module {module} are not loaded")))
@@ -81,12 +91,12 @@ fn in_program(id: u32, name: &str) -> Result<(u32, Option<OwnedFd>)> {
     let types = bpf::prog_info(program.as_fd())?.btf_id;
     let types = bpf::get_fd_by_id(ObjectKind::Btf, types, 0)?;
     let btf = Btf::parse(bpf::btf_info(types.as_fd())?.data).map_err(unreadable)?;
-    Ok((number(&btf, name)?, Some(program)))
+    Ok((number(&btf, Kind::Func, name)?, Some(program)))
 }
 
-fn number(btf: &Btf, name: &str) -> Result<u32> {
-    let id = btf.find_own(Kind::Func, name);
-    id.map(|id| id.0).ok_or_else(|| Error::Invalid(format!("the types do not describe the function {name}")))
+fn number(btf: &Btf, kind: Kind, name: &str) -> Result<u32> {
+    let id = btf.find_own(kind, name);
+    id.map(|id| id.0).ok_or_else(|| Error::Invalid(format!("the types do not describe {name}")))
 }
 
 fn unreadable(error: skep_btf::Error) -> Error {

@@ -89,7 +89,7 @@ fn is_struct(checker: &Checker<'_>, ty: Ty, name: &str) -> bool {
 
 fn socket_cookie(checker: &mut Checker<'_>, call: &Call<'_>) -> Expr {
     let provider = checker.unit_in_hand().provider.name;
-    if !["fentry", "fexit"].contains(&provider) {
+    if !["fentry", "fexit", "rawtracepoint"].contains(&provider) {
         return checker.error(call.span, format!("socket_cookie can not be used with \"{provider}\" probes"));
     }
     let Some(socket) = call.args.first().map(|arg| checker.value(arg)) else {

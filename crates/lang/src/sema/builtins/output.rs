@@ -240,6 +240,5 @@ fn exit(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<StmtKind> {
             }
         }
     };
-    checker.exits = true;
     Some(StmtKind::Exit { code })
 }

@@ -65,7 +65,7 @@ impl Checker<'_> {
     /// Any expression. It may give nothing ([`Ty::VOID`]), or be an aggregation, which only user
     /// space can read.
     pub fn expr(&mut self, expr: &ast::Expr) -> Expr {
-        let span = expr.span;
+        let span = expr.told_span();
         match &expr.kind {
             ast::ExprKind::Int(literal) => self.int_literal(literal, span),
             ast::ExprKind::String(text) => self.text(text.bytes.as_slice(), span),

@@ -69,8 +69,6 @@ pub struct Checker<'a> {
     abilities: Abilities,
     units: &'a [Unit<'a>],
     targets: &'a [Target],
-    /// See [`Program::exits`].
-    pub exits: bool,
     /// See [`Program::texts`].
     texts: indexmap::IndexSet<String>,
     /// See [`Program::portable`].
@@ -114,7 +112,6 @@ impl<'a> Checker<'a> {
             map_places: FxHashMap::default(),
             units,
             targets,
-            exits: false,
             texts: indexmap::IndexSet::new(),
             portable: Portable::default(),
             locals: units
@@ -212,7 +209,6 @@ impl<'a> Checker<'a> {
             targets: self.targets.to_vec(),
             probes,
             config: self.config,
-            exits: self.exits,
             in_pid_namespace,
             texts: self.texts.into_iter().collect(),
             abilities: self.abilities,

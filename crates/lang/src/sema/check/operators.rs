@@ -198,6 +198,12 @@ impl Checker<'_> {
             let joined = [a.as_slice(), b].concat();
             return self.text(joined, span);
         }
+        if let (BinaryOp::Add, Some((text, skipped))) = (op, self.literal_moved(&lhs, &rhs)) {
+            if skipped >= text.len() {
+                self.diagnostics.warning(span, "literal string will always be empty");
+            }
+            return self.text(text.get(skipped..).unwrap_or_default().to_vec(), span);
+        }
         match (self.types.kind(lhs.ty), self.types.kind(rhs.ty)) {
             (
                 TyKind::Int { .. } | TyKind::Enum(_) | TyKind::Bool,
@@ -227,6 +233,17 @@ impl Checker<'_> {
         let computed =
             node(ExprKind::Binary { op: hir_op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, result, span);
         if booleans { self.force(computed, Ty::BOOL) } else { computed }
+    }
+
+    /// `"text" + 2`, or the other way round: a text without its beginning, as C has it.
+    fn literal_moved(&self, lhs: &Expr, rhs: &Expr) -> Option<(Vec<u8>, usize)> {
+        let (text, by) = match (&lhs.kind, &rhs.kind) {
+            (ExprKind::Str(text), _) => (text, rhs),
+            (_, ExprKind::Str(text)) => (text, lhs),
+            _ => return None,
+        };
+        let by = usize::try_from(self.constant(by)?).ok()?;
+        Some((text.clone(), by))
     }
 
     /// A pointer, so many elements further on or back.

@@ -3,13 +3,24 @@
 use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node, stmt};
-use crate::hir::{self, CompareOp, Expr, ExprKind, Operation, Runtime, Stmt, StmtKind};
+use crate::hir::{self, CompareOp, Expr, ExprKind, Operation, ProbeKind, Runtime, Stmt, StmtKind};
 use crate::sema::builtins::{self, Action, Call};
 use crate::sema::expand::Unit;
 use crate::sema::infer;
 use crate::syntax::ast;
 use crate::ty::{Ty, TyKind};
 use crate::walk;
+
+/// A raw tracepoint's program is one whose types the verifier knows if it calls what takes nothing else.
+fn kind(usual: ProbeKind, body: &hir::Block) -> ProbeKind {
+    let mut takes_objects = false;
+    if usual == ProbeKind::RawTracepoint {
+        walk::in_block(body, &mut |expr| {
+            takes_objects |= matches!(expr.kind, ExprKind::Op { op: Operation::OfObject { .. }, .. });
+        });
+    }
+    if takes_objects { ProbeKind::TypedTracepoint } else { usual }
+}
 
 impl<'a> Checker<'a> {
     /// A clause, for one shape of its context.
@@ -32,7 +43,7 @@ impl<'a> Checker<'a> {
         self.leave();
         hir::Probe {
             name: unit.name.clone(),
-            kind: unit.provider.kind,
+            kind: kind(unit.provider.kind, &body),
             targets: unit.targets.clone(),
             locals: self.finish_locals(),
             body,

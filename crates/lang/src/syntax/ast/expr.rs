@@ -16,6 +16,29 @@ pub struct Expr {
 }
 
 impl Expr {
+    /// The place that messages show: as in the original's, parentheses around a first operand are left out.
+    pub fn told_span(&self) -> Span {
+        let mut first = self;
+        let mut parens = false;
+        loop {
+            first = match &first.kind {
+                ExprKind::Binary { lhs: inner, .. }
+                | ExprKind::Ternary { cond: inner, .. }
+                | ExprKind::Field { base: inner, .. }
+                | ExprKind::TupleField { base: inner, .. }
+                | ExprKind::Index { base: inner, .. } => inner,
+                ExprKind::Paren(inner) if !std::ptr::eq(first, self) => {
+                    parens = true;
+                    inner
+                }
+                _ if parens && first.span.file == self.span.file => {
+                    return Span::new(self.span.file, first.span.start, self.span.end);
+                }
+                _ => return self.span,
+            }
+        }
+    }
+
     /// The expression inside of any parentheses around it, and of braces with nothing else in them,
     /// such as a macro's.
     pub fn peel_parens(&self) -> &Expr {
