@@ -91,5 +91,7 @@ fn types_are_listed() {
     );
     let names = run(skep(&["trace", "-l", "struct *list_head"])).quiet_output();
     assert!(names.lines().any(|name| name == "struct hlist_head") && names.contains("struct list_head\n"));
+    let mixed = run(skep(&["trace", "-l", "software:page-faults,struct list_head"])).quiet_output();
+    assert!(mixed.starts_with("software:page-faults:") && mixed.ends_with("\nstruct list_head\n"), "{mixed}");
     assert_eq!(run(skep(&["trace", "-l", "struct no_such_type"])).quiet_output(), "");
 }

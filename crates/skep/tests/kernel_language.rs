@@ -438,3 +438,26 @@ fn values_are_thrown_away_on_purpose() {
     let script = "BEGIN { _ = { print(1); 1 }; _ = print(2); _ = 5; _ = { print(3) }; }";
     assert_eq!(trace(&["-q", "-e", script]).quiet_output(), "1\n2\n3\n\n\n");
 }
+
+#[test]
+fn texts_are_conditions_move_and_compare_with_probes() {
+    need!(Root, Bpf, RingBuf);
+    all_print(&[
+        (
+            &[],
+            r#"begin { $s = "abc"; @e = ""; print((bool)$s); print((bool)"x"); print((bool)@e); clear(@e); }"#,
+            "true\ntrue\nfalse\n\n\n",
+        ),
+        (
+            &[],
+            r#"begin { print("abc" + 1); print(2 + ("abc")); print("abc" + 7 == ""); }"#,
+            "bc\nc\ntrue\n\n\n",
+        ),
+        (
+            &[],
+            r#"begin { $s = "begin"; $p = probe; print(probe == $s); print(str($1) != probe); print($p == "begin");
+               print($p == "end"); print($p != $s); } end { print(probe == "end"); }"#,
+            "true\ntrue\ntrue\nfalse\nfalse\ntrue\n\n\n",
+        ),
+    ]);
+}

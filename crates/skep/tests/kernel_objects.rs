@@ -32,6 +32,25 @@ fn a_socket_has_a_cookie_that_stays() {
 }
 
 #[test]
+fn a_socket_has_a_cookie_at_a_raw_tracepoint_too() {
+    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry, SocketCookie);
+    let script = "rawtracepoint:inet_sock_set_state /pid == cpid/ { @ = socket_cookie(args.sk) > 0; }";
+    let command =
+        perl("use Socket; socket(S, AF_INET, SOCK_STREAM, 0); connect(S, sockaddr_in(9, INADDR_LOOPBACK))");
+    assert_eq!(trace(&["-q", "-e", script, "-c", &command]).quiet_output(), "\n\n@: true\n");
+}
+
+#[test]
+fn of_a_path_that_is_too_long_the_end_stays() {
+    need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
+    let script = "fentry:filp_close /pid == cpid/ { @[path(args.filp->f_path, 7)] = 1; }";
+    let printed =
+        trace(&["-q", "-e", script, "-c", &perl("open(F, '/etc/passwd'); close(F)")]).quiet_output();
+    // Kernels before 5.14 give nothing at all.
+    assert!(printed.contains("@[passwd]: 1\n") || printed == "\n\n@[]: 1\n", "{printed}");
+}
+
+#[test]
 fn packets_are_written_as_pcap() {
     need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
     let directory = tempfile::tempdir().unwrap();

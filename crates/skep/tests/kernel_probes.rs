@@ -295,6 +295,16 @@ fn walks() {
     );
 }
 
+/// `exit()` ends the run for one object; the others are gone through, and what is said of them is printed.
+#[test]
+fn a_walk_goes_through_to_its_end() {
+    need!(Root, Bpf, Btf, RingBuf, Iter);
+    let printed = trace(&["-q", "-e", "iter:task { print(1); @ = count(); exit(); }"]).quiet_output();
+    let (lines, count) = printed.split_once("\n\n\n@: ").unwrap();
+    let count: usize = count.trim().parse().unwrap();
+    assert!(count > 1 && lines.lines().count() == count, "{printed}");
+}
+
 /// A pinned walk runs whenever somebody reads its file, after the tracer has ended too, and what it prints is what they
 /// read.
 #[test]

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::kernel::Kernel;
 use super::known;
@@ -428,7 +428,10 @@ impl<'a> Reader<'a, '_> {
                 }
                 next = self.number(start).ok_or_else(|| format!("the value of {name} is not a constant"))?;
             }
-            self.declared.constants.insert(name.clone(), (next, Some(id)));
+            let earlier = self.declared.constants.insert(name.clone(), (next, Some(id)));
+            if earlier.is_some_and(|(_, of)| of.is_some()) {
+                self.problems.push(format!("redefinition of enumerator '{name}'"));
+            }
             values.push((name, next));
             next += 1;
             if !self.eat(",") && !self.is("}") {
@@ -440,6 +443,7 @@ impl<'a> Reader<'a, '_> {
 
     fn members(&mut self) -> Result<Vec<CMember>> {
         let mut members = Vec::new();
+        let mut names = FxHashSet::default();
         while !self.eat("}") {
             if self.eat(";") {
                 continue;
@@ -473,6 +477,9 @@ impl<'a> Reader<'a, '_> {
                 self.attributes(&mut attributes)?;
                 if bits.is_none() {
                     declarator.ty = self.sized(declarator.ty)?;
+                }
+                if !declarator.name.is_empty() && !names.insert(declarator.name.clone()) {
+                    self.problems.push(format!("duplicate member '{}'", declarator.name));
                 }
                 members.push(CMember {
                     name: declarator.name,

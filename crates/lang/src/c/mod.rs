@@ -96,6 +96,9 @@ pub fn read(
         if own && let Some(problem) = problems.into_iter().next() {
             diagnostics.error(piece.place, problem);
         }
+        for problem in std::mem::take(&mut preprocessor.errors) {
+            diagnostics.error(piece.place, problem);
+        }
         let directly = piece.text.trim_start().starts_with('#');
         for missing in preprocessor.missing.iter().filter(|missing| directly && !replaceable(missing)) {
             diagnostics.push(

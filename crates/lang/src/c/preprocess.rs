@@ -58,6 +58,8 @@ pub struct Preprocessor<'a> {
     once: FxHashSet<String>,
     /// Headers that were not found.
     pub missing: Vec<Include>,
+    /// What `#error` says in the script itself.
+    pub errors: Vec<String>,
     out: Vec<Token>,
     /// How many tokens there were.
     spent: usize,
@@ -89,6 +91,7 @@ impl<'a> Preprocessor<'a> {
             files: Vec::new(),
             once: FxHashSet::default(),
             missing: Vec::new(),
+            errors: Vec::new(),
             out: Vec::new(),
             spent: 0,
             included: 0,
@@ -174,6 +177,11 @@ impl<'a> Preprocessor<'a> {
                 }
             }
             "include" | "include_next" | "import" => self.include(rest),
+            // A header that is not made for this is read for what can be understood of it.
+            "error" if self.files.len() == 1 => {
+                let words: Vec<&str> = rest.iter().map(|token| token.text.as_str()).collect();
+                self.errors.push(words.join(" "));
+            }
             "pragma" if rest.first().is_some_and(|token| token.is_word("once")) => {
                 if let Some(file) = self.files.last() {
                     self.once.insert(file.clone());

@@ -283,3 +283,11 @@ proptest::proptest! {
         let _ = c.expand("a", None);
     }
 }
+
+#[test]
+fn what_a_script_says_of_itself_as_an_error_is_one() {
+    let wrong = |text: &str| defined_in(text, &[("some.h", "#error not here\n")]).1;
+    assert_eq!(wrong("#error use another kernel\n"), ["use another kernel"]);
+    assert_eq!(wrong("#ifdef NOT_THERE\n#error never\n#endif\n"), Vec::<String>::new());
+    assert_eq!(wrong("#include \"some.h\"\n"), Vec::<String>::new());
+}

@@ -4,7 +4,7 @@ use skep_ui::Span;
 
 use super::types::Written;
 use super::{Checker, node};
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{CompareOp, Expr, ExprKind};
 use crate::sema::infer;
 use crate::syntax::ast::{self, TypeExpr, TypeExprKind};
 use crate::ty::{Space, Ty, TyKind};
@@ -98,6 +98,15 @@ impl Checker<'_> {
                 }
                 _ => node(ExprKind::Cast(Box::new(inner)), to, span),
             },
+            // It holds if there is something in it.
+            (TyKind::Str(_), TyKind::Bool) => {
+                if let ExprKind::Str(text) = &inner.kind {
+                    return self.boolean(!text.is_empty(), header);
+                }
+                let nothing = Box::new(self.text(Vec::new(), header));
+                let kind = ExprKind::Compare { op: CompareOp::Ne, lhs: Box::new(inner), rhs: nothing };
+                node(kind, Ty::BOOL, header)
+            }
             // A text as a pointer is its address, as in C.
             (TyKind::Str(_), TyKind::Ptr { .. }) => {
                 let address = self.address(inner, header);

@@ -1,5 +1,7 @@
 //! Operators: the types they take and give, and constants folded.
 
+use std::collections::BTreeMap;
+
 use skep_ui::{Diagnostic, Span};
 
 use super::{Checker, node};
@@ -8,6 +10,9 @@ use crate::sema::infer;
 use crate::sema::uses::{self, Name};
 use crate::syntax::ast::{self, BinaryOp, UnaryOp};
 use crate::ty::{Ty, TyKind};
+
+/// With the names of so many probes a text is compared.
+const MOST_NAMES: usize = 64;
 
 impl Checker<'_> {
     /// `a + b` and all others.
@@ -139,9 +144,8 @@ impl Checker<'_> {
             (a @ (TyKind::Stack(_) | TyKind::KernelSymbol | TyKind::UserSymbol), b) if a == b => {
                 return self.not_for(op, &lhs, &rhs, span);
             }
-            (TyKind::Probe, TyKind::Str(_)) | (TyKind::Str(_), TyKind::Probe) if !ordered => {
-                return self.unsupported(span, "Comparing probe with anything but a literal text is");
-            }
+            (TyKind::Probe, TyKind::Str(_)) if !ordered => return self.is_probe_named(op, lhs, rhs, span),
+            (TyKind::Str(_), TyKind::Probe) if !ordered => return self.is_probe_named(op, rhs, lhs, span),
             (TyKind::Str(_) | TyKind::Probe, TyKind::Str(_) | TyKind::Probe) => {
                 return self.not_for(op, &lhs, &rhs, span);
             }
@@ -149,6 +153,67 @@ impl Checker<'_> {
             _ => return self.mismatch(op, &lhs, &rhs, span),
         };
         node(ExprKind::Compare { op: compare, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)
+    }
+
+    /// Whether a probe has a name. To the kernel a probe is a number, so the text is compared with the names there are.
+    fn is_probe_named(&mut self, op: BinaryOp, probe: Expr, text: Expr, span: Span) -> Expr {
+        let own = matches!(probe.kind, ExprKind::Probe);
+        let candidates: Vec<hir::TargetId> = match own {
+            true => self.unit_in_hand().targets.clone(),
+            false => {
+                (0..self.targets.len()).filter_map(|at| u32::try_from(at).ok()).map(hir::TargetId).collect()
+            }
+        };
+        let names = candidates
+            .into_iter()
+            .filter_map(|id| Some((id.identity(self.targets).0, &self.targets.get(id.0 as usize)?.name)));
+        let names: BTreeMap<u32, &String> = match &text.kind {
+            ExprKind::Str(wanted) => names.filter(|(_, name)| name.as_bytes() == wanted).collect(),
+            _ => names.collect(),
+        };
+        if names.len() > MOST_NAMES {
+            let problem = format!("A text cannot be compared with the names of {} probes", names.len());
+            return self.error_with_help(
+                span,
+                &problem,
+                "Compare probe with a literal, as in probe == \"begin\"",
+            );
+        }
+        let literal = matches!(text.kind, ExprKind::Str(_));
+        let alone = own && self.unit_in_hand().targets.len() == 1;
+        let (keep_probe, probe) = self.kept(probe);
+        let (keep_text, text) = self.kept(text);
+        let equal = |lhs: &Expr, rhs: Expr| {
+            let (lhs, rhs) = (Box::new(lhs.clone()), Box::new(rhs));
+            node(ExprKind::Compare { op: CompareOp::Eq, lhs, rhs }, Ty::BOOL, span)
+        };
+        let both = |or: bool, lhs: Expr, rhs: Expr| {
+            node(ExprKind::Logic { or, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)
+        };
+        let mut any: Option<Expr> = None;
+        for (id, name) in names {
+            let is_text = match literal {
+                true => self.boolean(true, span),
+                false => equal(&text, self.text(name.as_bytes().to_vec(), span)),
+            };
+            let is_probe = equal(&probe, node(ExprKind::Int(id.into()), Ty::PROBE, span));
+            let this = match (alone, literal) {
+                (true, _) => is_text,
+                (false, true) => is_probe,
+                (false, false) => both(false, is_probe, is_text),
+            };
+            any = Some(match any {
+                Some(any) => both(true, any, this),
+                None => this,
+            });
+        }
+        let any = any.unwrap_or_else(|| self.boolean(false, span));
+        let value = match op {
+            BinaryOp::Eq => any,
+            _ => node(ExprKind::Not(Box::new(any)), Ty::BOOL, span),
+        };
+        let body = hir::Block { stmts: vec![keep_probe, keep_text] };
+        node(ExprKind::Block { body, value: Box::new(value) }, Ty::BOOL, span)
     }
 
     /// Warns about a comparison of pointers to different things.

@@ -61,7 +61,8 @@ impl Checker<'_> {
                 None => return self.unknown_type(&format!("{} {}", tag.keyword(), name.name), expr.span),
             },
             TypeExprKind::Array { len: None, .. } => {
-                self.unsupported(expr.span, "Arrays without a length are");
+                let problem = "An array needs a length here";
+                self.error_with_help(expr.span, problem, "Write it between the brackets, as in int8[16]");
                 return None;
             }
             TypeExprKind::Error => return None,
