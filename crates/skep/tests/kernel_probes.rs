@@ -158,12 +158,13 @@ fn returns_that_are_left_out_are_told() {
 /// What a function returns is a number, unless it is followed.
 #[test]
 fn returned_pointers() {
-    need!(Root, Bpf, RingBuf, Btf, Kprobe);
+    need!(Root, Bpf, RingBuf, Btf, Kprobe, Tracefs);
+    // Its name has changed.
     let script =
-        "kretprobe:do_filp_open /pid == cpid && str(retval->f_path.dentry->d_name.name) == \"zero\"/ {
+        "kretprobe:do_fil*_open /pid == cpid && str(retval->f_path.dentry->d_name.name) == \"zero\"/ {
             @opened = count(); @same[(*retval).f_flags == retval->f_flags]++;
         }
-        kretprobe:do_filp_open /pid == cpid/ { @number[retval > 0] = 1; }";
+        kretprobe:do_fil*_open /pid == cpid/ { @number[retval > 0] = 1; }";
     let expected = "@number[true]: 1\n@opened: 1\n@same[true]: 1\n";
     assert_eq!(about_workload(&[], script), expected);
     let run = trace(&["-e", "kretprobe:vfs_read { print(retval->f_path); }", "--dry-run"]);
