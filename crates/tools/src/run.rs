@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
@@ -118,7 +119,8 @@ fn trace(run: Run<'_>, script: &str, view: impl View, sources: &mut SourceMap) -
     let file = sources.add(run.name, script);
     let mut config = run.config;
     config.push(("print_maps_on_exit".into(), "false".into()));
-    config.extend(run.flags.buffer_pages.map(|pages| ("perf_rb_pages".into(), pages.to_string())));
+    let pages = run.flags.buffer_pages.unwrap_or_else(buffer_pages);
+    config.push(("perf_rb_pages".into(), pages.to_string()));
     let pinned = run.filter.pinned();
     let options = CompileOptions {
         params: run.params,
@@ -147,6 +149,14 @@ fn trace(run: Run<'_>, script: &str, view: impl View, sources: &mut SourceMap) -
     session.run(&mut shown)?;
     shown.end().or_else(quietly)?;
     Ok(())
+}
+
+/// Pages of 4 KiB that rows may wait in, if no number was asked for: for each CPU as many as BCC's tools have, within
+/// limits. The ring is mapped twice, one after the other, and all of it counts as the tool's memory.
+fn buffer_pages() -> u32 {
+    const PER_CPU: usize = 64;
+    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(cpus.saturating_mul(PER_CPU)).unwrap_or(u32::MAX).clamp(512, 2048)
 }
 
 /// The script with what it is given in its place, so that it can be run by itself.

@@ -19,13 +19,15 @@ const SCRIPT: &str = include_str!("bpfsnoop.bt");
 /// Bytes of each piece of memory that are copied: instructions and logs are long, and needed for details only.
 const COPIED: u32 = 4096;
 const COPIED_FOR_DETAILS: u32 = 65536;
+/// Pages of 4 KiB that calls may wait in: their memory is long.
+const BUFFER_PAGES: u32 = 2048;
 
 /// Shows all calls until it is ended.
 pub(super) fn trace(flags: &Flags, show: Show) -> ExitCode {
     let common = CommonFlags {
         duration: flags.system.duration,
         script: flags.system.script,
-        buffer_pages: flags.system.buffer_pages,
+        buffer_pages: Some(flags.system.buffer_pages.unwrap_or(BUFFER_PAGES)),
         ..CommonFlags::default()
     };
     let copied = if flags.verbose { COPIED_FOR_DETAILS } else { COPIED };
