@@ -22,3 +22,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_construct_means_the_same_at_every_stage() {
+    for kernel in [Kernel::Calls, Kernel::Follows] {
+        for (name, stages) in differential::constructs(1, kernel) {
+            differential::simulate(&stages).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+}

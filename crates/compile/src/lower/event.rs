@@ -172,6 +172,13 @@ impl Lower<'_> {
             let object = self.func.record_object(fixed_size + texts);
             let place = self.func.object_place(object);
             self.header(place, header, control);
+            // All of it is sent, and stack that was never written may not be read before Linux 6.3.
+            let mut end: u32 = if control { 16 } else { 8 };
+            for field in &layout_fields {
+                self.func.zero(place.at(end), field.offset - end);
+                end = field.offset + if field.packed { 4 } else { self.types.size(field.ty) };
+            }
+            self.func.zero(place.at(end), fixed_size - end);
             for ((source, ty), field) in fields.iter().zip(&layout_fields) {
                 if !field.packed {
                     self.write_source(source, place.at(field.offset), *ty)?;

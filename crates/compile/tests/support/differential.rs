@@ -10,7 +10,8 @@ use skep_lang::world::World;
 use skep_lang::{Options, compile_front};
 use skep_ui::SourceMap;
 
-use super::language::Kernel;
+use super::kernel::Random;
+use super::language::{self, Kernel};
 use super::run::{Outcome, run_code, run_ir};
 
 /// The one program of a script at all stages.
@@ -71,6 +72,33 @@ pub fn compile(script: &str, kernel: Kernel) -> Option<Stages> {
     let types = Types { btf: artifact.btf.clone(), functions: program_code.func_info.clone() };
     let (maps, shown) = (artifact.maps, program.maps.len());
     Some(Stages { script: script.into(), lowered, optimised, types, code, maps, shown })
+}
+
+/// Each construct alone, in as many scripts, with its name.
+pub fn constructs(each: usize, kernel: Kernel) -> impl Iterator<Item = (String, Stages)> {
+    (0..language::CONSTRUCTS).flat_map(move |construct| {
+        let scripts = (0..4 * each as u64 + 4).filter_map(move |seed| {
+            let mut random = Random(construct as u64 + 1000 * seed);
+            let choices: Vec<u16> = (0..80).map(|_| random.next() as u16).collect();
+            let (name, script) = language::alone(construct, &choices, kernel)?;
+            Some((format!("{name}, seed {seed}"), compile(&script, kernel), script))
+        });
+        let (mut compiled, mut last) = (Vec::new(), None);
+        for (name, stages, script) in scripts {
+            match stages {
+                Some(stages) => compiled.push((name, stages)),
+                None => last = Some((name, script)),
+            }
+            if compiled.len() == each {
+                return compiled;
+            }
+        }
+        // The language refuses what it finds wrong in constants, but never all of them.
+        if let Some((name, script)) = last {
+            panic!("{name}: refused\n{script}");
+        }
+        compiled
+    })
 }
 
 /// Runs all stages and compares what they leave behind.

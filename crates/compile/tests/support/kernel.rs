@@ -29,8 +29,9 @@ pub fn run_in_kernel(
         (spec.btf, spec.func_info) = (Some(btf.as_fd()), &functions);
     }
     let prog = bpf::prog_load(&spec).map_err(|error| format!("{error}\n{}", error.log))?;
-    let outcome = bpf::test_run(prog.as_fd(), &mut TestRun { ctx_in: ctx, ..TestRun::default() })
-        .map_err(|error| error.to_string())?;
+    // The interpreter has one CPU, and the programs believe it.
+    let mut run = TestRun { ctx_in: ctx, cpu: Some(0), ..TestRun::default() };
+    let outcome = bpf::test_run(prog.as_fd(), &mut run).map_err(|error| error.to_string())?;
     let mut contents = Vec::new();
     for (map, spec) in open.iter().zip(maps).take(shown) {
         let keys = map.keys().map_err(|error| error.to_string())?;

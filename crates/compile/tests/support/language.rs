@@ -1,10 +1,12 @@
 //! Makes up scripts: well-typed programs for BEGIN, from a list of choices. The same choices give the same script,
 //! and fewer choices a smaller one, so failures shrink. Nothing in them depends on the run.
 
+mod constructs;
 mod values;
 
 use std::fmt::Write;
 
+use self::constructs::{C_TEXT, CONDITIONS, DECLARATIONS, MAPS, NUMBERS, Row, STATEMENTS, VARIABLES};
 use self::values::TEXTS;
 
 const TYPES: [&str; 8] = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"];
@@ -16,43 +18,51 @@ const FUNCTIONS: usize = 3;
 
 /// A script of one clause and of the functions that it calls, for a kernel that can do so much.
 pub fn script(choices: &[u16], kernel: Kernel) -> String {
-    let mut maker = Maker {
-        choices: choices.iter(),
-        text: String::new(),
-        types: [0; LOCALS],
-        indent: 1,
-        kernel,
-        names: 0,
-        counters: Vec::new(),
-        loops: 0,
-        functions: Vec::new(),
-    };
-    // Eight bytes, which pointers to numbers are taken for.
-    maker.text.push_str("struct made_up { int16 x; uint8 bytes[2]; uint32 low : 12; uint32 high : 20; };\n");
-    maker.text.push_str("macro twice(value) { (value) * 2 }\n");
+    let mut maker = Maker::new(choices, kernel);
+    maker.head();
     if !choices.is_empty() {
         for _ in 0..maker.choose(FUNCTIONS + 1) {
             maker.function();
         }
     }
-    maker.text.push_str("BEGIN {\n");
-    maker.maps();
-    maker.prologue(0);
-    while maker.choices.len() > 0 {
-        maker.statement(2);
-    }
-    // Everything that was computed counts.
-    for at in 0..LOCALS {
-        maker.line(format!("@v{at} = $i{at};"));
-    }
-    maker.line("@texts[$s, 1] = $s;".into());
-    for (map, variable) in [("last", "t"), ("bytes", "a"), ("record", "r"), ("nested", "q"), ("word", "w")] {
-        maker.line(format!("@{map} = ${variable};"));
-    }
-    maker.line("@truth = (int64)$b;".into());
-    maker.text.push_str("}\n");
+    maker.clause(|maker| {
+        while maker.choices.len() > 0 {
+            maker.statement(2);
+        }
+    });
     maker.text
 }
+
+/// A script of one of the [`CONSTRUCTS`], and its name. `None` if it is not for this kernel.
+pub fn alone(construct: usize, choices: &[u16], kernel: Kernel) -> Option<(&'static str, String)> {
+    let mut rows = TABLES.iter().flat_map(|(rows, wrap)| rows.iter().map(move |row| (row, wrap)));
+    let (row, wrap) = rows.nth(construct).filter(|(row, _)| !row.calls || kernel == Kernel::Calls)?;
+    let mut maker = Maker::new(choices, kernel);
+    maker.head();
+    maker.clause(|maker| {
+        let made = (row.make)(maker);
+        maker.line(wrap.replace("{}", &made));
+    });
+    Some((row.name, maker.text))
+}
+
+/// All constructs, and how each becomes a statement.
+const TABLES: [(&[Row], &str); 4] = [
+    (NUMBERS, "@m0 = (int64)({});"),
+    (CONDITIONS, "if ({}) { @m0 = 7; } $b = {};"),
+    (constructs::TEXTS, "$s = {};"),
+    (STATEMENTS, "{}"),
+];
+
+/// Marks in a script under way, where something is put in once it is known what is used: what is declared, ...
+const DECLARED: char = '\u{1}';
+/// ... what maps hold first, ...
+const HELD: char = '\u{2}';
+/// ... and the first values of variables.
+const FIRST: char = '\u{3}';
+
+/// How many constructs there are.
+pub const CONSTRUCTS: usize = NUMBERS.len() + CONDITIONS.len() + constructs::TEXTS.len() + STATEMENTS.len();
 
 /// What the scripts are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +87,8 @@ struct Maker<'a> {
     loops: usize,
     /// The functions that can be called.
     functions: Vec<Function>,
+    /// What the function at hand gives: a text or a number of a type; `None` in the clause.
+    gives: Option<&'static str>,
 }
 
 /// A function: it takes the first of the variables that are numbers, and perhaps a text.
@@ -88,7 +100,78 @@ struct Function {
     gives_text: bool,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(choices: &'a [u16], kernel: Kernel) -> Self {
+        Maker {
+            choices: choices.iter(),
+            text: String::new(),
+            types: [0; LOCALS],
+            indent: 1,
+            kernel,
+            names: 0,
+            counters: Vec::new(),
+            loops: 0,
+            functions: Vec::new(),
+            gives: None,
+        }
+    }
+
+    /// What stands before everything else.
+    fn head(&mut self) {
+        self.text.push_str(C_TEXT);
+        let config = ["", "", "config = { max_strlen = 64 }\n", "config = { max_strlen = 4000 }\n"];
+        let config = config[self.choose(config.len())];
+        self.text.push_str(config);
+        self.text.push(DECLARED);
+    }
+
+    /// The clause, with these statements.
+    fn clause(&mut self, statements: impl FnOnce(&mut Self)) {
+        let predicate = ["", "", "/@m0 == 0/ ", "/!has_key(@k, 3)/ "][self.choose(4)];
+        let _ = writeln!(self.text, "BEGIN {predicate}{{");
+        self.maps();
+        let body = self.text.len();
+        self.prologue(0);
+        statements(self);
+        // Everything that was computed counts.
+        for at in 0..LOCALS {
+            self.line(format!("@v{at} = $i{at};"));
+        }
+        self.line("@texts[$s, 1] = $s;".into());
+        let last = [("last", "t"), ("bytes", "a"), ("record", "r"), ("nested", "q"), ("word", "w")];
+        for (map, variable) in last {
+            self.line(format!("@{map} = ${variable};"));
+        }
+        self.line("@truth = (int64)$b;".into());
+        for last in self.variables(body) {
+            self.line(last.into());
+        }
+        self.text.push_str("}\n");
+        self.declare();
+    }
+
+    /// Gives the variables that are used from `body` on their first values, and says how they are kept.
+    fn variables(&mut self, body: usize) -> Vec<&'static str> {
+        let used: Vec<_> = VARIABLES.iter().filter(|(name, ..)| self.text[body..].contains(name)).collect();
+        let first: String = used.iter().map(|(_, first, _)| format!("  {first}\n")).collect();
+        self.text = self.text.replace(FIRST, &first);
+        used.into_iter().map(|(.., last)| *last).collect()
+    }
+
+    /// Puts in what the script uses: macros, functions, and what maps hold first. The others would cost time.
+    fn declare(&mut self) {
+        let mut declared = String::new();
+        for (name, text) in DECLARATIONS.iter().rev() {
+            if self.text.contains(name) || declared.contains(name) {
+                declared.insert_str(0, &format!("{text}\n"));
+            }
+        }
+        self.text = self.text.replace(DECLARED, &declared);
+        let held = MAPS.iter().filter(|(name, _)| self.text.contains(name));
+        let held: String = held.map(|(_, first)| format!("  {first}\n")).collect();
+        self.text = self.text.replace(HELD, &held);
+    }
+
     /// A function of a few statements, which may call those before it.
     fn function(&mut self) {
         let params: Vec<usize> = (0..self.choose(LOCALS + 1)).map(|_| self.choose(TYPES.len())).collect();
@@ -102,6 +185,8 @@ impl Maker<'_> {
         let ret = if gives_text { "string" } else { TYPES[ret] };
         self.text.push_str(&format!("fn f{}({}) : {ret} {{\n", self.functions.len(), list.join(", ")));
         self.types[..params.len()].copy_from_slice(&params);
+        self.gives = Some(ret);
+        let body = self.text.len();
         self.prologue(params.len());
         if takes_text {
             self.line("if ($given == \"abc\") { $i0++; }".into());
@@ -123,6 +208,8 @@ impl Maker<'_> {
             }
         }
         self.text.push_str("}\n");
+        self.variables(body);
+        self.gives = None;
         self.functions.push(Function { params, takes_text, gives_text });
     }
 
@@ -154,6 +241,7 @@ impl Maker<'_> {
         self.line("$b = $w > 3;".into());
         self.line("$r = (n = (int64)1, s = \"abc\");".into());
         self.line("$q = ((int16)1, ((uint8)2, \"abc\"), (int64)3);".into());
+        self.text.push(FIRST);
     }
 
     fn maps(&mut self) {
@@ -161,10 +249,27 @@ impl Maker<'_> {
         self.line("@m1 = (int64)-1;".into());
         self.line("@k[0] = (int32)5;".into());
         self.line("@n[1]++;".into());
+        self.text.push(HELD);
+    }
+
+    /// One of these constructs.
+    fn construct(&mut self, rows: &[Row]) -> String {
+        let fitting: Vec<&Row> =
+            rows.iter().filter(|row| !row.calls || self.kernel == Kernel::Calls).collect();
+        (fitting[self.choose(fitting.len())].make)(self)
+    }
+
+    /// The end of the function or the clause at hand.
+    fn ending(&mut self) -> String {
+        match self.gives {
+            None => "return;".into(),
+            Some("string") => format!("return {};", TEXTS[self.choose(3)]),
+            Some(ty) => format!("return ({ty})({});", self.leaf()),
+        }
     }
 
     fn statement(&mut self, depth: u32) {
-        let line = match self.choose(35) {
+        let line = match self.choose(50) {
             0..=3 => {
                 let (at, value) = (self.choose(LOCALS), self.int(3));
                 format!("$i{at} = ({})({value});", TYPES[self.types[at]])
@@ -223,6 +328,7 @@ impl Maker<'_> {
                 let ty = TYPES[self.types[at]];
                 format!("$i{at} = if ({cond}) {{ ({ty})({a}) }} else {{ ({ty})({b}) }};")
             }
+            35..=49 => self.construct(STATEMENTS),
             29 => format!("@sorts[$r, $b, {}] = $q;", self.key()),
             _ if depth == 0 => format!("@m0 = (int64)({});", self.int(1)),
             30..=32 => return self.looped(depth - 1),

@@ -109,6 +109,10 @@ impl World for Old {
         self.0.raw_tracepoints()
     }
 
+    fn kernel_btf(&self) -> Result<Arc<Btf>, WorldError> {
+        self.0.kernel_btf()
+    }
+
     fn reads_other_cpus(&self) -> bool {
         false
     }

@@ -1,5 +1,6 @@
 //! The expressions of made-up scripts.
 
+use super::constructs::{self, CONDITIONS};
 use super::{LOCALS, Maker, TYPES};
 
 /// Texts, the first three of one length.
@@ -50,8 +51,8 @@ impl Maker<'_> {
         format!("({})", self.int(depth - 1))
     }
 
-    fn leaf(&mut self) -> String {
-        match self.choose(26) {
+    pub(super) fn leaf(&mut self) -> String {
+        match self.choose(40) {
             0..=2 => self.number(),
             3 if !self.counters.is_empty() => {
                 let at = self.choose(self.counters.len());
@@ -84,12 +85,19 @@ impl Maker<'_> {
             20 => format!("(1 ? $i{} : \"not this\")", self.choose(LOCALS)),
             21 => format!("($i{} {} 0)", self.choose(LOCALS), ["/", "%"][self.choose(2)]),
             22 => format!("(int64)((int8 *)$i{})", self.choose(LOCALS)),
+            23..=36 => self.construct(constructs::NUMBERS),
             _ => self.call(false).unwrap_or_else(|| "1".into()),
         }
     }
 
+    /// A number that the language does not know before the script runs.
+    pub(super) fn unknown(&mut self) -> String {
+        let at = self.choose(LOCALS);
+        format!("$i{at} + {}", self.leaf())
+    }
+
     pub(super) fn cond(&mut self, depth: u32) -> String {
-        match self.choose(14) {
+        match self.choose(20) {
             0..=3 => {
                 let op = COMPARISONS[self.choose(COMPARISONS.len())];
                 format!("({} {op} {})", self.int(depth), self.int(depth))
@@ -116,6 +124,7 @@ impl Maker<'_> {
             11 => format!("($q {} {})", ["==", "!="][self.choose(2)], self.nested()),
             12 => format!("($r {} {})", ["==", "!="][self.choose(2)], self.record()),
             13 => "$b".into(),
+            14..=18 => self.construct(CONDITIONS),
             _ => format!("($i{} != 0)", self.choose(LOCALS)),
         }
     }
@@ -129,7 +138,8 @@ impl Maker<'_> {
     }
 
     pub(super) fn string(&mut self) -> String {
-        match self.choose(8) {
+        match self.choose(11) {
+            8..=10 => self.construct(constructs::TEXTS),
             7 => format!("str($s, $i{} & 7)", self.choose(LOCALS)),
             6 => self.call(true).unwrap_or_else(|| "$s".into()),
             0 => "$s".into(),
