@@ -11,7 +11,7 @@ use support::language::{self, Kernel};
 
 /// `SKEP_CASES` asks for another number of scripts, `SKEP_SEED` for others, `SKEP_CONSTRUCTS` for more of each construct
 /// alone.
-const CASES: u64 = 150;
+const CASES: u64 = 60;
 
 #[test]
 fn made_up_scripts_mean_the_same_in_the_kernel() {

@@ -30,6 +30,7 @@ use skep_ui::{SourceMap, Span};
 
 use self::btf::TypeInfo;
 pub use self::emit::Code;
+pub(crate) use self::frame::STACK_SIZE;
 use self::frame::{SCRATCH_LIMIT, SCRATCH_PER_CPU};
 pub use self::program::assemble;
 use crate::artifact::{Artifact, MapRole, MapSpec, Program, Storage};

@@ -9,6 +9,7 @@ use skep_lang::ty::{Stack, StackMode, Ty, TyKind};
 use super::Lower;
 use super::func::Place;
 use crate::artifact::Action;
+use crate::backend::STACK_SIZE;
 use crate::ir::{BinOp, CmpOp, Value, ValueTy, Width};
 
 /// `BPF_F_USER_STACK` and `BPF_F_USER_BUILD_ID` of bpf_get_stack.
@@ -30,7 +31,13 @@ impl Lower<'_> {
         };
         let ctx = self.func.ctx();
         let frames = self.func.addr(dst.at(Stack::HEADER));
-        let size = self.func.int(i64::from(stack.frames * stack.frame_size()));
+        let bytes = stack.frames * stack.frame_size();
+        if bytes < STACK_SIZE {
+            // Raw tracepoints promise the helper memory that is written already, and before Linux 6.3 the verifier
+            // insists where that may be on the program's stack.
+            self.func.zero(dst.at(Stack::HEADER), bytes);
+        }
+        let size = self.func.int(i64::from(bytes));
         let flags = self.func.int(flags);
         // Whatever it writes, it fills the rest with zeroes, also when it fails.
         let written = self.func.call(id::GET_STACK, &[ctx, frames, size, flags], ValueTy::Int);

@@ -71,7 +71,7 @@ fn create(map: &MapSpec) -> bpf::Map {
         }
     };
     let name = map.name.trim_start_matches('@');
-    let spec = bpf::MapSpec::new(kind, name, map.key_size, map.value_size, map.max_entries);
+    let spec = bpf::MapSpec::new(kind, name, map.key_size, map.value_size, run::entries(map));
     let created = bpf::map_create(&spec).expect("the map can be created");
     if !map.init.is_empty() {
         let key = vec![0; created.key_size()];

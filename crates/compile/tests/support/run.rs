@@ -1,6 +1,6 @@
 //! Runs a program as IR and as bytecode, both simulated, and tells what it left behind.
 
-use skep_compile::artifact::{MapSpec, RelocKind, Storage};
+use skep_compile::artifact::{MapRole, MapSpec, RelocKind, Storage};
 use skep_compile::backend::Code;
 use skep_compile::ir::{Func, interp};
 use skep_isa::interp::{Interp, MapDef, MapKind, Memory, TestEnv};
@@ -93,7 +93,12 @@ fn definition(map: &MapSpec) -> MapDef {
         Storage::RingBuf => return MapDef::ring(RING_BYTES),
         Storage::LpmTrie | Storage::ArrayOfMaps => panic!("the interpreter has no maps of this kind"),
     };
-    MapDef::new(kind, map.key_size as usize, map.value_size as usize, map.max_entries)
+    MapDef::new(kind, map.key_size as usize, map.value_size as usize, entries(map))
+}
+
+/// How many entries a map has room for. Large scratch memory has one for each CPU, of which there is one.
+pub fn entries(map: &MapSpec) -> u32 {
+    if map.role == MapRole::Scratch { map.max_entries.max(1) } else { map.max_entries }
 }
 
 fn outcome(result: u64, mut env: TestEnv, mut memory: Memory, shown: &[i32]) -> Result<Outcome, String> {

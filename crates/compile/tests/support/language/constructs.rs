@@ -7,7 +7,7 @@ use super::{LOCALS, Maker, TYPES};
 pub struct Row {
     /// What it is, for a failure's message.
     pub name: &'static str,
-    /// Whether it needs a kernel that goes through the entries of maps.
+    /// Whether it needs a kernel that goes through the entries of maps, and reads those of other CPUs.
     pub calls: bool,
     /// Its text, with parts made up.
     pub(super) make: fn(&mut Maker<'_>) -> String,
@@ -17,8 +17,8 @@ const fn row(name: &'static str, make: fn(&mut Maker<'_>) -> String) -> Row {
     Row { name, calls: false, make }
 }
 
-/// What goes through the entries of a map.
-const fn walk(name: &'static str, make: fn(&mut Maker<'_>) -> String) -> Row {
+/// What needs a newer kernel: the entries of maps gone through, aggregations read.
+const fn newer(name: &'static str, make: fn(&mut Maker<'_>) -> String) -> Row {
     Row { name, calls: true, make }
 }
 
@@ -166,12 +166,12 @@ pub(super) const NUMBERS: &[Row] = &[
         ];
         asked[m.choose(asked.len())].into()
     }),
-    row("aggregations as numbers", |m| {
+    newer("aggregations as numbers", |m| {
         let reads = ["@count", "@min", "@avg", "@sum[{}]", "@max[{}]", "@counted[{}]", "@counted_recent[{}]"];
         let read = reads[m.choose(reads.len())].replace("{}", &m.key());
         format!("((int64){read})")
     }),
-    row("aggregation in arithmetic", |m| format!("(@count + {})", m.leaf())),
+    newer("aggregation in arithmetic", |m| format!("(@count + {})", m.leaf())),
     row("value of a declared map", |m| {
         let (key, text) = (m.key(), m.string());
         match m.choose(2) {
@@ -182,7 +182,7 @@ pub(super) const NUMBERS: &[Row] = &[
     row("has_key as a number", |m| format!("((int64)has_key(@k, {}))", m.key())),
     row("delete as a number", |m| format!("((int64)delete(@n, {}))", m.key())),
     row("find and what it found", |m| format!("(find(@k, {}, $found) ? $found : (int64)-1)", m.key())),
-    walk("len", |m| format!("len(@{})", ["k", "n", "counted", "limited", "recent"][m.choose(5)])),
+    newer("len", |m| format!("len(@{})", ["k", "n", "counted", "limited", "recent"][m.choose(5)])),
     row("increments as values", |m| {
         let what = ["$i0", "$i1", "@m0", "@m1", "@k[1]", "@recent[2]", "$w"][m.choose(7)];
         format!("({})", ["{}++", "{}--", "++{}", "--{}"][m.choose(4)].replace("{}", what))
@@ -227,7 +227,7 @@ pub(super) const NUMBERS: &[Row] = &[
 
 /// Conditions.
 pub(super) const CONDITIONS: &[Row] = &[
-    row("aggregation compared", |m| {
+    newer("aggregation compared", |m| {
         let reads = ["@count", "@min", "@avg", "@sum[1]", "@max[{}]", "@counted[{}]"];
         let read = reads[m.choose(reads.len())].replace("{}", &m.key());
         format!("({read} {} (int64)({}))", ["<", ">=", "==", "!="][m.choose(4)], m.leaf())
@@ -415,7 +415,6 @@ pub(super) const STATEMENTS: &[Row] = &[
             "printf(\"%-5d|%05x|%c|%p\", $i0, $i1, $i2, $w);",
             "printf(\"%r %s\", buf($s, 5), $c);",
             "printf(\"%s %s\", kstack(3), ustack(3));",
-            "printf(\"%s\", @avg);",
             "errorf(\"%d\", $w);",
             "warnf(\"%s\", $s);",
             "time(\"%H\");",
@@ -426,6 +425,7 @@ pub(super) const STATEMENTS: &[Row] = &[
         ];
         formats[m.choose(formats.len())].into()
     }),
+    newer("aggregation printed as a number", |m| format!("printf(\"%d %d\", @avg, @max[{}]);", m.key())),
     row("return from a loop or branch", |m| {
         let (cond, end) = (m.cond(0), m.ending());
         format!("if ({cond} && $w == {}) {{ {end} }}", m.number())
@@ -443,26 +443,26 @@ pub(super) const STATEMENTS: &[Row] = &[
             "for ({a} : 0..3) {{ for ({b} : 1..3) {{ if ({a} == {b}) {{ break; }} $w += {a} * {b} + (int64)({value}); }} }}"
         )
     }),
-    walk("loop over a map of one entry", |m| {
+    newer("loop over a map of one entry", |m| {
         let (name, value, cond) = (m.name("kv"), m.int(1), m.cond(1));
         let end = m.ending();
         format!(
             "for ({name} : @one) {{ $w = {name}.0 + (int64)({value}); if ({cond}) {{ continue; }} $s = \"abd\"; if ($w == 5) {{ {end} }} @m0 = (int64){name}.1; }}"
         )
     }),
-    walk("loop over a map with keys of parts", |m| {
+    newer("loop over a map with keys of parts", |m| {
         let name = m.name("kv");
         format!("for ({name} : @p) {{ @sum[{name}.0.0] = sum((int64){name}.1 + (int64){name}.0.1); }}")
     }),
-    walk("loop over aggregations", |m| {
+    newer("loop over aggregations", |m| {
         let (name, map) = (m.name("kv"), ["sum", "max", "counted", "noted"][m.choose(4)]);
         format!("for ({name} : @{map}) {{ @m1 += (int64){name}.1 + (int64){name}.0; }}")
     }),
-    walk("loop that deletes", |m| {
+    newer("loop that deletes", |m| {
         let (name, map) = (m.name("kv"), ["k", "recent"][m.choose(2)]);
         format!("for ({name} : @{map}) {{ if ({name}.1 > {}) {{ delete(@{map}, {name}.0); }} }}", m.choose(9))
     }),
-    walk("loop over a map in a loop", |m| {
+    newer("loop over a map in a loop", |m| {
         let (a, b) = (m.name("g"), m.name("kv"));
         format!("for ({a} : 0..3) {{ for ({b} : @k) {{ @m0 += {b}.0 * {a}; }} }}")
     }),
