@@ -459,5 +459,10 @@ fn texts_are_conditions_move_and_compare_with_probes() {
                print($p == "end"); print($p != $s); } end { print(probe == "end"); }"#,
             "true\ntrue\ntrue\nfalse\nfalse\ntrue\n\n\n",
         ),
+        (
+            &[],
+            r#"begin { print(probe < "x"); print("x" < probe); print(probe <= "begin"); } end { print(probe > "b"); }"#,
+            "true\nfalse\ntrue\ntrue\n\n\n",
+        ),
     ]);
 }

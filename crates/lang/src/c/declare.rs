@@ -379,6 +379,13 @@ impl<'a> Reader<'a, '_> {
         if known.is_some_and(|id| complete(self.declared.types.get(id))) {
             self.problems.push(format!("redefinition of '{name}'"));
         }
+        // Structs, unions and enums share one space of names.
+        let others = [Tag::Struct, Tag::Union, Tag::Enum].into_iter().filter(|other| *other != tag);
+        let mut others = others.filter_map(|other| self.declared.tags.get(&(other, name.clone())));
+        if !name.is_empty() && others.any(|id| complete(self.declared.types.get(*id))) {
+            self.problems
+                .push(format!("use of '{name}' with tag type that does not match previous declaration"));
+        }
         let known = known.filter(|id| !complete(self.declared.types.get(*id)));
         let id = known.unwrap_or_else(|| self.declared.types.add(incomplete(tag, &name)));
         if !name.is_empty() {

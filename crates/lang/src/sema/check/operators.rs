@@ -144,8 +144,12 @@ impl Checker<'_> {
             (a @ (TyKind::Stack(_) | TyKind::KernelSymbol | TyKind::UserSymbol), b) if a == b => {
                 return self.not_for(op, &lhs, &rhs, span);
             }
-            (TyKind::Probe, TyKind::Str(_)) if !ordered => return self.is_probe_named(op, lhs, rhs, span),
-            (TyKind::Str(_), TyKind::Probe) if !ordered => return self.is_probe_named(op, rhs, lhs, span),
+            (TyKind::Probe, TyKind::Str(_)) if !ordered || both_known(&lhs, &rhs) => {
+                return self.is_probe_named(compare, lhs, rhs, span);
+            }
+            (TyKind::Str(_), TyKind::Probe) if !ordered || both_known(&rhs, &lhs) => {
+                return self.is_probe_named(mirrored(compare), rhs, lhs, span);
+            }
             (TyKind::Str(_) | TyKind::Probe, TyKind::Str(_) | TyKind::Probe) => {
                 return self.not_for(op, &lhs, &rhs, span);
             }
@@ -155,8 +159,9 @@ impl Checker<'_> {
         node(ExprKind::Compare { op: compare, lhs: Box::new(lhs), rhs: Box::new(rhs) }, Ty::BOOL, span)
     }
 
-    /// Whether a probe has a name. To the kernel a probe is a number, so the text is compared with the names there are.
-    fn is_probe_named(&mut self, op: BinaryOp, probe: Expr, text: Expr, span: Span) -> Expr {
+    /// Whether a probe has a name, or one that comes before or after a literal. To the kernel a probe is a number, so
+    /// the text is compared with the names there are.
+    fn is_probe_named(&mut self, op: CompareOp, probe: Expr, text: Expr, span: Span) -> Expr {
         let own = matches!(probe.kind, ExprKind::Probe);
         let candidates: Vec<hir::TargetId> = match own {
             true => self.unit_in_hand().targets.clone(),
@@ -168,7 +173,9 @@ impl Checker<'_> {
             .into_iter()
             .filter_map(|id| Some((id.identity(self.targets).0, &self.targets.get(id.0 as usize)?.name)));
         let names: BTreeMap<u32, &String> = match &text.kind {
-            ExprKind::Str(wanted) => names.filter(|(_, name)| name.as_bytes() == wanted).collect(),
+            ExprKind::Str(wanted) => {
+                names.filter(|(_, name)| is_in_order(op, name.as_bytes(), wanted)).collect()
+            }
             _ => names.collect(),
         };
         if names.len() > MOST_NAMES {
@@ -209,8 +216,8 @@ impl Checker<'_> {
         }
         let any = any.unwrap_or_else(|| self.boolean(false, span));
         let value = match op {
-            BinaryOp::Eq => any,
-            _ => node(ExprKind::Not(Box::new(any)), Ty::BOOL, span),
+            CompareOp::Ne => node(ExprKind::Not(Box::new(any)), Ty::BOOL, span),
+            _ => any,
         };
         let body = hir::Block { stmts: vec![keep_probe, keep_text] };
         node(ExprKind::Block { body, value: Box::new(value) }, Ty::BOOL, span)
@@ -424,6 +431,33 @@ impl Checker<'_> {
             span,
             format!("The {} operator can not be used on expressions of types {left}, {right}", op.symbol()),
         )
+    }
+}
+
+/// Whether the probe is the one at hand and the text a literal, so that they have an order, too.
+fn both_known(probe: &Expr, text: &Expr) -> bool {
+    matches!((&probe.kind, &text.kind), (ExprKind::Probe, ExprKind::Str(_)))
+}
+
+/// The comparison with its sides exchanged.
+fn mirrored(op: CompareOp) -> CompareOp {
+    match op {
+        CompareOp::Lt => CompareOp::Gt,
+        CompareOp::Le => CompareOp::Ge,
+        CompareOp::Gt => CompareOp::Lt,
+        CompareOp::Ge => CompareOp::Le,
+        CompareOp::Eq | CompareOp::Ne => op,
+    }
+}
+
+/// Whether texts are in this order. That they are not the same is what the caller makes of `Eq`.
+fn is_in_order(op: CompareOp, left: &[u8], right: &[u8]) -> bool {
+    match op {
+        CompareOp::Eq | CompareOp::Ne => left == right,
+        CompareOp::Lt => left < right,
+        CompareOp::Le => left <= right,
+        CompareOp::Gt => left > right,
+        CompareOp::Ge => left >= right,
     }
 }
 
