@@ -45,7 +45,7 @@ fn of_a_path_that_is_too_long_the_end_stays() {
     need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
     let script = "fentry:filp_close /pid == cpid/ { @[path(args.filp->f_path, 7)] = 1; }";
     let printed =
-        trace(&["-q", "-e", script, "-c", &perl("open(F, '/etc/passwd'); close(F)")]).quiet_output();
+        trace(&["-q", "-e", script, "-c", &perl("open(F, q(/etc/passwd)); close(F)")]).quiet_output();
     // Kernels before 5.14 give nothing at all.
     assert!(printed.contains("@[passwd]: 1\n") || printed == "\n\n@[]: 1\n", "{printed}");
 }

@@ -90,13 +90,14 @@ fn functions_of_the_kernel_share_a_program() {
     assert_eq!(held(script, &[]), (1, 1));
     assert_eq!(held(script, &["--no-feature", "kprobe_session"]), (2, 2));
     // The call and the return count once, as one link.
-    let attached = |script: &str| trace(&["-e", script, "--dry-run"]).success().stdout;
+    let attached = |script: &str| trace(&["-e", script, "-c", "/bin/true"]).success().stderr;
     let (both, calls) = (attached(script), attached("kprobe:vfs_read* { @in[probe]++ }"));
-    assert!(both.starts_with("Attached ") && both == calls, "{both}{calls}");
+    assert!(both.starts_with("Attached ") && both.lines().next() == calls.lines().next(), "{both}{calls}");
     // A single function has no room for many calls in such a link.
     let script = "kprobe:vfs_read { @in++ } kretprobe:vfs_read { @out++ }";
     assert_eq!(held(script, &[]), (2, 2));
-    assert_eq!(attached(script), "Attached 2 probes\n");
+    let both = attached(script);
+    assert!(both.starts_with("Attached 2 probes\n"), "{both}");
 }
 
 /// Programs are named by their attach points.
