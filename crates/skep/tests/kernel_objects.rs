@@ -44,8 +44,9 @@ fn a_socket_has_a_cookie_at_a_raw_tracepoint_too() {
 fn of_a_path_that_is_too_long_the_end_stays() {
     need!(Root, Guest, Bpf, Btf, RingBuf, Fentry);
     let script = "fentry:filp_close /pid == cpid/ { @[path(args.filp->f_path, 7)] = 1; }";
-    let printed =
-        trace(&["-q", "-e", script, "-c", &perl("open(F, q(/etc/passwd)); close(F)")]).quiet_output();
+    // close(2) takes another way to the same end since Linux 6.6; files that are left open are closed by this one.
+    let command = perl("use POSIX; open(F, q(/etc/passwd)); POSIX::_exit(0)");
+    let printed = trace(&["-q", "-e", script, "-c", &command]).quiet_output();
     // Kernels before 5.14 give nothing at all.
     assert!(printed.contains("@[passwd]: 1\n") || printed == "\n\n@[]: 1\n", "{printed}");
 }
